@@ -1,0 +1,234 @@
+//! Prefixes whose host bits are zero by construction.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
+
+use crate::Family;
+
+/// An IPv4 or IPv6 prefix. Host bits are always zero, so equal prefixes are
+/// equal values, hash alike and print alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Prefix(IpNetwork);
+
+/// Why a text is no prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParsePrefixError {
+    /// Neither an address nor an address with a length.
+    Malformed(String),
+    /// The length is longer than the address.
+    Length(String),
+    /// Bits after the length are set; the second field is what was likely meant.
+    HostBits(String, Prefix),
+}
+
+impl fmt::Display for ParsePrefixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(text) => {
+                write!(f, "{text:?} is no prefix; write it as 10.244.0.0/16 or fd00::/48")
+            }
+            Self::Length(text) => write!(f, "{text:?} has a length that its address family does not have"),
+            Self::HostBits(text, masked) => write!(f, "{text:?} has host bits set; write {masked}"),
+        }
+    }
+}
+
+impl std::error::Error for ParsePrefixError {}
+
+impl Prefix {
+    /// The prefix of `length` bits that holds `address`; `None` when the
+    /// family has no such length.
+    pub fn new(address: IpAddr, length: u8) -> Option<Self> {
+        let network = IpNetwork::new(address, length).ok()?;
+        Some(Self(IpNetwork::new(network.network(), length).ok()?))
+    }
+
+    /// The host route of an address (/32 or /128).
+    pub fn host(address: IpAddr) -> Self {
+        Self(IpNetwork::from(address))
+    }
+
+    /// The address of the network: the first address of the prefix.
+    pub fn address(self) -> IpAddr {
+        self.0.ip()
+    }
+
+    /// The length in bits.
+    #[expect(clippy::len_without_is_empty, reason = "a length in bits, not a count")]
+    pub fn len(self) -> u8 {
+        self.0.prefix()
+    }
+
+    /// The family of the prefix.
+    pub fn family(self) -> Family {
+        Family::of(self.0.ip())
+    }
+
+    /// True for 0.0.0.0/0 and ::/0.
+    pub fn is_default(self) -> bool {
+        self.len() == 0
+    }
+
+    /// True when the prefix is one address.
+    pub fn is_host(self) -> bool {
+        self.len() == self.family().max_length()
+    }
+
+    /// True when `address` lies inside.
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.0.contains(address)
+    }
+
+    /// True when `other` is this prefix or lies inside it.
+    pub fn covers(self, other: Self) -> bool {
+        self.len() <= other.len() && self.contains(other.address())
+    }
+
+    /// True when an address lies in both.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.covers(other) || other.covers(self)
+    }
+
+    /// The last address of the prefix.
+    pub fn last_address(self) -> IpAddr {
+        self.0.broadcast()
+    }
+
+    /// True where no unicast route may point: multicast, loopback, link-local
+    /// (IPv6), "this network" and 240/4, or anything inside them.
+    pub fn is_martian(self) -> bool {
+        match self.address() {
+            IpAddr::V4(address) => {
+                let [first, ..] = address.octets();
+                self.len() > 0 && (first == 0 || first == 127 || first >= 224)
+            }
+            IpAddr::V6(address) => {
+                let inside = |network: Ipv6Addr, length| {
+                    Self::new(network.into(), length).is_some_and(|martian| martian.covers(self))
+                };
+                address.is_loopback()
+                    || (self.len() == 128 && address.is_unspecified())
+                    || inside(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8)
+                    || inside(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)
+            }
+        }
+    }
+
+    /// The same as an [`IpNetwork`], for libraries that speak it.
+    pub fn network(self) -> IpNetwork {
+        self.0
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.to_string())
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = ParsePrefixError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let malformed = || ParsePrefixError::Malformed(text.to_owned());
+        let (address, length) = match text.split_once('/') {
+            None => (text.parse::<IpAddr>().map_err(|_| malformed())?, None),
+            Some((address, length)) => {
+                let length = length.parse::<u16>().map_err(|_| malformed())?;
+                (address.parse().map_err(|_| malformed())?, Some(length))
+            }
+        };
+        let prefix = match length {
+            None => Self::host(address),
+            Some(length) => u8::try_from(length)
+                .ok()
+                .and_then(|length| Self::new(address, length))
+                .ok_or_else(|| ParsePrefixError::Length(text.to_owned()))?,
+        };
+        if prefix.address() == address {
+            Ok(prefix)
+        } else {
+            Err(ParsePrefixError::HostBits(text.to_owned(), prefix))
+        }
+    }
+}
+
+impl From<(Ipv4Addr, u8)> for Prefix {
+    /// The prefix that holds the address. Panics on a length over 32, which
+    /// only a literal in the program can have; outside data goes through
+    /// [`Prefix::new`].
+    fn from((address, length): (Ipv4Addr, u8)) -> Self {
+        Self::new(address.into(), length).expect("a literal IPv4 length is at most 32")
+    }
+}
+
+impl TryFrom<String> for Prefix {
+    type Error = ParsePrefixError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Prefix> for String {
+    fn from(prefix: Prefix) -> Self {
+        prefix.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn p(text: &str) -> Prefix {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn host_bits_are_refused_with_what_was_meant() {
+        let error = "10.0.0.1/24".parse::<Prefix>().unwrap_err();
+        assert_eq!(error.to_string(), "\"10.0.0.1/24\" has host bits set; write 10.0.0.0/24");
+        assert!(matches!("10.0.0.0/33".parse::<Prefix>(), Err(ParsePrefixError::Length(_))));
+        assert!(matches!("10.0.0/8".parse::<Prefix>(), Err(ParsePrefixError::Malformed(_))));
+        assert_eq!(p("10.0.0.1"), p("10.0.0.1/32"));
+    }
+
+    #[test]
+    fn construction_masks() {
+        assert_eq!(Prefix::new("10.1.2.3".parse().unwrap(), 16), Some(p("10.1.0.0/16")));
+        assert_eq!(Prefix::new("fd00::1".parse().unwrap(), 64), Some(p("fd00::/64")));
+        assert_eq!(Prefix::new("10.1.2.3".parse().unwrap(), 33), None);
+    }
+
+    #[test]
+    fn covers_and_overlaps() {
+        assert!(p("10.0.0.0/8").covers(p("10.1.0.0/16")));
+        assert!(p("10.0.0.0/8").covers(p("10.0.0.0/8")));
+        assert!(!p("10.1.0.0/16").covers(p("10.0.0.0/8")));
+        assert!(p("10.1.0.0/16").overlaps(p("10.0.0.0/8")));
+        assert!(!p("0.0.0.0/0").overlaps(p("::/0")));
+    }
+
+    #[test]
+    fn martians_are_known() {
+        for text in [
+            "127.0.0.0/8",
+            "224.0.0.0/4",
+            "0.0.0.0/8",
+            "255.255.255.255/32",
+            "ff02::/16",
+            "fe80::/64",
+            "::1/128",
+        ] {
+            assert!(p(text).is_martian(), "{text}");
+        }
+        for text in ["0.0.0.0/0", "::/0", "10.0.0.0/8", "fd00::/8", "2000::/3"] {
+            assert!(!p(text).is_martian(), "{text}");
+        }
+    }
+}

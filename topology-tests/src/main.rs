@@ -1,0 +1,2 @@
+//! routectl.
+fn main() {}
