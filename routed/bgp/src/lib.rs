@@ -1,1 +1,3 @@
-//! Placeholder page, written with the crate.
+//! BGP-4 without sockets or clock: the wire format and the session state machine.
+
+pub mod wire;
