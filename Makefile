@@ -1,0 +1,51 @@
+# One command for each wish. CI runs the same ones.
+.PHONY: all deps build demo test unit scenarios bench fuzz lint docs clean
+
+SHELL := /bin/bash
+CARGO ?= cargo
+
+all: build
+
+# System packages: nftables and the peers that the tests speak to. Prints what it installs.
+deps:
+	@topology-tests/install.sh
+
+build:
+	$(CARGO) build --workspace --locked
+
+# Three nodes become one container network; needs root for network namespaces.
+demo: deps
+	$(CARGO) build --locked --bins
+	$(CARGO) run --locked --quiet --bin lab -- demo
+
+# Everything: unit tests, property tests, and scenarios with real kernels and peers. Needs root.
+test: deps
+	$(CARGO) build --workspace --locked
+	$(CARGO) test --workspace --locked
+
+# What needs neither root nor peers.
+unit:
+	$(CARGO) test --locked -p net -p bgp -p rib -p api -p routectl
+
+scenarios: deps
+	$(CARGO) build --locked --bins
+	$(CARGO) test --locked -p lab
+
+bench:
+	$(CARGO) bench --locked -p bgp
+
+# Long fuzzing; needs cargo-fuzz and a nightly toolchain.
+FUZZ_SECONDS ?= 300
+fuzz:
+	cd topology-tests/fuzz && for target in $$(cargo +nightly fuzz list); do \
+	    cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,99 @@
+//! What a reload must do: the difference of two configurations.
+
+use std::net::IpAddr;
+
+use super::{Config, Peer};
+
+/// One thing that a reload must do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A peer that was not there.
+    PeerAdded(IpAddr),
+    /// A peer that is gone.
+    PeerRemoved(IpAddr),
+    /// A peer whose session must be set up anew.
+    PeerChanged(IpAddr),
+    /// A peer that passes other filters now, or other limits; its session stays.
+    PeerPolicy(IpAddr),
+    /// What this node originates.
+    Originated,
+    /// Network policy and address translation.
+    Policy,
+    /// Blocks or pools of container addresses.
+    Addresses,
+    /// A key that is read only at start; it keeps its old value.
+    NeedsRestart(&'static str),
+}
+
+/// What turns `old` into `new`.
+pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let fixed = [
+        ("node.name", old.node.name != new.node.name),
+        ("node.router_id", old.node.router_id != new.node.router_id),
+        ("node.state_dir", old.node.state_dir != new.node.state_dir),
+        ("node.table", old.node.table != new.node.table),
+        ("api", old.api != new.api),
+        ("kernel", old.kernel != new.kernel),
+        ("bgp", speaker(old) != speaker(new)),
+    ];
+    changes.extend(fixed.iter().filter(|(_, differs)| *differs).map(|(key, _)| Change::NeedsRestart(key)));
+    diff_peers(old, new, &mut changes);
+    if old.advertise != new.advertise || old.statics != new.statics {
+        changes.push(Change::Originated);
+    }
+    if old.ipam != new.ipam || old.cluster != new.cluster {
+        changes.push(Change::Addresses);
+    }
+    if old.policy != new.policy || old.cluster != new.cluster || old.ipam != new.ipam {
+        changes.push(Change::Policy);
+    }
+    changes
+}
+
+/// `[bgp]` without its peers.
+fn speaker(config: &Config) -> Option<super::Bgp> {
+    config.bgp.clone().map(|bgp| super::Bgp { peers: Vec::new(), ..bgp })
+}
+
+fn diff_peers(old: &Config, new: &Config, changes: &mut Vec<Change>) {
+    let (before, after) = (peers(old), peers(new));
+    let find = |list: &[Peer], address| list.iter().find(|peer| peer.address == address).cloned();
+    for peer in before {
+        match find(after, peer.address) {
+            None => changes.push(Change::PeerRemoved(peer.address)),
+            Some(other) if session_part(peer) != session_part(&other) => {
+                changes.push(Change::PeerChanged(peer.address));
+            }
+            Some(other) if *peer != other || filters_of(old, peer) != filters_of(new, &other) => {
+                changes.push(Change::PeerPolicy(peer.address));
+            }
+            Some(_) => {}
+        }
+    }
+    let added = after.iter().filter(|peer| find(before, peer.address).is_none());
+    changes.extend(added.map(|peer| Change::PeerAdded(peer.address)));
+}
+
+fn peers(config: &Config) -> &[Peer] {
+    config.bgp.as_ref().map_or(&[], |bgp| &bgp.peers)
+}
+
+/// A peer with everything levelled that can change under a running session.
+fn session_part(peer: &Peer) -> Peer {
+    Peer {
+        description: String::new(),
+        import: String::new(),
+        export: String::new(),
+        max_prefixes: 0,
+        next_hop: super::NextHopMode::Auto,
+        ..peer.clone()
+    }
+}
+
+/// The rules that a peer's routes pass: of the configured filters, or the
+/// pools that the built-in ones look at.
+fn filters_of<'a>(config: &'a Config, peer: &Peer) -> impl PartialEq + use<'a> {
+    let named = |name: &str| config.filters.iter().find(|filter| filter.name == name);
+    (named(&peer.import), named(&peer.export), &config.cluster.pools)
+}

@@ -1,0 +1,327 @@
+//! From the text of a configuration file to a [`Config`].
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use net::Prefix;
+use rib::filter::Filter;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::Findings;
+use super::reader::{FromToml, Located, Section};
+use super::{
+    Advertise, Api, Cluster, Config, DefaultAction, Diagnostic, Ipam, Kernel, Node, Policy, Severity, StaticRoute,
+    bgp, defaults,
+};
+
+/// Reads a configuration. `file` is the name that the findings bear.
+///
+/// Returns the configuration with its warnings, or, when one finding or more
+/// is an error, all findings in the order of the file.
+pub fn parse(file: &str, source: &str) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let mut findings = Findings::new(file, source);
+    let (table, errors) = DeTable::parse_recoverable(source);
+    for error in errors {
+        findings.error(&error.span().unwrap_or(0..0), error.message());
+    }
+    let span = table.span();
+    let mut top = Section::new("", span.start..span.start, table.into_inner());
+    let config = read(&mut top, &mut findings);
+    top.finish(&mut findings);
+    let list = findings.into_list();
+    if list.iter().any(|finding| finding.severity == Severity::Error) { Err(list) } else { Ok((config, list)) }
+}
+
+fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Config {
+    let node = node(top.section("node", findings), findings);
+    let cluster = cluster(top.section("cluster", findings), findings);
+    let api = api(top.section("api", findings), findings);
+    let filters = filters(top, findings);
+    top.not_yet(&["rip", "docker", "bfd"], findings);
+    Config {
+        advertise: advertise(top, findings),
+        statics: statics(top, findings),
+        bgp: bgp::read(top, &filters, findings),
+        ipam: ipam(top.section("ipam", findings), &cluster, findings),
+        policy: policy(top.section("policy", findings), findings),
+        kernel: kernel(top.section("kernel", findings), findings),
+        node,
+        cluster,
+        api,
+        filters,
+    }
+}
+
+fn node(section: Option<Section<'_>>, findings: &mut Findings<'_>) -> Node {
+    let mut node = Node {
+        name: host_name(),
+        router_id: None,
+        state_dir: PathBuf::from(defaults::STATE_DIR),
+        table: defaults::TABLE,
+        labels: BTreeMap::new(),
+    };
+    let Some(mut section) = section else { return node };
+    if let Some(name) = section.located::<String>("name", findings) {
+        if name.value.is_empty() {
+            findings.error(&name.span, "node.name: a name must not be empty");
+        }
+        node.name = name.value;
+    }
+    node.router_id = section.get("router_id", findings);
+    if let Some(dir) = section.get("state_dir", findings) {
+        node.state_dir = dir;
+    }
+    if let Some(table) = section.located::<u32>("table", findings) {
+        if matches!(table.value, 0 | 255) {
+            findings.error(&table.span, "node.table: tables 0 and 255 belong to the kernel; 254 is the main table");
+        }
+        node.table = table.value;
+    }
+    if let Some(labels) = section.section("labels", findings) {
+        node.labels = read_labels(labels, findings);
+    }
+    section.finish(findings);
+    node
+}
+
+fn read_labels(section: Section<'_>, findings: &mut Findings<'_>) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    for (key, value) in section.into_entries() {
+        match String::from_toml(value.get_ref()) {
+            Ok(text) => drop(labels.insert(key, text)),
+            Err(expected) => findings.error(&value.span(), format!("node.labels.{key}: {expected}")),
+        }
+    }
+    labels
+}
+
+/// The host's name, or `localhost` where the system has none.
+fn host_name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+}
+
+fn cluster(section: Option<Section<'_>>, findings: &mut Findings<'_>) -> Cluster {
+    let mut cluster = Cluster {
+        pools: defaults::pools(),
+        node_block: defaults::NODE_BLOCK,
+        nat_outgoing: true,
+        nat_exempt: Vec::new(),
+    };
+    let Some(mut section) = section else { return cluster };
+    if let Some(pools) = section.list::<Prefix>("pools", findings) {
+        report_overlaps("cluster.pools", &pools, findings);
+        cluster.pools = values(pools);
+    }
+    if let Some(length) = section.located::<u8>("node_block", findings) {
+        if !(8..=30).contains(&length.value) {
+            findings.error(&length.span, "cluster.node_block: a length from 8 to 30 is expected, 24 holds 253 containers");
+        }
+        cluster.node_block = length.value;
+    }
+    cluster.nat_outgoing = section.get("nat_outgoing", findings).unwrap_or(cluster.nat_outgoing);
+    cluster.nat_exempt = section.list("nat_exempt", findings).map(values).unwrap_or_default();
+    section.finish(findings);
+    cluster
+}
+
+/// Prefixes of one list that cover each other are a mistake of the list.
+fn report_overlaps(key: &str, prefixes: &[Located<Prefix>], findings: &mut Findings<'_>) {
+    for (index, later) in prefixes.iter().enumerate() {
+        if let Some(earlier) = prefixes[..index].iter().find(|earlier| earlier.value.overlaps(later.value)) {
+            let message = format!("{key}: {} overlaps {} of the same list; keep one", later.value, earlier.value);
+            findings.error(&later.span, message);
+        }
+    }
+}
+
+pub(super) fn values<T>(located: Vec<Located<T>>) -> Vec<T> {
+    located.into_iter().map(|found| found.value).collect()
+}
+
+fn api(section: Option<Section<'_>>, findings: &mut Findings<'_>) -> Api {
+    let mut api = Api { socket: PathBuf::from(defaults::SOCKET), listen: None };
+    let Some(mut section) = section else { return api };
+    if let Some(socket) = section.get("socket", findings) {
+        api.socket = socket;
+    }
+    if let Some(listen) = section.located::<std::net::SocketAddr>("listen", findings) {
+        if !listen.value.ip().is_loopback() {
+            let message = "api.listen: this version serves TCP on loopback only, because it has no TLS yet; \
+                           use 127.0.0.1:7179 or the socket";
+            findings.error(&listen.span, message);
+        }
+        api.listen = Some(listen.value);
+    }
+    section.not_yet(&["tls", "metrics"], findings);
+    section.finish(findings);
+    api
+}
+
+fn advertise(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<Advertise> {
+    let mut list = Vec::new();
+    for mut section in top.sections("advertise", findings) {
+        let interface = section.get::<String>("interface", findings);
+        let prefix = section.get::<Prefix>("prefix", findings);
+        match (interface, prefix) {
+            (Some(interface), None) => list.push(Advertise::Interface(interface)),
+            (None, Some(prefix)) => list.push(Advertise::Prefix(prefix)),
+            (Some(_), Some(_)) => {
+                findings.error(&section.span, "[[advertise]] takes `interface` or `prefix`, not both; write two tables");
+            }
+            (None, None) => findings.error(&section.span, "[[advertise]] needs `interface` or `prefix`"),
+        }
+        section.finish(findings);
+    }
+    list
+}
+
+fn statics(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<StaticRoute> {
+    let mut list: Vec<StaticRoute> = Vec::new();
+    for mut section in top.sections("static", findings) {
+        let prefix = section.required::<Prefix>("prefix", findings);
+        let via = section.required::<IpAddr>("via", findings);
+        if let (Some(prefix), Some(via)) = (prefix, via) {
+            if list.iter().any(|route| route.prefix == prefix.value) {
+                findings.error(&prefix.span, format!("[[static]] has {} twice; keep one", prefix.value));
+            }
+            if prefix.value.family() != net::Family::of(via.value) {
+                findings.error(&via.span, "static.via: the gateway and the prefix are of different families");
+            }
+            list.push(StaticRoute { prefix: prefix.value, via: via.value });
+        }
+        section.finish(findings);
+    }
+    list
+}
+
+fn filters(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<Filter> {
+    let mut filters: Vec<Filter> = Vec::new();
+    for section in top.sections("filter", findings) {
+        let span = section.span.clone();
+        let table: toml::Table =
+            section.into_entries().map(|(key, node)| (key, plain(node))).collect();
+        match table.try_into::<Filter>() {
+            Ok(filter) if filters.iter().any(|other| other.name == filter.name) => {
+                findings.error(&span, format!("filter {:?} stands twice; keep one", filter.name));
+            }
+            Ok(filter) => filters.push(filter),
+            Err(error) => findings.error(&span, format!("[[filter]]: {}", error.message())),
+        }
+    }
+    filters
+}
+
+/// A value without its places, for types that serde reads.
+fn plain(node: Spanned<DeValue<'_>>) -> toml::Value {
+    match node.into_inner() {
+        DeValue::String(text) => toml::Value::String(text.into_owned()),
+        DeValue::Integer(number) => {
+            let digits = number.as_str().replace('_', "");
+            match i64::from_str_radix(&digits, number.radix()) {
+                Ok(number) => toml::Value::Integer(number),
+                Err(_) => toml::Value::String(digits),
+            }
+        }
+        DeValue::Float(number) => match number.as_str().parse() {
+            Ok(number) => toml::Value::Float(number),
+            Err(_) => toml::Value::String(number.as_str().to_owned()),
+        },
+        DeValue::Boolean(value) => toml::Value::Boolean(value),
+        DeValue::Datetime(value) => toml::Value::Datetime(value),
+        DeValue::Array(array) => toml::Value::Array(array.into_iter().map(plain).collect()),
+        DeValue::Table(table) => {
+            toml::Value::Table(table.into_iter().map(|(key, node)| (key.into_inner().into_owned(), plain(node))).collect())
+        }
+    }
+}
+
+fn ipam(section: Option<Section<'_>>, cluster: &Cluster, findings: &mut Findings<'_>) -> Ipam {
+    let mut ipam = Ipam { blocks: Vec::new() };
+    let Some(mut section) = section else { return ipam };
+    if let Some(blocks) = section.list::<Prefix>("blocks", findings) {
+        report_overlaps("ipam.blocks", &blocks, findings);
+        for block in &blocks {
+            if !cluster.pools.iter().any(|pool| pool.covers(block.value)) {
+                let message = format!("ipam.blocks: {} lies in none of cluster.pools; add its pool", block.value);
+                findings.error(&block.span, message);
+            }
+        }
+        ipam.blocks = values(blocks);
+    }
+    section.finish(findings);
+    ipam
+}
+
+fn policy(section: Option<Section<'_>>, findings: &mut Findings<'_>) -> Policy {
+    let mut policy = Policy {
+        enabled: true,
+        default_endpoint_action: DefaultAction::Allow,
+        failsafe_inbound: defaults::FAILSAFE_INBOUND.map(str::to_owned).to_vec(),
+    };
+    let Some(mut section) = section else { return policy };
+    policy.enabled = section.get("enabled", findings).unwrap_or(true);
+    if let Some(action) = section.get("default_endpoint_action", findings) {
+        policy.default_endpoint_action = action;
+    }
+    if let Some(failsafe) = section.list::<String>("failsafe_inbound", findings) {
+        for entry in &failsafe {
+            if parse_failsafe(&entry.value).is_none() {
+                let message = format!("policy.failsafe_inbound: {:?} is no port; write tcp:22 or udp:520", entry.value);
+                findings.error(&entry.span, message);
+            }
+        }
+        policy.failsafe_inbound = values(failsafe);
+    }
+    section.finish(findings);
+    policy
+}
+
+/// The protocol and port of `tcp:22` or `udp:520`.
+pub(crate) fn parse_failsafe(text: &str) -> Option<(u8, u16)> {
+    let (protocol, port) = text.split_once(':')?;
+    let protocol = match protocol {
+        "tcp" => 6,
+        "udp" => 17,
+        _ => return None,
+    };
+    Some((protocol, port.parse().ok()?))
+}
+
+impl FromToml for DefaultAction {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        match value.as_str() {
+            Some("allow") => Ok(Self::Allow),
+            Some("deny") => Ok(Self::Deny),
+            _ => Err("\"allow\" or \"deny\" is expected".to_owned()),
+        }
+    }
+}
+
+fn kernel(section: Option<Section<'_>>, findings: &mut Findings<'_>) -> Kernel {
+    let mut kernel = Kernel { metric: None, source: None };
+    let Some(mut section) = section else { return kernel };
+    kernel.metric = section.get("metric", findings);
+    kernel.source = section.get("source", findings);
+    section.not_yet(&["nexthop_objects"], findings);
+    section.finish(findings);
+    kernel
+}
+
+/// The contents of a file that must be there, or why it cannot be read.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| {
+        let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+        let user = user.map_or_else(|| "this user".to_owned(), |user| user.name);
+        match error.kind() {
+            std::io::ErrorKind::NotFound => format!("{}: no such file; make it, or remove the key", path.display()),
+            std::io::ErrorKind::PermissionDenied => format!(
+                "{}: permission denied; routed runs as user {user}, make the file readable by it",
+                path.display()
+            ),
+            _ => format!("{}: {error}", path.display()),
+        }
+    })
+}

@@ -1,0 +1,283 @@
+//! The configuration: validated, immutable, everything parsed.
+//!
+//! *In*: the text of one TOML file. *Out*: a [`Config`] in which every
+//! address is an address and every reference resolves, or the list of all
+//! that is wrong with the file. [`Config`] is the only type that the rest of
+//! the daemon sees; its fields bear the names of the file's keys, so that
+//! `--print-config` is the value itself, written out.
+
+mod bgp;
+pub mod change;
+pub mod defaults;
+pub mod diagnostic;
+mod file;
+mod print;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use net::{Asn, Family, Prefix, RouterId};
+use serde::Serialize;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use file::parse;
+
+/// A whole configuration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Config {
+    /// This node.
+    pub node: Node,
+    /// What all nodes of the cluster share.
+    pub cluster: Cluster,
+    /// Where the API is served.
+    pub api: Api,
+    /// What this node tells its peers of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub advertise: Vec<Advertise>,
+    /// Routes by hand.
+    #[serde(rename = "static", skip_serializing_if = "Vec::is_empty")]
+    pub statics: Vec<StaticRoute>,
+    /// BGP, if this node speaks it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bgp: Option<Bgp>,
+    /// Filters by name.
+    #[serde(rename = "filter", skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<rib::filter::Filter>,
+    /// Address management.
+    pub ipam: Ipam,
+    /// Network policy.
+    pub policy: Policy,
+    /// How routes are written into the kernel.
+    pub kernel: Kernel,
+}
+
+/// `[node]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Node {
+    /// The node's name; the host's name by default.
+    pub name: String,
+    /// The BGP identifier; `None`: the highest IPv4 address on the interface
+    /// of the default route, found at start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router_id: Option<RouterId>,
+    /// Where the daemon keeps what must survive it.
+    pub state_dir: PathBuf,
+    /// The kernel's routing table.
+    pub table: u32,
+    /// Free words about the node.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// `[cluster]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cluster {
+    /// Container addresses of the whole cluster; they do not overlap.
+    pub pools: Vec<Prefix>,
+    /// The length of an IPv4 block that a node claims.
+    pub node_block: u8,
+    /// Masquerade what leaves the pools.
+    pub nat_outgoing: bool,
+    /// Destinations outside the pools that see the container's own address.
+    pub nat_exempt: Vec<Prefix>,
+}
+
+/// `[api]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Api {
+    /// The Unix socket.
+    pub socket: PathBuf,
+    /// A TCP address on loopback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// One `[[advertise]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Advertise {
+    /// The subnets of an interface, as they come and go.
+    Interface(String),
+    /// A prefix, always.
+    Prefix(Prefix),
+}
+
+/// One `[[static]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StaticRoute {
+    /// The destination.
+    pub prefix: Prefix,
+    /// The gateway.
+    pub via: IpAddr,
+}
+
+/// `[bgp]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file that operators know by name")]
+pub struct Bgp {
+    /// This node's AS number.
+    pub asn: Asn,
+    /// Where connections are accepted.
+    pub listen: Vec<SocketAddr>,
+    /// Makes this node a route reflector (RFC 4456).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<Ipv4Addr>,
+    /// How many equal paths may share the traffic of a prefix.
+    pub multipath: u8,
+    /// Graceful restart (RFC 4724).
+    pub graceful_restart: GracefulRestart,
+    /// Compare MED between different neighbour ASes too.
+    pub always_compare_med: bool,
+    /// Compare MED within each neighbour AS first, whatever came first.
+    pub deterministic_med: bool,
+    /// Let the router id decide between equal external paths, not their age.
+    pub compare_router_id: bool,
+    /// Let equal paths of different AS paths of one length share traffic.
+    pub multipath_as_path_relax: bool,
+    /// The peers, one an address.
+    #[serde(rename = "peer", skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<Peer>,
+}
+
+/// `graceful_restart = { time = 120 }`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct GracefulRestart {
+    /// How long peers are asked to keep our routes, in seconds; 0: not at all.
+    #[serde(serialize_with = "print::seconds")]
+    pub time: Duration,
+}
+
+/// One `[[bgp.peer]]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Peer {
+    /// The peer's address.
+    pub address: IpAddr,
+    /// Its AS number.
+    pub asn: Asn,
+    /// A word for operators.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The port that is dialled.
+    pub port: u16,
+    /// The own address of the session; `None`: the kernel chooses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
+    /// Wait for the peer to dial.
+    pub passive: bool,
+    /// The file with the TCP-MD5 key (RFC 2385); the key itself is not here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+    /// The TCP-MD5 key, read from the file; never printed.
+    #[serde(skip)]
+    pub password: Option<Secret>,
+    /// GTSM (RFC 5082): how many hops away the peer may be; `None`: off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl_security: Option<u8>,
+    /// How far an external peer may be; `None`: one hop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multihop: Option<u8>,
+    /// The hold time that is proposed (RFC 4271 §4.2).
+    #[serde(serialize_with = "print::seconds")]
+    pub hold_time: Duration,
+    /// Time between KEEPALIVEs; `None`: a third of the negotiated hold time.
+    #[serde(serialize_with = "print::optional_seconds", skip_serializing_if = "Option::is_none")]
+    pub keepalive: Option<Duration>,
+    /// Time between attempts to connect.
+    #[serde(serialize_with = "print::seconds")]
+    pub connect_retry: Duration,
+    /// The first wait after a session failed.
+    #[serde(serialize_with = "print::seconds")]
+    pub idle_hold: Duration,
+    /// The families that are offered.
+    pub families: Vec<Family>,
+    /// The name of the filter that routes from the peer pass.
+    pub import: String,
+    /// The name of the filter that routes to the peer pass.
+    pub export: String,
+    /// The most prefixes that the peer may send.
+    pub max_prefixes: u32,
+    /// What stands as next hop in what is sent.
+    pub next_hop: NextHopMode,
+    /// The peer is a client of this route reflector (RFC 4456).
+    pub route_reflector_client: bool,
+    /// The peer is kept down, with this message to it (RFC 9003).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shutdown: Option<String>,
+}
+
+/// `next_hop` of a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NextHopMode {
+    /// Self to external peers and for what this node originates; kept for
+    /// what is passed on to internal ones (RFC 4271 §5.1.3).
+    #[default]
+    Auto,
+    /// Always this node.
+    #[serde(rename = "self")]
+    Own,
+    /// Never changed.
+    Keep,
+}
+
+/// `[ipam]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ipam {
+    /// The blocks of this node; empty: the subnets of the advertised bridges
+    /// inside the pools.
+    pub blocks: Vec<Prefix>,
+}
+
+/// `[policy]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Policy {
+    /// Whether this node filters at all.
+    pub enabled: bool,
+    /// What happens to a container that no policy selects.
+    pub default_endpoint_action: DefaultAction,
+    /// What no policy may lock out, as `tcp:22`.
+    pub failsafe_inbound: Vec<String>,
+}
+
+/// What happens to a container that no policy selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DefaultAction {
+    /// Its traffic passes.
+    Allow,
+    /// Its traffic is dropped.
+    Deny,
+}
+
+/// `[kernel]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Kernel {
+    /// The metric of routes; `None`: the kernel's own default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<u32>,
+    /// The preferred source address of routes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
+}
+
+/// A key that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// The bytes of the key, for the system call that needs them.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}

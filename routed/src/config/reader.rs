@@ -1,0 +1,268 @@
+//! Reads a TOML table key by key, and remembers where each key stands.
+//!
+//! Every problem is collected, none ends the reading, so that one run shows
+//! all of them. What is asked for is what is known: a key that nobody asked
+//! for is unknown, and the nearest known one is suggested.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use net::{Asn, Family, Prefix, RouterId};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::Findings;
+
+/// A value and the place in the file that it was read from.
+#[derive(Clone, Debug)]
+pub(super) struct Located<T> {
+    pub(super) value: T,
+    pub(super) span: Range<usize>,
+}
+
+/// A type that a TOML value can be read as; the error says what was expected.
+pub(super) trait FromToml: Sized {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String>;
+}
+
+/// One table of the file, while it is being read.
+pub(super) struct Section<'i> {
+    name: String,
+    /// Where the table begins.
+    pub(super) span: Range<usize>,
+    table: DeTable<'i>,
+    known: Vec<&'static str>,
+}
+
+impl<'i> Section<'i> {
+    pub(super) fn new(name: impl Into<String>, span: Range<usize>, table: DeTable<'i>) -> Self {
+        Self { name: name.into(), span, table, known: Vec::new() }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Spanned<DeValue<'i>>> {
+        self.known.push(key);
+        self.table.remove(key)
+    }
+
+    /// The value of a key, with its place; `None` when absent or wrong.
+    pub(super) fn located<T: FromToml>(
+        &mut self,
+        key: &'static str,
+        findings: &mut Findings<'_>,
+    ) -> Option<Located<T>> {
+        let node = self.take(key)?;
+        match T::from_toml(node.get_ref()) {
+            Ok(value) => Some(Located { value, span: node.span() }),
+            Err(expected) => {
+                findings.error(&node.span(), format!("{}{key}: {expected}", self.prefix()));
+                None
+            }
+        }
+    }
+
+    /// The value of a key; `None` when absent or wrong.
+    pub(super) fn get<T: FromToml>(&mut self, key: &'static str, findings: &mut Findings<'_>) -> Option<T> {
+        self.located(key, findings).map(|found| found.value)
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn required<T: FromToml>(
+        &mut self,
+        key: &'static str,
+        findings: &mut Findings<'_>,
+    ) -> Option<Located<T>> {
+        if !self.table.contains_key(key) {
+            findings.error(&self.span, format!("[{}] needs the key `{key}`", self.name));
+        }
+        self.located(key, findings)
+    }
+
+    /// The elements of a list, each with its place; a single value is a list of one.
+    pub(super) fn list<T: FromToml>(
+        &mut self,
+        key: &'static str,
+        findings: &mut Findings<'_>,
+    ) -> Option<Vec<Located<T>>> {
+        let node = self.take(key)?;
+        let span = node.span();
+        let nodes = match node.into_inner() {
+            DeValue::Array(array) => array.into_iter().collect(),
+            single => vec![Spanned::new(span, single)],
+        };
+        let mut values = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            match T::from_toml(node.get_ref()) {
+                Ok(value) => values.push(Located { value, span: node.span() }),
+                Err(expected) => findings.error(&node.span(), format!("{}{key}: {expected}", self.prefix())),
+            }
+        }
+        Some(values)
+    }
+
+    /// A table below this one.
+    pub(super) fn section(&mut self, key: &'static str, findings: &mut Findings<'_>) -> Option<Section<'i>> {
+        let name = format!("{}{key}", self.prefix());
+        let node = self.take(key)?;
+        as_table(name, node, findings)
+    }
+
+    /// The tables of an array of tables (`[[name]]`).
+    pub(super) fn sections(&mut self, key: &'static str, findings: &mut Findings<'_>) -> Vec<Section<'i>> {
+        let name = format!("{}{key}", self.prefix());
+        let Some(node) = self.take(key) else { return vec![] };
+        let span = node.span();
+        match node.into_inner() {
+            DeValue::Array(array) => {
+                array.into_iter().filter_map(|node| as_table(name.clone(), node, findings)).collect()
+            }
+            _ => {
+                findings.error(&span, format!("{name}: a list of tables is expected; write [[{name}]]"));
+                vec![]
+            }
+        }
+    }
+
+    /// The rest of the table as it stands, when its keys are free (labels).
+    pub(super) fn into_entries(self) -> impl Iterator<Item = (String, Spanned<DeValue<'i>>)> {
+        self.table.into_iter().map(|(key, node)| (key.into_inner().into_owned(), node))
+    }
+
+    /// Accepts keys that the contract names and this version does not act on,
+    /// and says so where one is used.
+    pub(super) fn not_yet(&mut self, keys: &[&'static str], findings: &mut Findings<'_>) {
+        for key in keys {
+            if let Some(node) = self.take(key) {
+                let message = format!("{}{key}: this version knows the key but does not act on it yet", self.prefix());
+                findings.warning(&node.span(), message);
+            }
+        }
+    }
+
+    /// Ends the reading: what nobody asked for is unknown.
+    pub(super) fn finish(self, findings: &mut Findings<'_>) {
+        for key in self.table.keys() {
+            let nearest = self
+                .known
+                .iter()
+                .map(|known| (strsim::damerau_levenshtein(known, key.get_ref()), known))
+                .filter(|(distance, _)| *distance <= 3)
+                .min();
+            let hint = match nearest {
+                Some((_, known)) => format!("; did you mean `{known}`?"),
+                None => format!("; known here: {}", self.known.join(", ")),
+            };
+            let place = if self.name.is_empty() { "at the top level".to_owned() } else { format!("in [{}]", self.name) };
+            findings.error(&key.span(), format!("unknown key `{}` {place}{hint}", key.get_ref()));
+        }
+    }
+
+    fn prefix(&self) -> String {
+        if self.name.is_empty() { String::new() } else { format!("{}.", self.name) }
+    }
+}
+
+fn as_table<'i>(name: String, node: Spanned<DeValue<'i>>, findings: &mut Findings<'_>) -> Option<Section<'i>> {
+    let span = node.span();
+    match node.into_inner() {
+        DeValue::Table(table) => Some(Section::new(name, span, table)),
+        other => {
+            findings.error(&span, format!("{name}: a table is expected, not a {}", other.type_str()));
+            None
+        }
+    }
+}
+
+fn text<'a>(value: &'a DeValue<'_>, expected: &str) -> Result<&'a str, String> {
+    value.as_str().ok_or_else(|| format!("{expected} is expected, not a {}", value.type_str()))
+}
+
+fn integer(value: &DeValue<'_>, min: u64, max: u64) -> Result<u64, String> {
+    let number = value
+        .as_integer()
+        .and_then(|integer| i64::from_str_radix(&integer.as_str().replace('_', ""), integer.radix()).ok());
+    match number.map(u64::try_from) {
+        Some(Ok(number)) if (min..=max).contains(&number) => Ok(number),
+        Some(_) => Err(format!("a number from {min} to {max} is expected")),
+        None => Err(format!("a number is expected, not a {}", value.type_str())),
+    }
+}
+
+impl FromToml for String {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        text(value, "a text").map(str::to_owned)
+    }
+}
+
+impl FromToml for PathBuf {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        text(value, "a path").map(Self::from)
+    }
+}
+
+impl FromToml for bool {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        value.as_bool().ok_or_else(|| format!("true or false is expected, not a {}", value.type_str()))
+    }
+}
+
+macro_rules! unsigned_from_toml {
+    ($($type:ty),*) => {$(
+        impl FromToml for $type {
+            fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+                let number = integer(value, 0, u64::from(<$type>::MAX))?;
+                Self::try_from(number).map_err(|e| e.to_string())
+            }
+        }
+    )*};
+}
+
+unsigned_from_toml!(u8, u16, u32);
+
+macro_rules! parsed_from_toml {
+    ($($type:ty: $expected:literal),* $(,)?) => {$(
+        impl FromToml for $type {
+            fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+                let text = text(value, $expected)?;
+                text.parse().map_err(|e| format!("{e}"))
+            }
+        }
+    )*};
+}
+
+parsed_from_toml!(Prefix: "a prefix", RouterId: "a router id", Family: "an address family");
+
+impl FromToml for IpAddr {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        let text = text(value, "an IP address")?;
+        text.parse().map_err(|_| format!("{text:?} is no IP address; write 192.0.2.1 or fd00::1"))
+    }
+}
+
+impl FromToml for SocketAddr {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        let text = text(value, "an address and a port")?;
+        text.parse().map_err(|_| format!("{text:?} is no address with a port; write 0.0.0.0:179 or [::]:179"))
+    }
+}
+
+impl FromToml for Asn {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        let asn = match value.as_str() {
+            Some(text) => text.parse::<Self>().map_err(|e| e.to_string())?,
+            None => Self(u32::from_toml(value)?),
+        };
+        if asn.is_reserved() {
+            return Err(format!("AS {asn} is reserved and no speaker may use it; private numbers are 64512 to 65534"));
+        }
+        Ok(asn)
+    }
+}
+
+/// Whole seconds.
+impl FromToml for Duration {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        integer(value, 0, 1_000_000).map(Self::from_secs).map_err(|e| format!("{e} (seconds)"))
+    }
+}

@@ -1,0 +1,129 @@
+use super::change::{Change, diff};
+use super::*;
+
+/// Parses and renders the findings, a line each.
+fn check(source: &str) -> String {
+    let findings = match parse("n1.toml", source) {
+        Ok((_, warnings)) => warnings,
+        Err(findings) => findings,
+    };
+    findings.iter().map(|finding| format!("{finding}\n")).collect()
+}
+
+fn good(source: &str) -> Config {
+    parse("n1.toml", source).unwrap_or_else(|findings| panic!("{findings:#?}")).0
+}
+
+const PEER: &str = "[bgp]\nasn = 64512\n[[bgp.peer]]\naddress = \"192.0.2.2\"\nasn = 64512\n";
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    let config = good("");
+    assert_eq!(config.node.table, 254);
+    assert_eq!(config.cluster.pools, defaults::pools());
+    assert_eq!(config.bgp, None);
+    assert!(config.policy.enabled);
+}
+
+#[test]
+fn an_unknown_key_names_its_place_and_the_nearest_known_one() {
+    assert_eq!(
+        check("[bgp]\nasn = 64512\n[[bgp.peer]]\naddress = \"192.0.2.2\"\nasn = 1\nhold_tme = 9\n"),
+        "n1.toml:6:1: unknown key `hold_tme` in [bgp.peer]; did you mean `hold_time`?\n"
+    );
+    assert!(check("nodes = 1\n").starts_with("n1.toml:1:1: unknown key `nodes` at the top level; did you mean `node`?"));
+}
+
+#[test]
+fn every_problem_is_reported_at_once() {
+    let findings = check(
+        "[cluster]\npools = [\"10.244.0.1/16\", \"fd00::/200\"]\n[node]\nrouter_id = \"0.0.0.0\"\ntable = 255\n",
+    );
+    assert_eq!(findings.lines().count(), 4, "{findings}");
+    assert!(findings.contains("n1.toml:2:10: cluster.pools: \"10.244.0.1/16\" has host bits set; write 10.244.0.0/16"));
+    assert!(findings.contains("n1.toml:4:13: node.router_id: a router id must not be 0.0.0.0"));
+}
+
+#[test]
+fn a_peer_that_stands_twice_is_refused() {
+    let twice = format!("{PEER}[[bgp.peer]]\naddress = \"192.0.2.2\"\nasn = 64513\n");
+    assert_eq!(check(&twice), "n1.toml:7:11: peer 192.0.2.2 stands twice; keep one\n");
+}
+
+#[test]
+fn a_missing_password_file_is_named() {
+    let findings = check(&format!("{PEER}password_file = \"/nonexistent/peer.key\"\n"));
+    assert_eq!(
+        findings,
+        "n1.toml:6:17: password_file: /nonexistent/peer.key: no such file; make it, or remove the key\n"
+    );
+}
+
+#[test]
+fn overlapping_pools_are_refused() {
+    assert_eq!(
+        check("[cluster]\npools = [\"10.0.0.0/8\", \"10.244.0.0/16\"]\n"),
+        "n1.toml:2:24: cluster.pools: 10.244.0.0/16 overlaps 10.0.0.0/8 of the same list; keep one\n"
+    );
+}
+
+#[test]
+fn a_syntax_error_has_its_place() {
+    assert!(check("[node\nname = 1\n").starts_with("n1.toml:1:"));
+}
+
+#[test]
+fn an_unknown_filter_is_named_with_those_that_there_are() {
+    assert_eq!(
+        check(&format!("{PEER}import = \"clusteronly\"\n")),
+        "n1.toml:6:10: import: there is no filter \"clusteronly\"; \
+         there are cluster-only, local-only, accept-all, reject-all\n"
+    );
+}
+
+#[test]
+fn hold_times_of_one_and_two_seconds_are_refused() {
+    for (seconds, fine) in [(0, true), (1, false), (2, false), (3, true), (65535, true), (65536, false)] {
+        assert_eq!(check(&format!("{PEER}hold_time = {seconds}\n")).is_empty(), fine, "{seconds}");
+    }
+}
+
+#[test]
+fn keys_of_later_versions_are_named_not_swallowed() {
+    let findings = check("[rip]\ninterfaces = [\"eth0\"]\n");
+    assert!(findings.contains("n1.toml:1:1: warning: rip: this version knows the key"), "{findings}");
+}
+
+#[test]
+fn what_is_printed_reads_back_as_the_same() {
+    let source = format!(
+        "[[advertise]]\ninterface = \"docker0\"\n[[advertise]]\nprefix = \"10.1.0.0/24\"\n\
+         [[static]]\nprefix = \"10.9.0.0/16\"\nvia = \"192.0.2.254\"\n{PEER}hold_time = 9\n\
+         [[filter]]\nname = \"mine\"\nrules = [ {{ prefix = \"10.244.0.0/16 le 32\", action = \"accept\", \
+         set = {{ local_pref = 200 }} }}, {{ action = \"reject\" }} ]\n"
+    );
+    let config = good(&source);
+    let printed = config.to_toml().unwrap();
+    assert_eq!(good(&printed), config, "{printed}");
+}
+
+#[test]
+fn a_key_is_never_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    std::fs::write(&key, "s3cret\n").unwrap();
+    let config = good(&format!("{PEER}password_file = \"{}\"\n", key.display()));
+    assert!(!config.to_toml().unwrap().contains("s3cret"));
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_reload_touches_only_what_changed() {
+    let old = good(PEER);
+    assert_eq!(diff(&old, &old), []);
+    let address = IpAddr::from([192, 0, 2, 2]);
+    assert_eq!(diff(&old, &good(&format!("{PEER}hold_time = 9\n"))), [Change::PeerChanged(address)]);
+    assert_eq!(diff(&old, &good(&format!("{PEER}import = \"accept-all\"\n"))), [Change::PeerPolicy(address)]);
+    assert_eq!(diff(&old, &good("[bgp]\nasn = 64512\n")), [Change::PeerRemoved(address)]);
+    assert_eq!(diff(&old, &good(&format!("{PEER}[node]\ntable = 100\n"))), [Change::NeedsRestart("node.table")]);
+}

@@ -1,0 +1,3 @@
+//! What the daemon shows of itself besides the API.
+
+pub mod log;
