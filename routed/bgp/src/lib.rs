@@ -1,3 +1,13 @@
 //! BGP-4 without sockets or clock: the wire format and the session state machine.
+//!
+//! *In*: bytes of a peer, events of its connections, the time. *Out*: messages
+//! to send, routes learned, sessions that come and go. *Must not know*:
+//! sockets, clocks, the routing table, the kernel.
+//!
+//! - [`wire`]: bytes and messages.
+//! - [`conn`]: one TCP connection from `OpenSent` to Established.
+//! - [`peer`]: one peer, its connections, its timers.
 
+pub mod conn;
+pub mod peer;
 pub mod wire;

@@ -1,0 +1,3 @@
+//! The peer as its shell sees it.
+
+mod pair;
