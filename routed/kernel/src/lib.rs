@@ -1,1 +1,3 @@
 //! Placeholder page, written with the crate.
+
+pub mod nft;
