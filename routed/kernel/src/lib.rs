@@ -20,6 +20,7 @@
 
 pub mod fib;
 pub mod links;
+pub mod nft;
 pub mod query;
 pub mod refusal;
 pub mod route;
