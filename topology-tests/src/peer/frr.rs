@@ -1,0 +1,137 @@
+//! FRR: zebra and bgpd (and staticd where asked), read through `vtysh`.
+
+use std::{os::unix::fs::chown, path::PathBuf};
+
+use serde_json::Value;
+
+use super::{Route, START, installed, write};
+use crate::{Error, Host, Process, Result};
+
+/// A running FRR: the daemons stay in the foreground under the lab's eyes.
+#[derive(Debug)]
+pub struct Frr {
+    host: Host,
+    dir: PathBuf,
+    daemons: Vec<Process>,
+}
+
+impl Frr {
+    /// Starts zebra, staticd and bgpd on `host`. `config` is bgpd's;
+    /// `statics` holds `ip route` lines for staticd.
+    pub fn start(host: &Host, config: &str, statics: &str) -> Result<Frr> {
+        let dir = host.dir("frr")?;
+        let (uid, gid) = frr_user()?;
+        chown(&dir, Some(uid), Some(gid)).map_err(Error::file(&dir))?;
+        let mut frr = Frr { host: host.clone(), dir, daemons: Vec::new() };
+        for (daemon, text) in [("zebra", ""), ("staticd", statics), ("bgpd", config)] {
+            frr.start_daemon(daemon, text, (uid, gid))?;
+        }
+        frr.await_start()?;
+        Ok(frr)
+    }
+
+    fn start_daemon(&mut self, name: &str, config: &str, owner: (u32, u32)) -> Result<()> {
+        let program = installed(&[&format!("/usr/lib/frr/{name}")], "frr")?;
+        let file = self.dir.join(format!("{name}.conf"));
+        write(&file, &format!("log stdout informational\n{config}\n"))?;
+        chown(&file, Some(owner.0), Some(owner.1)).map_err(Error::file(&file))?;
+        let path = |end: &str| self.dir.join(end).display().to_string();
+        let (pid, zserv) = (path(&format!("{name}.pid")), path("zserv.api"));
+        let (config, dir) = (file.display().to_string(), self.dir.display().to_string());
+        let mut argv = vec![
+            program.as_str(),
+            "-f",
+            &config,
+            "-i",
+            &pid,
+            "-z",
+            &zserv,
+            "--vty_socket",
+            &dir,
+            "-A",
+            "127.0.0.1",
+        ];
+        argv.extend(["-P", "0"]);
+        self.daemons.push(self.host.spawn(name, &argv)?);
+        // zebra's socket must be there before the others look for it.
+        if name == "zebra" {
+            let socket = self.dir.join("zserv.api");
+            self.host.lab().wait_until("zebra opens its socket", START, || {
+                if socket.exists() { Ok(()) } else { Err(format!("no {}", socket.display())) }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn await_start(&self) -> Result<()> {
+        let what = format!("FRR's bgpd answers on {}", self.host.name());
+        self.host.lab().wait_until(&what, START, || {
+            self.json("show bgp summary json").map(drop).map_err(|e| e.to_string())
+        })
+    }
+
+    /// Output of a `vtysh` command.
+    pub fn vtysh(&self, command: &str) -> Result<String> {
+        let dir = self.dir.display().to_string();
+        Ok(self.host.exec(["vtysh", "--vty_socket", &dir, "-c", command])?.ok()?.stdout)
+    }
+
+    /// Answer of a `vtysh` command that ends in `json`.
+    pub fn json(&self, command: &str) -> Result<Value> {
+        let text = self.vtysh(command)?;
+        serde_json::from_str(&text).map_err(|why| Error::Unreadable {
+            what: format!("vtysh -c '{command}'"),
+            why: why.to_string(),
+            said: text.chars().take(400).collect(),
+        })
+    }
+
+    /// State of the session with `peer`: `Established` when it is up.
+    pub fn session_state(&self, peer: &str) -> Result<String> {
+        let neighbor = self.json(&format!("show bgp neighbors {peer} json"))?;
+        Ok(neighbor[peer]["bgpState"].as_str().unwrap_or("unknown").to_owned())
+    }
+
+    /// `show bgp summary json`.
+    pub fn bgp_summary(&self) -> Result<Value> {
+        self.json("show bgp summary json")
+    }
+
+    /// The BGP table of both families.
+    pub fn routes(&self) -> Result<Vec<Route>> {
+        let v4 = self.json("show bgp ipv4 unicast json")?;
+        let v6 = self.json("show bgp ipv6 unicast json")?;
+        Ok([v4, v6].iter().flat_map(table).collect())
+    }
+}
+
+/// Reads `show bgp ipv4 unicast json`: `routes` maps a prefix to its paths.
+fn table(answer: &Value) -> Vec<Route> {
+    let prefixes = answer["routes"].as_object().into_iter().flatten();
+    let paths =
+        prefixes.flat_map(|(prefix, paths)| paths.as_array().into_iter().flatten().map(move |p| (prefix, p)));
+    paths
+        .map(|(prefix, path)| Route {
+            prefix: prefix.clone(),
+            next_hop: path["nexthops"][0]["ip"].as_str().unwrap_or_default().to_owned(),
+            as_path: path["path"].as_str().unwrap_or_default().split(' ').flat_map(str::parse).collect(),
+            best: path["bestpath"].as_bool().unwrap_or(false),
+        })
+        .collect()
+}
+
+/// User and group that FRR's daemons become.
+fn frr_user() -> Result<(u32, u32)> {
+    let text = std::fs::read_to_string("/etc/passwd").map_err(Error::file("/etc/passwd"))?;
+    let ids = text.lines().find_map(|line| {
+        let mut words = line.split(':');
+        (words.next() == Some("frr")).then_some(())?;
+        let mut ids = words.skip(1).map(str::parse::<u32>);
+        Some((ids.next()?.ok()?, ids.next()?.ok()?))
+    });
+    ids.ok_or_else(|| Error::Missing {
+        program: "user frr".into(),
+        looked: "/etc/passwd".into(),
+        hint: "install the package frr (topology-tests/install.sh)".into(),
+    })
+}
