@@ -1,0 +1,193 @@
+//! What a best path becomes on its way to a peer (RFC 4271 §9.1.3, §9.2).
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use net::{Asn, Attrs, Community, Family, NextHop, Prefix};
+
+use crate::filter::{Filter, Route, Verdict};
+use crate::nexthop::off_link;
+use crate::peer::{LocalEnd, NextHopMode};
+use crate::table::Best;
+use crate::{PeerInfo, Source, Why};
+
+/// The outcome of an export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exported {
+    /// The peer is told, with these attributes.
+    Send(Attrs),
+    /// It is not.
+    Not(Why),
+}
+
+/// What an export depends on besides the route: peers that are equal in this
+/// hear the same, and form a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audience {
+    /// The peers are in another AS.
+    pub external: bool,
+    /// Our AS on the sessions.
+    pub local_asn: Asn,
+    /// The peers are clients of this reflector.
+    pub client: bool,
+    /// Which next hop they are told.
+    pub next_hop: NextHopMode,
+    /// Our addresses on the sessions.
+    pub local: LocalEnd,
+    /// The families of the sessions.
+    pub families: Vec<Family>,
+    /// The export filter.
+    pub export: Arc<Filter>,
+}
+
+impl Audience {
+    /// The audience that a peer belongs to.
+    pub fn of(peer: &PeerInfo) -> Self {
+        Self {
+            external: peer.external(),
+            local_asn: peer.local_asn,
+            client: peer.route_reflector_client,
+            next_hop: peer.next_hop,
+            local: peer.local,
+            families: peer.families.clone(),
+            export: Arc::clone(&peer.export),
+        }
+    }
+}
+
+/// What an audience is told of a best path; `teller` is the peer that the
+/// path is from, `cluster_id` our cluster (RFC 4456 §7).
+pub fn export(
+    prefix: Prefix,
+    best: &Best,
+    teller: Option<&PeerInfo>,
+    audience: &Audience,
+    cluster_id: Ipv4Addr,
+) -> Exported {
+    match attributes(prefix, best, teller, audience, cluster_id) {
+        Ok(attrs) => Exported::Send(attrs),
+        Err(why) => Exported::Not(why),
+    }
+}
+
+fn attributes(
+    prefix: Prefix,
+    best: &Best,
+    teller: Option<&PeerInfo>,
+    audience: &Audience,
+    cluster_id: Ipv4Addr,
+) -> Result<Attrs, Why> {
+    let path = &best.path;
+    let attrs = path.attrs();
+    if !audience.families.contains(&prefix.family()) {
+        return Err(Why::FamilyNotNegotiated(prefix.family()));
+    }
+    permitted(attrs, audience)?;
+    let internal_teller = teller.filter(|teller| !teller.external());
+    if let Some(teller) = internal_teller
+        && !audience.external
+        && !teller.route_reflector_client
+        && !audience.client
+    {
+        return Err(Why::NotReflected);
+    }
+    let route = Route { prefix, attrs, protocol: path.protocol, peer: teller.map(|teller| teller.address) };
+    let rule = match audience.export.eval(&route) {
+        Verdict::Reject(why) => return Err(why),
+        Verdict::Accept(rule) => rule,
+    };
+    let mut told = Attrs::clone(attrs);
+    pass_unknown(&mut told);
+    if rule.sets_next_hop(prefix.family()) {
+        told.next_hop = None;
+    } else {
+        told.next_hop = Some(next_hop(prefix.family(), attrs, path.source, audience)?);
+    }
+    if audience.external {
+        strip_internal(&mut told, path.source);
+        rule.edit(&mut told, audience.local_asn);
+        // RFC 4271 §5.1.5, §5.1.2 b.
+        told.local_pref = None;
+        told.as_path = told.as_path.prepended(audience.local_asn, 1);
+    } else {
+        // RFC 4271 §5.1.5: it MUST be there towards internal peers.
+        told.local_pref = Some(attrs.effective_local_pref());
+        rule.edit(&mut told, audience.local_asn);
+        if let Some(teller) = internal_teller {
+            reflect(&mut told, teller, cluster_id);
+        }
+    }
+    Ok(told)
+}
+
+/// RFC 1997: what communities forbid.
+fn permitted(attrs: &Attrs, audience: &Audience) -> Result<(), Why> {
+    let forbids = |community: &&Community| match **community {
+        Community::NO_ADVERTISE => true,
+        Community::NO_EXPORT | Community::NO_EXPORT_SUBCONFED => audience.external,
+        _ => false,
+    };
+    attrs.communities.iter().find(forbids).map_or(Ok(()), |community| Err(Why::Community(*community)))
+}
+
+/// RFC 4271 §5.1.3: towards external peers ourselves; towards internal ones
+/// what was learned, and ourselves for what begins here.
+fn next_hop(family: Family, attrs: &Attrs, source: Source, audience: &Audience) -> Result<NextHop, Why> {
+    let learned = off_link(attrs).filter(|next_hop| next_hop.family() == family && source != Source::Local);
+    let keeps = match audience.next_hop {
+        NextHopMode::Auto => !audience.external,
+        NextHopMode::Myself => false,
+        NextHopMode::Keep => true,
+    };
+    match learned {
+        Some(NextHop::V6 { global, .. }) if keeps && global.is_unicast_link_local() => {
+            ourselves(family, audience)
+        }
+        Some(next_hop) if keeps => Ok(next_hop),
+        _ => ourselves(family, audience),
+    }
+}
+
+fn ourselves(family: Family, audience: &Audience) -> Result<NextHop, Why> {
+    let LocalEnd { v4, v6, link_local } = audience.local;
+    let ours = match family {
+        Family::Ipv4Unicast => v4.map(NextHop::V4),
+        // RFC 2545 §3: the global address, or where there is none the link-local one.
+        Family::Ipv6Unicast => v6.or(link_local).map(|global| NextHop::V6 { global, link_local }),
+    };
+    ours.ok_or(Why::NoLocalAddress(family))
+}
+
+/// What must not leave the AS.
+fn strip_internal(told: &mut Attrs, source: Source) {
+    told.originator_id = None;
+    told.cluster_list.clear();
+    // RFC 4360 §6.
+    told.ext_communities.retain(|community| !community.is_non_transitive());
+    // RFC 4271 §5.1.4: a MED that was received MUST NOT be passed on.
+    if source != Source::Local {
+        told.med = None;
+    }
+}
+
+/// RFC 4271 §5: what we do not know goes on when it is transitive, marked partial.
+fn pass_unknown(told: &mut Attrs) {
+    const OPTIONAL: u8 = 0x80;
+    const TRANSITIVE: u8 = 0x40;
+    const PARTIAL: u8 = 0x20;
+    told.unknown.retain(|attr| attr.flags & TRANSITIVE != 0);
+    for attr in &mut told.unknown {
+        if attr.flags & OPTIONAL != 0 {
+            attr.flags |= PARTIAL;
+        }
+    }
+}
+
+/// RFC 4456 §8: who began it, and that it passed our cluster.
+fn reflect(told: &mut Attrs, teller: &PeerInfo, cluster_id: Ipv4Addr) {
+    told.originator_id = told.originator_id.or(Some(teller.router_id));
+    told.cluster_list.insert(0, cluster_id);
+}
+
+#[cfg(test)]
+mod tests;

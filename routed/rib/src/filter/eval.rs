@@ -1,0 +1,116 @@
+//! A filter and a route: what comes of it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use net::{Asn, Attrs, Family, Prefix};
+
+use super::model::{Action, Delete, Filter, Match, Rule, Set, Values};
+use crate::{Protocol, Why};
+
+/// A route as a filter sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Route<'a> {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// The attributes.
+    pub attrs: &'a Attrs,
+    /// The protocol that it is from.
+    pub protocol: Protocol,
+    /// The peer that told it, if one did.
+    pub peer: Option<IpAddr>,
+}
+
+/// What a filter says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// The route passes, with the edits of this rule.
+    Accept(&'a Rule),
+    /// It does not.
+    Reject(Why),
+}
+
+impl Filter {
+    /// The verdict of the first rule that meets the route.
+    pub fn eval(&self, route: &Route<'_>) -> Verdict<'_> {
+        let met = self.rules.iter().enumerate().find(|(_, rule)| rule.matches.meets(route));
+        match met {
+            Some((_, rule)) if rule.action == Action::Accept => Verdict::Accept(rule),
+            Some((index, _)) => Verdict::Reject(Why::FilterRule {
+                filter: Arc::clone(&self.name),
+                rule: u16::try_from(index + 1).unwrap_or(u16::MAX),
+            }),
+            None => Verdict::Reject(Why::FilterEnd(Arc::clone(&self.name))),
+        }
+    }
+}
+
+impl Match {
+    /// True when every condition holds, the cheap ones asked first.
+    pub fn meets(&self, route: &Route<'_>) -> bool {
+        let attrs = route.attrs;
+        none_or_any(&self.protocol, |protocol| *protocol == route.protocol)
+            && self.family.is_none_or(|family| family == route.prefix.family())
+            && none_or_any(&self.prefix, |range| range.meets(route.prefix))
+            && none_or_any(&self.peer, |peer| route.peer == Some(*peer))
+            && none_or_any(&self.next_hop, |inside| {
+                attrs.next_hop.is_some_and(|next_hop| inside.contains(next_hop.address()))
+            })
+            && self.med.is_none_or(|range| range.meets(attrs.med.unwrap_or(0)))
+            && self.local_pref.is_none_or(|range| range.meets(attrs.effective_local_pref()))
+            && none_or_any(&self.community, |community| attrs.communities.contains(community))
+            && none_or_any(&self.large_community, |community| attrs.large_communities.contains(community))
+            && self.as_path.as_ref().is_none_or(|pattern| pattern.meets(&attrs.as_path.to_string()))
+    }
+}
+
+impl Rule {
+    /// True when the rule changes what it accepts.
+    pub fn edits(&self) -> bool {
+        let Self { set, add, delete, prepend, .. } = self;
+        *set != Set::default() || *add != Values::default() || *delete != Delete::default() || *prepend > 0
+    }
+
+    /// Makes the changes of the rule: `delete`, then `set`, then `add`, then
+    /// `prepend` with our own AS.
+    pub fn edit(&self, attrs: &mut Attrs, local_asn: Asn) {
+        attrs.communities.retain(|community| !self.delete.community.contains(community));
+        attrs.large_communities.retain(|community| !self.delete.large_community.contains(community));
+        if self.delete.med {
+            attrs.med = None;
+        }
+        attrs.med = self.set.med.or(attrs.med);
+        attrs.local_pref = self.set.local_pref.or(attrs.local_pref);
+        attrs.origin = self.set.origin.unwrap_or(attrs.origin);
+        attrs.next_hop = self.set.next_hop.map(Into::into).or(attrs.next_hop);
+        if let Some(communities) = &self.set.community {
+            attrs.communities.clone_from(communities);
+        }
+        if let Some(communities) = &self.set.large_community {
+            attrs.large_communities.clone_from(communities);
+        }
+        add_missing(&mut attrs.communities, &self.add.community);
+        add_missing(&mut attrs.large_communities, &self.add.large_community);
+        if self.prepend > 0 {
+            attrs.as_path = attrs.as_path.prepended(local_asn, self.prepend.into());
+        }
+    }
+
+    /// True when the rule names the next hop itself, for prefixes of this family.
+    pub(crate) fn sets_next_hop(&self, family: Family) -> bool {
+        self.set.next_hop.is_some_and(|address| Family::of(address) == family)
+    }
+}
+
+/// A condition without values holds; one with values when one of them does.
+fn none_or_any<T>(values: &[T], holds: impl Fn(&T) -> bool) -> bool {
+    values.is_empty() || values.iter().any(holds)
+}
+
+fn add_missing<T: Copy + PartialEq>(list: &mut Vec<T>, added: &[T]) {
+    for value in added {
+        if !list.contains(value) {
+            list.push(*value);
+        }
+    }
+}

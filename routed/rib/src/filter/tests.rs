@@ -1,0 +1,159 @@
+use net::{AsPath, Attrs, Community, LargeCommunity};
+
+use super::*;
+use crate::Why;
+
+/// The verdict of a filter, written as rules in TOML, on one route.
+fn check(rules: &str, prefix: &str, attrs: &Attrs) -> Result<Attrs, String> {
+    let filter: Filter =
+        toml::from_str(&format!("name = \"f\"\nrules = {rules}")).map_err(|e| e.to_string())?;
+    let route = Route {
+        prefix: prefix.parse().unwrap(),
+        attrs,
+        protocol: Protocol::Bgp,
+        peer: Some("192.0.2.1".parse().unwrap()),
+    };
+    match filter.eval(&route) {
+        Verdict::Reject(why) => Err(why.to_string()),
+        Verdict::Accept(rule) => {
+            let mut attrs = attrs.clone();
+            rule.edit(&mut attrs, net::Asn(64512));
+            Ok(attrs)
+        }
+    }
+}
+
+fn route() -> Attrs {
+    Attrs {
+        as_path: AsPath::sequence([65001, 650, 65003]),
+        next_hop: Some(net::NextHop::V4("192.0.2.9".parse().unwrap())),
+        med: Some(10),
+        communities: vec!["65001:1".parse().unwrap(), Community::NO_EXPORT],
+        large_communities: vec![LargeCommunity([1, 2, 3])],
+        ..Attrs::default()
+    }
+}
+
+#[test]
+fn the_first_rule_that_meets_decides_and_the_end_rejects() {
+    let rules = r#"[{ prefix = "10.1.0.0/16", action = "reject" },
+                    { prefix = "10.0.0.0/8 le 24", action = "accept" }]"#;
+    assert_eq!(check(rules, "10.1.0.0/16", &route()), Err("rejected by rule 1 of filter f".into()));
+    assert_eq!(check(rules, "10.2.0.0/16", &route()), Ok(route()));
+    assert_eq!(check(rules, "10.2.0.0/25", &route()), Err("no rule of filter f accepts it".into()));
+}
+
+#[test]
+fn prefix_ranges_meet_what_routers_meet() {
+    let meets =
+        |range: &str, prefix: &str| range.parse::<PrefixMatch>().unwrap().meets(prefix.parse().unwrap());
+    assert!(meets("10.0.0.0/8", "10.0.0.0/8"));
+    assert!(!meets("10.0.0.0/8", "10.0.0.0/9"));
+    assert!(meets("10.0.0.0/8 le 24 ge 16", "10.1.0.0/16"));
+    assert!(!meets("10.0.0.0/8 ge 16 le 24", "10.0.0.0/15"));
+    assert!(!meets("10.0.0.0/8 ge 16 le 24", "10.0.0.0/25"));
+    assert!(meets("10.0.0.0/8 ge 16", "10.9.9.9/32"));
+    assert!(meets("::/0 le 48", "2001:db8::/32"));
+    assert!(!meets("0.0.0.0/0 le 32", "::/0"));
+    for wrong in [
+        "10.0.0.0/8 le 7",
+        "10.0.0.0/8 ge 20 le 16",
+        "10.0.0.0/8 le 33",
+        "10.0.0.0/8 to 9",
+        "10.0.0.0/8 le",
+        "",
+    ] {
+        assert!(wrong.parse::<PrefixMatch>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn each_condition_meets_and_misses() {
+    for (condition, meets) in [
+        ("as_path = \"^65001 \"", true),
+        ("as_path = \"_650_\"", true),
+        ("as_path = \"_6500_\"", false),
+        ("as_path = \"_65003$\"", true),
+        ("community = \"no-export\"", true),
+        ("community = [\"1:1\", \"65001:1\"]", true),
+        ("community = [\"1:1\"]", false),
+        ("large_community = \"1:2:3\"", true),
+        ("large_community = \"1:2:4\"", false),
+        ("next_hop = \"192.0.2.0/24\"", true),
+        ("next_hop = \"198.51.100.0/24\"", false),
+        ("peer = \"192.0.2.1\"", true),
+        ("peer = \"192.0.2.2\"", false),
+        ("protocol = [\"rip\", \"bgp\"]", true),
+        ("protocol = \"local\"", false),
+        ("med = 10", true),
+        ("med = \"11..20\"", false),
+        ("local_pref = 100", true),
+        ("local_pref = \"0..99\"", false),
+        ("family = \"ipv4\"", true),
+        ("family = \"ipv6\"", false),
+        ("family = \"ipv4\", med = 11", false),
+    ] {
+        let verdict = check(&format!("[{{ {condition}, action = \"accept\" }}]"), "10.0.0.0/8", &route());
+        assert_eq!(verdict.is_ok(), meets, "{condition}: {verdict:?}");
+    }
+}
+
+#[test]
+fn edits_delete_then_set_then_add_then_prepend() {
+    let rules = r#"[{ action = "accept", prepend = 2,
+        set = { local_pref = 200, origin = "egp", next_hop = "192.0.2.7" },
+        add = { community = ["64512:1", "65001:1"] },
+        delete = { community = "no-export", large_community = "1:2:3", med = true } }]"#;
+    let edited = check(rules, "10.0.0.0/8", &route()).unwrap();
+    let expected = Attrs {
+        origin: net::Origin::Egp,
+        as_path: AsPath::sequence([64512, 64512, 65001, 650, 65003]),
+        next_hop: Some(net::NextHop::V4("192.0.2.7".parse().unwrap())),
+        local_pref: Some(200),
+        communities: vec!["65001:1".parse().unwrap(), "64512:1".parse().unwrap()],
+        ..Attrs::default()
+    };
+    assert_eq!(edited, expected);
+}
+
+#[test]
+fn what_is_not_understood_is_an_error_that_names_it() {
+    for (rules, names) in [
+        ("[{ prefx = \"10.0.0.0/8\", action = \"accept\" }]", "prefx"),
+        ("[{ action = \"accept\", set = { localpref = 1 } }]", "localpref"),
+        ("[{ action = \"allow\" }]", "allow"),
+        ("[{ prefix = \"10.0.0.0/8\" }]", "action"),
+        ("[{ action = \"accept\", as_path = \"(\" }]", "regular expression"),
+        ("[{ action = \"accept\", prefix = \"10.0.0.1/8\" }]", "10.0.0.0/8"),
+        ("[{ action = \"accept\", protocol = \"ospf\" }]", "ospf"),
+        ("[{ action = \"accept\", community = \"1\" }]", "community"),
+    ] {
+        let error = check(rules, "10.0.0.0/8", &route()).unwrap_err();
+        assert!(error.contains(names), "{rules}: {error}");
+    }
+}
+
+#[test]
+fn the_built_in_filters_do_what_their_names_say() {
+    let pools: [Prefix; 2] = ["10.244.0.0/16".parse().unwrap(), "fd00::/48".parse().unwrap()];
+    let verdict = |filter: &Filter, prefix: &str, protocol| {
+        let attrs = Attrs::default();
+        let route = Route { prefix: prefix.parse().unwrap(), attrs: &attrs, protocol, peer: None };
+        matches!(filter.eval(&route), Verdict::Accept(_))
+    };
+    let cluster = cluster_only(&pools);
+    assert!(verdict(&cluster, "10.244.0.0/16", Protocol::Bgp));
+    assert!(verdict(&cluster, "10.244.9.9/32", Protocol::Bgp));
+    assert!(verdict(&cluster, "fd00::/64", Protocol::Bgp));
+    assert!(!verdict(&cluster, "10.0.0.0/8", Protocol::Bgp));
+    assert!(!verdict(&cluster_only(&[]), "10.244.0.0/16", Protocol::Bgp));
+    for protocol in Protocol::ALL {
+        let ours = matches!(protocol, Protocol::Local | Protocol::Static | Protocol::Connected);
+        assert_eq!(verdict(&local_only(), "10.0.0.0/8", protocol), ours, "{protocol}");
+        assert!(verdict(&accept_all(), "10.0.0.0/8", protocol));
+        assert!(!verdict(&reject_all(), "10.0.0.0/8", protocol));
+    }
+    let attrs = Attrs::default();
+    let route = Route { prefix: pools[0], attrs: &attrs, protocol: Protocol::Rip, peer: None };
+    assert_eq!(local_only().eval(&route), Verdict::Reject(Why::FilterEnd("local-only".into())));
+}

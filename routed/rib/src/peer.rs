@@ -1,0 +1,81 @@
+//! What the table must know of a BGP peer.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use net::{Asn, Family, RouterId};
+
+use crate::{Filter, PeerId};
+
+/// Which next hop a peer is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NextHopMode {
+    /// Ourselves to external peers; to internal ones the next hop as learned
+    /// (RFC 4271 §5.1.3).
+    #[default]
+    Auto,
+    /// Always ourselves.
+    Myself,
+    /// As learned wherever there is one.
+    Keep,
+}
+
+/// Our end of a session: the addresses that can be a next hop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LocalEnd {
+    /// Our IPv4 address: that of the session, or one on its interface.
+    pub v4: Option<Ipv4Addr>,
+    /// Our global IPv6 address.
+    pub v6: Option<Ipv6Addr>,
+    /// Our link-local address, where the peer shares the link (RFC 2545 §3).
+    pub link_local: Option<Ipv6Addr>,
+}
+
+impl LocalEnd {
+    /// The end that a session's own address alone gives.
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self { v4: Some(v4), ..Self::default() },
+            IpAddr::V6(v6) if v6.is_unicast_link_local() => Self { link_local: Some(v6), ..Self::default() },
+            IpAddr::V6(v6) => Self { v6: Some(v6), ..Self::default() },
+        }
+    }
+}
+
+/// A peer whose session is up, or whose paths are kept through a restart.
+#[derive(Clone, Debug)]
+pub struct PeerInfo {
+    /// Its number.
+    pub id: PeerId,
+    /// Its address.
+    pub address: IpAddr,
+    /// Our addresses on the session.
+    pub local: LocalEnd,
+    /// The interface that the session runs over, where the peer is on a link.
+    pub ifindex: Option<u32>,
+    /// Its AS.
+    pub asn: Asn,
+    /// Our AS on this session.
+    pub local_asn: Asn,
+    /// Its BGP identifier.
+    pub router_id: RouterId,
+    /// It is a client of this reflector (RFC 4456 §4).
+    pub route_reflector_client: bool,
+    /// How often our own AS may stand in a path from it; 0 as the RFC has it.
+    pub allow_own_asn: u8,
+    /// Which next hop it is told.
+    pub next_hop: NextHopMode,
+    /// The families of the session.
+    pub families: Vec<Family>,
+    /// What is taken from it.
+    pub import: Arc<Filter>,
+    /// What it is told.
+    pub export: Arc<Filter>,
+}
+
+impl PeerInfo {
+    /// True when the peer is in another AS.
+    pub fn external(&self) -> bool {
+        self.asn != self.local_asn
+    }
+}

@@ -1,0 +1,335 @@
+//! The table: every path to every prefix, and which prefixes to decide anew.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use indexmap::IndexSet;
+use ipnetwork::IpNetwork;
+use net::{Attrs, Family, Prefix};
+use prefix_trie::joint::JointPrefixMap;
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
+use smallvec::SmallVec;
+
+use crate::intern::Interner;
+use crate::nexthop::{Link, Resolver, word};
+use crate::{Path, PeerId, PeerInfo, Protocol, Rules, Source, Step, Target, Via, Why};
+
+/// Every prefix with what is known of it.
+pub(crate) type Dests = JointPrefixMap<IpNetwork, Dest>;
+
+/// One prefix: its paths, and the best one as the world was last told.
+#[derive(Debug, Default)]
+pub(crate) struct Dest {
+    pub(crate) paths: SmallVec<[Arc<Path>; 2]>,
+    pub(crate) best: Option<Best>,
+}
+
+/// The best path of a prefix and where its packets go.
+#[derive(Clone, Debug)]
+pub struct Best {
+    /// The path.
+    pub path: Arc<Path>,
+    /// Where packets go: the next hops of all paths that share the traffic.
+    pub target: Arc<Target>,
+    /// The step that decided.
+    pub at: Step,
+}
+
+impl PartialEq for Best {
+    /// Equal when the path says the same and packets go the same way. Age,
+    /// refresh cycle and the step that decided are no change to anybody.
+    fn eq(&self, other: &Self) -> bool {
+        self.target == other.target
+            && (Arc::ptr_eq(&self.path, &other.path)
+                || (self.path.key() == other.path.key() && self.path.same(&other.path)))
+    }
+}
+
+/// The best path of a prefix came, went or changed; `old != new`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// What the world was told before.
+    pub old: Option<Best>,
+    /// What holds now.
+    pub new: Option<Best>,
+}
+
+/// How many paths a peer has told us, for one family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// All of them.
+    pub received: usize,
+    /// Those that import accepted.
+    pub accepted: usize,
+}
+
+/// A path of this node's own, for [`Table::originate`].
+#[derive(Clone, Debug)]
+pub struct Origination {
+    /// The protocol; not BGP.
+    pub protocol: Protocol,
+    /// Where packets go.
+    pub via: Via,
+    /// Tells apart several paths of one protocol; 0 where there is one.
+    pub path_id: u32,
+    /// The protocol's metric.
+    pub metric: u32,
+    /// The administrative distance; `None` for the default of the protocol.
+    pub distance: Option<u8>,
+    /// Attributes that BGP shall tell: communities, MED. The next hop is left
+    /// empty, for each peer is told the address of its session.
+    pub attrs: Attrs,
+}
+
+impl Origination {
+    /// One path of a protocol, metric 0, without attributes.
+    pub fn new(protocol: Protocol, via: Via) -> Self {
+        Self { protocol, via, path_id: 0, metric: 0, distance: None, attrs: Attrs::default() }
+    }
+}
+
+/// A batch came from a peer that is not up: it was sent before the session
+/// ended and arrived after. It was ignored, which is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownPeer(pub PeerId);
+
+impl fmt::Display for UnknownPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "routes of peer number {} ignored: its session is not up", self.0.0)
+    }
+}
+
+impl std::error::Error for UnknownPeer {}
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) info: PeerInfo,
+    /// The refresh cycle of each family; a path of an earlier one is stale.
+    pub(crate) cycle: [u32; Family::ALL.len()],
+    pub(crate) counts: [Counts; Family::ALL.len()],
+}
+
+/// The routing table; see the crate's page.
+#[derive(Debug)]
+pub struct Table {
+    pub(crate) rules: Rules,
+    pub(crate) dests: Dests,
+    pub(crate) peers: FxHashMap<PeerId, Peer>,
+    pub(crate) resolver: Resolver,
+    pub(crate) attrs: Interner<Attrs>,
+    /// The prefixes that this node owns: those of [`Protocol::Local`].
+    pub(crate) own: JointPrefixMap<IpNetwork, ()>,
+    /// Own prefixes that a peer announces too, since the last look.
+    pub(crate) conflicts: IndexSet<(Prefix, PeerId), FxBuildHasher>,
+    /// Prefixes to decide anew.
+    pub(crate) dirty: IndexSet<Prefix, FxBuildHasher>,
+    /// Prefixes whose paths next hops may resolve through, and that changed.
+    pub(crate) touched: Vec<Prefix>,
+    pub(crate) local_changed: bool,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            dests: Dests::new(),
+            peers: FxHashMap::default(),
+            resolver: Resolver::default(),
+            attrs: Interner::default(),
+            own: JointPrefixMap::new(),
+            conflicts: IndexSet::default(),
+            dirty: IndexSet::default(),
+            touched: Vec::new(),
+            local_changed: false,
+        }
+    }
+
+    /// The rules of the decision.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Changes the rules; every prefix is decided anew.
+    pub fn set_rules(&mut self, rules: Rules) {
+        if self.rules != rules {
+            self.rules = rules;
+            self.dirty.extend(self.dests.keys().filter_map(word));
+        }
+    }
+
+    /// A session is up, or a peer's filters or identity changed. Paths that
+    /// are kept from before are imported anew.
+    pub fn peer_up(&mut self, info: PeerInfo) {
+        let id = info.id;
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.info = info;
+            self.reimport(id);
+        } else {
+            let peer = Peer { info, cycle: Default::default(), counts: Default::default() };
+            self.peers.insert(id, peer);
+        }
+    }
+
+    /// A session is down for good: its paths go. Where they are to be kept
+    /// through a graceful restart, call [`Table::mark_stale`] instead.
+    pub fn peer_down(&mut self, id: PeerId) {
+        self.remove_where(id, |_, _| true);
+        self.peers.remove(&id);
+    }
+
+    /// What is known of a peer.
+    pub fn peer(&self, id: PeerId) -> Option<&PeerInfo> {
+        self.peers.get(&id).map(|peer| &peer.info)
+    }
+
+    /// How many paths a peer has told us for a family.
+    pub fn counts(&self, id: PeerId, family: Family) -> Counts {
+        self.peers.get(&id).map_or_else(Counts::default, |peer| peer.counts[family.index()])
+    }
+
+    /// A peer says that prefixes (with path identifiers, 0 without add-path)
+    /// are reachable with these attributes.
+    pub fn update(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        reach: impl IntoIterator<Item = (Prefix, u32)>,
+        attrs: &Arc<Attrs>,
+    ) -> Result<(), UnknownPeer> {
+        let peer = self.peers.get(&id).ok_or(UnknownPeer(id))?;
+        let (cycle, distance) = (peer.cycle, Protocol::Bgp.default_distance(peer.info.external()));
+        let received = self.attrs.intern(Arc::clone(attrs));
+        for (prefix, path_id) in reach {
+            let imported = self.import(id, prefix, &received);
+            self.put(
+                prefix,
+                Path {
+                    source: Source::Peer(id),
+                    protocol: Protocol::Bgp,
+                    path_id,
+                    received: Arc::clone(&received),
+                    imported,
+                    distance,
+                    metric: 0,
+                    since: now,
+                    via: Via::NextHop,
+                    cycle: cycle[prefix.family().index()],
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// A peer says that prefixes are reachable no more.
+    pub fn withdraw(
+        &mut self,
+        id: PeerId,
+        unreach: impl IntoIterator<Item = (Prefix, u32)>,
+    ) -> Result<(), UnknownPeer> {
+        if !self.peers.contains_key(&id) {
+            return Err(UnknownPeer(id));
+        }
+        for (prefix, path_id) in unreach {
+            self.take(prefix, (Source::Peer(id), Protocol::Bgp, path_id));
+        }
+        Ok(())
+    }
+
+    /// Begins a refresh cycle (RFC 4724 §4.2, RFC 7313 §4): what the peer has
+    /// told so far is stale until it tells it again.
+    pub fn mark_stale(&mut self, id: PeerId, family: Family) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            let cycle = &mut peer.cycle[family.index()];
+            *cycle = cycle.wrapping_add(1);
+        }
+    }
+
+    /// Ends a refresh cycle: what is still stale goes. Returns how many paths.
+    pub fn sweep_stale(&mut self, id: PeerId, family: Family) -> usize {
+        let Some(peer) = self.peers.get(&id) else { return 0 };
+        let cycle = peer.cycle[family.index()];
+        self.remove_where(id, |prefix, path| prefix.family() == family && path.cycle != cycle)
+    }
+
+    /// True when a path waits to be told again, or swept.
+    pub fn is_stale(&self, prefix: Prefix, path: &Path) -> bool {
+        let Source::Peer(id) = path.source else { return false };
+        self.peers.get(&id).is_some_and(|peer| peer.cycle[prefix.family().index()] != path.cycle)
+    }
+
+    /// This node has a path of its own: a block, a static route, a RIP route.
+    /// The same protocol and path identifier replace what was there.
+    pub fn originate(&mut self, now: Instant, prefix: Prefix, origination: Origination) {
+        let Origination { protocol, via, path_id, metric, distance, attrs } = origination;
+        let attrs = self.attrs.intern(attrs);
+        self.put(
+            prefix,
+            Path {
+                source: Source::Local,
+                protocol,
+                path_id,
+                received: Arc::clone(&attrs),
+                imported: if prefix.is_martian() { Err(Why::Martian) } else { Ok(attrs) },
+                distance: distance.unwrap_or(protocol.default_distance(false)),
+                metric,
+                since: now,
+                via,
+                cycle: 0,
+            },
+        );
+        if protocol == Protocol::Local && self.own.insert(prefix.network(), ()).is_none() {
+            self.own_changed(prefix);
+        }
+    }
+
+    /// This node has that path no more.
+    pub fn unoriginate(&mut self, prefix: Prefix, protocol: Protocol, path_id: u32) {
+        self.take(prefix, (Source::Local, protocol, path_id));
+        let owned = |path: &Arc<Path>| path.protocol == Protocol::Local;
+        let still = self.dests.get(&prefix.network()).is_some_and(|dest| dest.paths.iter().any(owned));
+        if protocol == Protocol::Local && !still && self.own.remove(&prefix.network()).is_some() {
+            self.own_changed(prefix);
+        }
+    }
+
+    /// Replaces the links (subnets of interfaces that are up) and the
+    /// addresses of this node. Only what differs is decided anew. A link is a
+    /// connected route, with the interface index as its path identifier.
+    pub fn set_links(&mut self, now: Instant, links: &[Link], addresses: impl IntoIterator<Item = IpAddr>) {
+        let wanted: FxHashSet<Link> = links.iter().copied().collect();
+        let connected = |path: &&Arc<Path>| path.protocol == Protocol::Connected;
+        let present: FxHashSet<Link> = self
+            .dests
+            .iter()
+            .filter_map(|(network, dest)| Some((word(network)?, dest)))
+            .flat_map(|(prefix, dest)| {
+                dest.paths.iter().filter(connected).map(move |path| Link { prefix, ifindex: path.path_id })
+            })
+            .collect();
+        for link in present.difference(&wanted) {
+            self.unoriginate(link.prefix, Protocol::Connected, link.ifindex);
+        }
+        for link in wanted.difference(&present) {
+            let via = Via::OnLink { gateway: None, ifindex: link.ifindex };
+            let origination =
+                Origination { path_id: link.ifindex, ..Origination::new(Protocol::Connected, via) };
+            self.originate(now, link.prefix, origination);
+        }
+        self.local_changed |= self.resolver.set_local(addresses.into_iter().collect());
+    }
+
+    /// Prefixes that this node owns and that a peer announced as its own since
+    /// the last call. The peer's path is not used; who owns it is for others
+    /// to settle.
+    pub fn take_conflicts(&mut self) -> Vec<(Prefix, PeerId)> {
+        self.conflicts.drain(..).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

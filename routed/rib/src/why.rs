@@ -1,0 +1,74 @@
+//! Why a path is not used, or a route not told.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use net::{Asn, Community, Family, Prefix};
+
+/// The reason, as data; its text is what `routectl routes --all` prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Our AS number stands in the path (RFC 4271 §9.1.2).
+    AsLoop(Asn),
+    /// We are the originator of a reflected route (RFC 4456 §8).
+    OriginatorLoop,
+    /// Our cluster is in the cluster list (RFC 4456 §8).
+    ClusterLoop(Ipv4Addr),
+    /// No unicast route may have this prefix.
+    Martian,
+    /// The prefix is this node's own, or lies inside it.
+    OwnPrefix(Prefix),
+    /// The next hop is an address of this node (RFC 4271 §5.1.3).
+    NextHopSelf(IpAddr),
+    /// The attributes have no next hop.
+    NoNextHop,
+    /// No route leads to the next hop (RFC 4271 §9.1.2).
+    NextHopUnreachable(IpAddr),
+    /// A rule of a filter rejects it; rules count from 1.
+    FilterRule {
+        /// The name of the filter.
+        filter: Arc<str>,
+        /// The rule.
+        rule: u16,
+    },
+    /// No rule of a filter meets it, and the end of a filter rejects.
+    FilterEnd(Arc<str>),
+    /// The peer is where the route came from.
+    SplitHorizon,
+    /// Learned from an internal peer, and not ours to reflect (RFC 4271 §9.2, RFC 4456 §6).
+    NotReflected,
+    /// A community forbids it (RFC 1997).
+    Community(Community),
+    /// The next hop is the peer's own address (RFC 4271 §5.1.3).
+    NextHopIsPeer(IpAddr),
+    /// The session has no address of ours that could be the next hop.
+    NoLocalAddress(Family),
+    /// The session does not carry this family.
+    FamilyNotNegotiated(Family),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AsLoop(asn) => write!(f, "AS path holds our own AS {asn}"),
+            Self::OriginatorLoop => f.write_str("this node originated it (ORIGINATOR_ID)"),
+            Self::ClusterLoop(id) => write!(f, "our cluster {id} reflected it already"),
+            Self::Martian => f.write_str("not a unicast prefix"),
+            Self::OwnPrefix(own) => write!(f, "inside {own}, which this node owns"),
+            Self::NextHopSelf(address) => write!(f, "next hop {address} is this node"),
+            Self::NoNextHop => f.write_str("no next hop in the attributes"),
+            Self::NextHopUnreachable(address) => write!(f, "next hop {address} is unreachable"),
+            Self::FilterRule { filter, rule } => write!(f, "rejected by rule {rule} of filter {filter}"),
+            Self::FilterEnd(filter) => write!(f, "no rule of filter {filter} accepts it"),
+            Self::SplitHorizon => f.write_str("learned from this peer"),
+            Self::NotReflected => f.write_str("learned from an internal peer and not to be reflected"),
+            Self::Community(community) => write!(f, "community {community} forbids it"),
+            Self::NextHopIsPeer(address) => write!(f, "next hop {address} is the peer itself"),
+            Self::NoLocalAddress(family) => {
+                write!(f, "the session has no local {family} address to be the next hop")
+            }
+            Self::FamilyNotNegotiated(family) => write!(f, "{family} is not negotiated with the peer"),
+        }
+    }
+}
