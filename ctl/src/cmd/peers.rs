@@ -1,0 +1,133 @@
+//! `peers`: BGP peers.
+
+use std::net::IpAddr;
+
+use api::v1::peer_service_client::PeerServiceClient;
+use api::v1::{
+    DisablePeerRequest, EnablePeerRequest, Family, GetPeerRequest, ListPeersRequest, RefreshPeerRequest,
+    ResetPeerRequest,
+};
+use clap::{Args, Subcommand};
+use tonic::transport::Channel;
+
+use super::{Context, conflict};
+use crate::cli::value;
+use crate::failure::Failure;
+use crate::view::peer::{PeerActionView, PeerDetailView, PeerView};
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  routectl peers
+  routectl peers -o wide
+  routectl peers 192.0.2.2
+  routectl peers disable 192.0.2.2 --message 'maintenance until 14:00'
+  routectl peers refresh 192.0.2.2 --family 4";
+
+/// Without a subcommand: all peers, or one in detail.
+#[derive(Debug, Args)]
+pub(crate) struct Peers {
+    /// Show everything about this peer
+    address: Option<IpAddr>,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Let a disabled peer connect again
+    Enable {
+        /// The peer
+        address: IpAddr,
+    },
+    /// End the session and keep it down until it is enabled
+    Disable {
+        /// The peer
+        address: IpAddr,
+        /// Told to the peer (RFC 9003 shutdown communication)
+        #[arg(long, value_name = "TEXT")]
+        message: Option<String>,
+    },
+    /// End the session and connect anew
+    Reset {
+        /// The peer
+        address: IpAddr,
+        /// Told to the peer (RFC 9003 shutdown communication)
+        #[arg(long, value_name = "TEXT")]
+        message: Option<String>,
+    },
+    /// Ask the peer to send its routes again (RFC 2918 route refresh)
+    Refresh {
+        /// The peer
+        address: IpAddr,
+        /// Only this family
+        #[arg(long, value_parser = value::family())]
+        family: Vec<Family>,
+    },
+}
+
+impl Peers {
+    pub(crate) async fn run(self, context: &mut Context) -> Result<(), Failure> {
+        if let (Some(address), Some(action)) = (self.address, &self.action) {
+            return Err(conflict(&format!("'{address}'"), action.name()));
+        }
+        let client = PeerServiceClient::new(context.connect().await?);
+        match (self.action, self.address) {
+            (Some(action), _) => action.run(client, context).await,
+            (None, Some(address)) => show(address, client, context).await,
+            (None, None) => list(client, context).await,
+        }
+    }
+}
+
+async fn list(mut client: PeerServiceClient<Channel>, context: &mut Context) -> Result<(), Failure> {
+    let peers = client.list_peers(ListPeersRequest {}).await?.into_inner().peers;
+    let views: Vec<PeerView> = peers.into_iter().map(Into::into).collect();
+    Ok(context.printer.list(&views)?)
+}
+
+async fn show(
+    address: IpAddr,
+    mut client: PeerServiceClient<Channel>,
+    context: &mut Context,
+) -> Result<(), Failure> {
+    let request = GetPeerRequest { address: address.to_string() };
+    let detail = client.get_peer(request).await?.into_inner();
+    Ok(context.printer.sheet(&PeerDetailView::from(detail))?)
+}
+
+impl Action {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Enable { .. } => "enable",
+            Self::Disable { .. } => "disable",
+            Self::Reset { .. } => "reset",
+            Self::Refresh { .. } => "refresh",
+        }
+    }
+
+    async fn run(self, mut client: PeerServiceClient<Channel>, context: &mut Context) -> Result<(), Failure> {
+        let verb = self.name();
+        let (address, answer) = match self {
+            Self::Enable { address } => {
+                let address = address.to_string();
+                (address.clone(), client.enable_peer(EnablePeerRequest { address }).await?)
+            }
+            Self::Disable { address, message } => {
+                let address = address.to_string();
+                (address.clone(), client.disable_peer(DisablePeerRequest { address, message }).await?)
+            }
+            Self::Reset { address, message } => {
+                let address = address.to_string();
+                (address.clone(), client.reset_peer(ResetPeerRequest { address, message }).await?)
+            }
+            Self::Refresh { address, family } => {
+                let address = address.to_string();
+                let families = family.into_iter().map(Into::into).collect();
+                (address.clone(), client.refresh_peer(RefreshPeerRequest { address, families }).await?)
+            }
+        };
+        let view = PeerActionView { address, state: answer.into_inner().state().to_string() };
+        let sentence = format!("peer {}: {verb} done, state {}", view.address, view.state);
+        Ok(context.printer.line(&view, sentence)?)
+    }
+}

@@ -1,0 +1,413 @@
+//! Views of BGP peers.
+
+use std::fmt::Write as _;
+
+use api::v1;
+use serde::Serialize;
+
+use super::{Cell, Column, Level, Row, Sheet, Tone, time};
+
+/// A peer in the list.
+#[derive(Debug, Serialize)]
+pub(crate) struct PeerView {
+    address: String,
+    asn: Option<u32>,
+    local_asn: u32,
+    router_id: Option<String>,
+    state: String,
+    uptime_seconds: Option<u64>,
+    prefixes_received: u64,
+    prefixes_accepted: u64,
+    prefixes_advertised: u64,
+    hold_time_seconds: Option<u32>,
+    families: Vec<String>,
+    capabilities: Vec<String>,
+    last_error: Option<String>,
+    description: Option<String>,
+    disabled: bool,
+    external: bool,
+    dynamic: bool,
+    local_address: Option<String>,
+    state_seconds: Option<u64>,
+}
+
+impl From<v1::Peer> for PeerView {
+    fn from(peer: v1::Peer) -> Self {
+        Self {
+            state: peer.state().to_string(),
+            families: words(peer.families()),
+            address: peer.address,
+            asn: peer.asn,
+            local_asn: peer.local_asn,
+            router_id: peer.router_id,
+            uptime_seconds: peer.uptime_seconds,
+            prefixes_received: peer.prefixes_received,
+            prefixes_accepted: peer.prefixes_accepted,
+            prefixes_advertised: peer.prefixes_advertised,
+            hold_time_seconds: peer.hold_time_seconds,
+            capabilities: peer.capabilities,
+            last_error: peer.last_error,
+            description: peer.description,
+            disabled: peer.disabled,
+            external: peer.external,
+            dynamic: peer.dynamic,
+            local_address: peer.local_address,
+            state_seconds: peer.state_seconds,
+        }
+    }
+}
+
+fn words(families: impl Iterator<Item = v1::Family>) -> Vec<String> {
+    families.map(|family| family.to_string()).collect()
+}
+
+impl PeerView {
+    fn state_cell(&self) -> Cell {
+        let tone = match (self.state.as_str(), self.disabled) {
+            ("Established", _) => Tone::Good,
+            (_, true) => Tone::Dim,
+            ("Idle" | "Active" | "Connect", false) => Tone::Bad,
+            _ => Tone::Fair,
+        };
+        Cell::new(&self.state).tone(tone)
+    }
+}
+
+impl Row for PeerView {
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::text(Level::Short, "PEER", |p| Cell::new(&p.address)),
+        Column::number(Level::Short, "AS", |p| Cell::maybe(p.asn)),
+        Column::text(Level::Short, "STATE", Self::state_cell),
+        Column::number(Level::Short, "UPTIME", |p| Cell::maybe(p.uptime_seconds.map(time::age))),
+        Column::number(Level::Short, "RECEIVED", |p| Cell::new(p.prefixes_received)),
+        Column::number(Level::Short, "ACCEPTED", |p| Cell::new(p.prefixes_accepted)),
+        Column::number(Level::Short, "ADVERTISED", |p| Cell::new(p.prefixes_advertised)),
+        Column::text(Level::Wide, "ROUTER_ID", |p| Cell::maybe(p.router_id.as_ref())),
+        Column::number(Level::Wide, "LOCAL_AS", |p| Cell::new(p.local_asn)),
+        Column::number(Level::Wide, "HOLD", |p| Cell::maybe(p.hold_time_seconds)),
+        Column::text(Level::Wide, "FAMILIES", |p| Cell::list(&p.families)),
+        Column::text(Level::Short, "DESCRIPTION", |p| Cell::maybe(p.description.as_ref())),
+        Column::text(Level::Wide, "LAST_ERROR", |p| Cell::maybe(p.last_error.as_ref())),
+    ];
+}
+
+/// A peer with everything that is known of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct PeerDetailView {
+    #[serde(flatten)]
+    peer: PeerView,
+    timers: TimersView,
+    negotiated: Option<NegotiatedView>,
+    messages: MessagesView,
+    malformed: MalformedView,
+    notification_sent: Option<NotificationView>,
+    notification_received: Option<NotificationView>,
+    filtered: u64,
+    rejected: u64,
+    established_count: u64,
+    remote_port: Option<u32>,
+    import_filter: Option<String>,
+    export_filter: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct TimersView {
+    hold_time: u32,
+    hold_due: Option<u32>,
+    keepalive_due: Option<u32>,
+    connect_retry_due: Option<u32>,
+    idle_hold_due: Option<u32>,
+    send_hold_due: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each capability, read by name")]
+struct NegotiatedView {
+    hold_time: u32,
+    keepalive: u32,
+    families: Vec<String>,
+    four_octet_asn: bool,
+    route_refresh: bool,
+    enhanced_route_refresh: bool,
+    extended_messages: bool,
+    graceful_restart: Option<GracefulRestartView>,
+    add_path_receive: Vec<String>,
+    add_path_send: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct GracefulRestartView {
+    time: u32,
+    restarting: bool,
+    notification: bool,
+    families: Vec<String>,
+    forwarding_preserved: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct MessagesView {
+    received: CountsView,
+    sent: CountsView,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct CountsView {
+    open: u64,
+    update: u64,
+    notification: u64,
+    keepalive: u64,
+    route_refresh: u64,
+    bytes: u64,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct MalformedView {
+    treat_as_withdraw: u64,
+    attribute_discard: u64,
+    reset: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct NotificationView {
+    code: u32,
+    subcode: u32,
+    text: String,
+    data: String,
+    at: String,
+}
+
+impl From<v1::PeerDetail> for PeerDetailView {
+    fn from(detail: v1::PeerDetail) -> Self {
+        Self {
+            peer: detail.peer.unwrap_or_default().into(),
+            timers: detail.timers.map(Into::into).unwrap_or_default(),
+            negotiated: detail.negotiated.map(Into::into),
+            messages: MessagesView {
+                received: detail.messages_received.map(Into::into).unwrap_or_default(),
+                sent: detail.messages_sent.map(Into::into).unwrap_or_default(),
+            },
+            malformed: detail.malformed.map(Into::into).unwrap_or_default(),
+            notification_sent: detail.notification_sent.map(Into::into),
+            notification_received: detail.notification_received.map(Into::into),
+            filtered: detail.filtered,
+            rejected: detail.rejected,
+            established_count: detail.established_count,
+            remote_port: detail.remote_port,
+            import_filter: detail.import_filter,
+            export_filter: detail.export_filter,
+        }
+    }
+}
+
+impl From<v1::PeerTimers> for TimersView {
+    fn from(timers: v1::PeerTimers) -> Self {
+        Self {
+            hold_time: timers.hold_time,
+            hold_due: timers.hold_due,
+            keepalive_due: timers.keepalive_due,
+            connect_retry_due: timers.connect_retry_due,
+            idle_hold_due: timers.idle_hold_due,
+            send_hold_due: timers.send_hold_due,
+        }
+    }
+}
+
+impl From<v1::Negotiated> for NegotiatedView {
+    fn from(negotiated: v1::Negotiated) -> Self {
+        Self {
+            families: words(negotiated.families()),
+            add_path_receive: words(negotiated.add_path_receive()),
+            add_path_send: words(negotiated.add_path_send()),
+            hold_time: negotiated.hold_time,
+            keepalive: negotiated.keepalive,
+            four_octet_asn: negotiated.four_octet_asn,
+            route_refresh: negotiated.route_refresh,
+            enhanced_route_refresh: negotiated.enhanced_route_refresh,
+            extended_messages: negotiated.extended_messages,
+            graceful_restart: negotiated.graceful_restart.map(|restart| GracefulRestartView {
+                families: words(restart.families()),
+                forwarding_preserved: words(restart.forwarding_preserved()),
+                time: restart.time,
+                restarting: restart.restarting,
+                notification: restart.notification,
+            }),
+        }
+    }
+}
+
+impl From<v1::MessageCounts> for CountsView {
+    fn from(counts: v1::MessageCounts) -> Self {
+        Self {
+            open: counts.open,
+            update: counts.update,
+            notification: counts.notification,
+            keepalive: counts.keepalive,
+            route_refresh: counts.route_refresh,
+            bytes: counts.bytes,
+        }
+    }
+}
+
+impl From<v1::Malformed> for MalformedView {
+    fn from(malformed: v1::Malformed) -> Self {
+        Self {
+            treat_as_withdraw: malformed.treat_as_withdraw,
+            attribute_discard: malformed.attribute_discard,
+            reset: malformed.reset,
+        }
+    }
+}
+
+impl From<v1::Notification> for NotificationView {
+    fn from(notification: v1::Notification) -> Self {
+        let data = notification.data.iter().fold(String::new(), |mut hex, octet| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{octet:02x}");
+            hex
+        });
+        Self {
+            code: notification.code,
+            subcode: notification.subcode,
+            text: notification.text,
+            data,
+            at: time::moment(notification.at),
+        }
+    }
+}
+
+impl Sheet for PeerDetailView {
+    fn lines(&self) -> Vec<(&'static str, Cell)> {
+        let mut lines = self.session();
+        lines.extend(self.negotiated.iter().flat_map(NegotiatedView::lines));
+        lines.extend(self.traffic());
+        lines
+    }
+}
+
+impl PeerDetailView {
+    fn session(&self) -> Vec<(&'static str, Cell)> {
+        let peer = &self.peer;
+        vec![
+            ("peer", Cell::new(&peer.address)),
+            ("description", Cell::maybe(peer.description.as_ref())),
+            ("as", Cell::maybe(peer.asn)),
+            ("local as", Cell::new(peer.local_asn)),
+            ("type", Cell::new(if peer.external { "external" } else { "internal" })),
+            ("router id", Cell::maybe(peer.router_id.as_ref())),
+            ("state", peer.state_cell()),
+            ("disabled", Cell::new(if peer.disabled { "yes" } else { "no" })),
+            ("uptime", Cell::maybe(peer.uptime_seconds.map(time::age))),
+            ("times established", Cell::new(self.established_count)),
+            ("local address", Cell::maybe(peer.local_address.as_ref())),
+            ("remote port", Cell::maybe(self.remote_port)),
+            ("last error", Cell::maybe(peer.last_error.as_ref())),
+            ("timers", Cell::new(self.timers.summary())),
+            ("families", Cell::list(&peer.families)),
+            ("capabilities", Cell::list(&peer.capabilities)),
+        ]
+    }
+
+    fn traffic(&self) -> Vec<(&'static str, Cell)> {
+        let (peer, messages, malformed) = (&self.peer, &self.messages, &self.malformed);
+        vec![
+            (
+                "prefixes",
+                Cell::new(format_args!(
+                    "{} received, {} accepted, {} filtered, {} rejected, {} advertised",
+                    peer.prefixes_received,
+                    peer.prefixes_accepted,
+                    self.filtered,
+                    self.rejected,
+                    peer.prefixes_advertised
+                )),
+            ),
+            ("import filter", Cell::maybe(self.import_filter.as_ref())),
+            ("export filter", Cell::maybe(self.export_filter.as_ref())),
+            ("messages received", Cell::new(messages.received.summary())),
+            ("messages sent", Cell::new(messages.sent.summary())),
+            (
+                "malformed updates",
+                Cell::new(format_args!(
+                    "{} treated as withdraw, {} attribute discarded, {} session reset",
+                    malformed.treat_as_withdraw, malformed.attribute_discard, malformed.reset
+                )),
+            ),
+            (
+                "notification sent",
+                Cell::maybe(self.notification_sent.as_ref().map(NotificationView::summary)),
+            ),
+            (
+                "notification received",
+                Cell::maybe(self.notification_received.as_ref().map(NotificationView::summary)),
+            ),
+        ]
+    }
+}
+
+impl TimersView {
+    fn summary(&self) -> String {
+        let due = [
+            ("hold", self.hold_due),
+            ("keepalive", self.keepalive_due),
+            ("connect retry", self.connect_retry_due),
+            ("idle hold", self.idle_hold_due),
+            ("send hold", self.send_hold_due),
+        ];
+        let due = due.iter().filter_map(|(name, due)| due.map(|due| format!(", {name} due in {due}s")));
+        std::iter::once(format!("hold time {}s configured", self.hold_time)).chain(due).collect()
+    }
+}
+
+impl NegotiatedView {
+    fn lines(&self) -> Vec<(&'static str, Cell)> {
+        let switches = [
+            ("four-octet-as", self.four_octet_asn),
+            ("route-refresh", self.route_refresh),
+            ("enhanced-route-refresh", self.enhanced_route_refresh),
+            ("extended-messages", self.extended_messages),
+        ];
+        let on: Vec<_> = switches.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
+        let restart = self.graceful_restart.as_ref();
+        vec![
+            ("negotiated", Cell::list(&on)),
+            ("negotiated families", Cell::list(&self.families)),
+            (
+                "negotiated hold",
+                Cell::new(format_args!("hold {}s, keepalive {}s", self.hold_time, self.keepalive)),
+            ),
+            (
+                "graceful restart",
+                Cell::maybe(
+                    restart
+                        .map(|restart| format!("{}s, families {}", restart.time, restart.families.join(","))),
+                ),
+            ),
+        ]
+    }
+}
+
+impl CountsView {
+    fn summary(&self) -> String {
+        format!(
+            "{} open, {} update, {} notification, {} keepalive, {} route-refresh, {} bytes",
+            self.open, self.update, self.notification, self.keepalive, self.route_refresh, self.bytes
+        )
+    }
+}
+
+impl NotificationView {
+    fn summary(&self) -> String {
+        let Self { code, subcode, text, data, at } = self;
+        match data.as_str() {
+            "" => format!("{code}/{subcode} {text} at {at}"),
+            data => format!("{code}/{subcode} {text} (data {data}) at {at}"),
+        }
+    }
+}
+
+/// What became of a peer.
+#[derive(Debug, Serialize)]
+pub(crate) struct PeerActionView {
+    pub(crate) address: String,
+    pub(crate) state: String,
+}
