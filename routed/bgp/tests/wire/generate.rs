@@ -83,7 +83,7 @@ fn as_path() -> impl Strategy<Value = AsPath> {
 
 /// Attributes that we pass on; the partial bit is set, as on all received ones.
 fn unknown() -> impl Strategy<Value = Vec<RawAttr>> {
-    let raw = (select(&[11_u8, 20, 33, 40, 128, 255][..]), vec(any::<u8>(), 0..300));
+    let raw = (select(&[11_u8, 20, 33, 45, 128, 255][..]), vec(any::<u8>(), 0..300));
     vec(raw.prop_map(|(code, value)| RawAttr { flags: 0xe0, code, value: value.into() }), 0..3).prop_map(
         |mut list| {
             list.sort_by_key(|raw| raw.code);

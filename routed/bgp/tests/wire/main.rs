@@ -3,4 +3,5 @@
 
 mod generate;
 mod mutation;
+mod oracle;
 mod round_trip;
