@@ -110,7 +110,9 @@ pub struct Update {
     /// Prefixes that are reachable, with their attributes: at most one entry
     /// for the classic field and one for `MP_REACH_NLRI`.
     pub reach: Vec<Reach>,
-    /// Prefixes that are not, by family: withdrawn, or treated so.
+    /// Prefixes that are not, by family: withdrawn, or treated so. To be
+    /// applied before `reach`: a prefix that stands in both is reachable
+    /// (RFC 4271 §4.3).
     pub unreach: Vec<(Family, Vec<Nlri>)>,
     /// The family whose End-of-RIB this is (RFC 4724 §2).
     pub end_of_rib: Option<Family>,

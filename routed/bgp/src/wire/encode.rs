@@ -1,0 +1,248 @@
+//! Values to bytes: messages, and routes packed into them.
+
+use std::net::Ipv6Addr;
+
+use net::{Attrs, Family, NextHop};
+
+use super::Tx;
+use super::attr;
+use super::error::EncodeError;
+use super::frame::{self, HEADER, Kind, MAX};
+use super::message::{Message, Nlri};
+use super::nlri::{self, Packed};
+use super::{notification, open, refresh};
+
+/// The octets of an UPDATE that carries nothing: header and two lengths.
+const EMPTY_UPDATE: usize = HEADER + 4;
+/// The header of an attribute, extended.
+const ATTRIBUTE_HEADER: usize = 4;
+
+/// Writes messages for one session, or for a group of sessions that have
+/// negotiated the same.
+///
+/// Messages are appended to `out`, which may hold others already. On an error
+/// `out` is as it was. The encoder keeps its buffers: nothing is allocated for
+/// a prefix.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    tx: Tx,
+    /// The attributes of the call, encoded once for all of its messages.
+    attrs: Vec<u8>,
+    /// What stands before the prefixes in an MP attribute.
+    head: Vec<u8>,
+}
+
+/// Where prefixes stand in an UPDATE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// The NLRI field of RFC 4271.
+    Classic,
+    /// The withdrawn routes field of RFC 4271.
+    ClassicWithdrawn,
+    /// `MP_REACH_NLRI` or `MP_UNREACH_NLRI` (RFC 4760).
+    Multiprotocol(u8),
+}
+
+impl Encoder {
+    /// An encoder for what was negotiated.
+    pub fn new(tx: Tx) -> Self {
+        Self { tx, attrs: Vec::new(), head: Vec::new() }
+    }
+
+    /// What was negotiated.
+    pub fn tx(&self) -> Tx {
+        self.tx
+    }
+
+    /// Announces prefixes that share their attributes, in as few messages as
+    /// they fit; says how many.
+    ///
+    /// Every attribute of `attrs` is written, and only those: what a peer may
+    /// hear was decided before. IPv4 prefixes with an IPv4 next hop go into
+    /// the classic field, others into `MP_REACH_NLRI`.
+    pub fn encode_update(
+        &mut self,
+        out: &mut Vec<u8>,
+        family: Family,
+        attrs: &Attrs,
+        nlri: &[Nlri],
+    ) -> Result<usize, EncodeError> {
+        let next_hop = attrs.next_hop;
+        self.head.clear();
+        let place = match (family, next_hop) {
+            (Family::Ipv4Unicast, Some(NextHop::V4(_))) => Place::Classic,
+            (_, Some(NextHop::V6 { global, link_local })) => {
+                self.family(family);
+                self.head.push(if link_local.is_some() { 32 } else { 16 });
+                self.head.extend_from_slice(&global.octets());
+                self.head.extend(link_local.iter().flat_map(Ipv6Addr::octets));
+                self.head.push(0); // reserved
+                Place::Multiprotocol(attr::MP_REACH)
+            }
+            _ => return Err(EncodeError::NextHop { family, next_hop }),
+        };
+        self.attrs.clear();
+        attr::encode(attrs, self.tx, place == Place::Classic, &mut self.attrs)?;
+        self.pack(out, family, place, nlri)
+    }
+
+    /// Withdraws prefixes, in as few messages as they fit; says how many.
+    pub fn encode_withdraw(
+        &mut self,
+        out: &mut Vec<u8>,
+        family: Family,
+        nlri: &[Nlri],
+    ) -> Result<usize, EncodeError> {
+        let place = self.withdrawn(family);
+        self.pack(out, family, place, nlri)
+    }
+
+    /// Says that all routes of a family have been told (RFC 4724 §2).
+    pub fn end_of_rib(&mut self, out: &mut Vec<u8>, family: Family) {
+        let place = self.withdrawn(family);
+        self.message(out, place, Packed { list: &[], octets: 0, add_path: false });
+    }
+
+    /// Writes any message, an UPDATE with as many as it takes; says how many.
+    ///
+    /// Path identifiers and AS numbers are written as the session negotiated;
+    /// OPEN and KEEPALIVE never depend on it.
+    pub fn encode_message(&mut self, out: &mut Vec<u8>, message: &Message) -> Result<usize, EncodeError> {
+        let start = out.len();
+        let written = self.any(out, message);
+        if written.is_err() {
+            out.truncate(start);
+        }
+        written
+    }
+
+    fn any(&mut self, out: &mut Vec<u8>, message: &Message) -> Result<usize, EncodeError> {
+        let (kind, what, max) = match message {
+            Message::Update(update) => {
+                let mut count = 0;
+                for (family, nlri) in &update.unreach {
+                    count += self.encode_withdraw(out, *family, nlri)?;
+                }
+                for reach in &update.reach {
+                    count += self.encode_update(out, reach.family, &reach.attrs, &reach.nlri)?;
+                }
+                if let Some(family) = update.end_of_rib {
+                    self.end_of_rib(out, family);
+                    count += 1;
+                }
+                return Ok(count);
+            }
+            Message::Open(_) => (Kind::Open, "the OPEN", MAX),
+            Message::Notification(_) => (Kind::Notification, "the NOTIFICATION", self.tx.max()),
+            Message::Keepalive => (Kind::Keepalive, "the KEEPALIVE", MAX),
+            Message::RouteRefresh(_) => (Kind::RouteRefresh, "the ROUTE-REFRESH", MAX),
+        };
+        let start = frame::open(out, kind);
+        match message {
+            Message::Open(message) => open::encode(message, out)?,
+            Message::Notification(message) => notification::encode(message, out),
+            Message::RouteRefresh(message) => refresh::encode(*message, out),
+            Message::Keepalive | Message::Update(_) => {}
+        }
+        let length = out.len() - start;
+        if length > max {
+            return Err(EncodeError::Oversize { what, length, max });
+        }
+        frame::close(out, start);
+        Ok(1)
+    }
+
+    /// Where withdrawn prefixes of a family stand; clears for them.
+    fn withdrawn(&mut self, family: Family) -> Place {
+        self.attrs.clear();
+        self.head.clear();
+        match family {
+            Family::Ipv4Unicast => Place::ClassicWithdrawn,
+            Family::Ipv6Unicast => {
+                self.family(family);
+                Place::Multiprotocol(attr::MP_UNREACH)
+            }
+        }
+    }
+
+    /// Begins the head of an MP attribute.
+    fn family(&mut self, family: Family) {
+        let [high, low] = family.afi().to_be_bytes();
+        self.head.extend_from_slice(&[high, low, family.safi()]);
+    }
+
+    /// Writes messages until all prefixes are told.
+    fn pack(
+        &mut self,
+        out: &mut Vec<u8>,
+        family: Family,
+        place: Place,
+        nlri: &[Nlri],
+    ) -> Result<usize, EncodeError> {
+        if let Some(stray) = nlri.iter().find(|nlri| nlri.prefix.family() != family) {
+            return Err(EncodeError::Family { family, prefix: stray.prefix });
+        }
+        let add_path = self.tx.add_path[family.index()];
+        let around = match place {
+            Place::Classic | Place::ClassicWithdrawn => EMPTY_UPDATE,
+            Place::Multiprotocol(_) => EMPTY_UPDATE + ATTRIBUTE_HEADER,
+        };
+        let max = self.tx.max();
+        let room = max.saturating_sub(around + self.head.len() + self.attrs.len());
+        let (begin, mut rest, mut messages) = (out.len(), nlri, 0);
+        while !rest.is_empty() {
+            let packed = nlri::fit(rest, add_path, room);
+            if packed.list.is_empty() {
+                out.truncate(begin);
+                let (code, length) = attr::longest(&self.attrs);
+                return Err(EncodeError::TooLong { code, length, max });
+            }
+            self.message(out, place, packed);
+            (rest, messages) = (&rest[packed.list.len()..], messages + 1);
+        }
+        Ok(messages)
+    }
+
+    /// Writes one UPDATE with prefixes that fit.
+    fn message(&self, out: &mut Vec<u8>, place: Place, packed: Packed<'_>) {
+        let around = EMPTY_UPDATE + ATTRIBUTE_HEADER + self.head.len() + self.attrs.len();
+        out.reserve(around + packed.octets);
+        let start = frame::open(out, Kind::Update);
+        match place {
+            Place::Classic => {
+                length16(out, 0);
+                length16(out, self.attrs.len());
+                out.extend_from_slice(&self.attrs);
+                nlri::encode(packed, out);
+            }
+            Place::ClassicWithdrawn => {
+                length16(out, packed.octets);
+                nlri::encode(packed, out);
+                length16(out, 0);
+            }
+            Place::Multiprotocol(code) => {
+                // RFC 7606 §5.1: the one with the routes comes first.
+                let value = self.head.len() + packed.octets;
+                length16(out, 0);
+                if let Ok(short) = u8::try_from(value) {
+                    length16(out, 3 + value + self.attrs.len());
+                    out.extend_from_slice(&[attr::OPTIONAL, code, short]);
+                } else {
+                    length16(out, 4 + value + self.attrs.len());
+                    out.extend_from_slice(&[attr::OPTIONAL | attr::EXTENDED, code]);
+                    length16(out, value);
+                }
+                out.extend_from_slice(&self.head);
+                nlri::encode(packed, out);
+                out.extend_from_slice(&self.attrs);
+            }
+        }
+        frame::close(out, start);
+    }
+}
+
+/// Writes a length of two octets; no message is longer than that.
+fn length16(out: &mut Vec<u8>, length: usize) {
+    let length = u16::try_from(length).unwrap_or(u16::MAX);
+    out.extend_from_slice(&length.to_be_bytes());
+}

@@ -1,0 +1,401 @@
+//! RFC 7606 rule by rule: bytes in, what becomes of the routes out.
+
+use hex_literal::hex;
+
+use super::*;
+
+const ORIGIN: &[u8] = &hex!("40 01 01 00");
+const AS_PATH: &[u8] = &hex!("40 02 06 02 01 0000fde9");
+const NEXT_HOP: &[u8] = &hex!("40 03 04 c0000201");
+const MP_REACH: &[u8] = &hex!("80 0e 1a 0002 01 10 20010db8000000000000000000000001 00 20 20010db8");
+const TEN: &[u8] = &hex!("08 0a");
+
+fn external() -> Rx {
+    Rx::default()
+}
+
+fn internal() -> Rx {
+    Rx { external: false, ..Rx::default() }
+}
+
+fn two_octet() -> Rx {
+    Rx { as4: false, ..Rx::default() }
+}
+
+/// The body of an UPDATE.
+fn body(withdrawn: &[u8], attributes: &[&[u8]], nlri: &[u8]) -> Vec<u8> {
+    let attributes = attributes.concat();
+    let length = |field: &[u8]| u16::try_from(field.len()).unwrap().to_be_bytes();
+    [&length(withdrawn)[..], withdrawn, &length(&attributes), &attributes, nlri].concat()
+}
+
+/// What an UPDATE came to, in words: routes with `+`, withdrawals with `-`,
+/// faults as attribute and treatment, errors as code, subcode and data.
+fn told(body: &[u8], rx: Rx) -> String {
+    let update = match decode(body, rx) {
+        Ok(update) => update,
+        Err(error) => return format!("{}/{} {:02x?}", error.code, error.subcode, error.data),
+    };
+    let mut words = Vec::new();
+    let list = |sign: &str, nlri: &[Nlri]| -> Vec<String> {
+        nlri.iter().map(|nlri| format!("{sign}{}", nlri.prefix)).collect()
+    };
+    for reach in &update.reach {
+        words.extend(list("+", &reach.nlri));
+    }
+    for (_, nlri) in &update.unreach {
+        words.extend(list("-", nlri));
+    }
+    words.extend(update.end_of_rib.map(|family| format!("end {family}")));
+    for fault in &update.faults {
+        let how = match fault.treatment {
+            Treatment::Discard => "discard",
+            Treatment::TreatAsWithdraw => "withdraw",
+            Treatment::Reset => "reset",
+        };
+        words.push(format!("{how} {}", fault.attribute));
+    }
+    words.join(", ")
+}
+
+#[track_caller]
+fn check_update(body: &[u8], rx: Rx, expect: &str) {
+    assert_eq!(told(body, rx), expect);
+}
+
+/// A sound announcement of 10/8 with one more attribute.
+#[track_caller]
+fn check_attribute(attribute: &[u8], rx: Rx, expect: &str) {
+    check_update(&body(&[], &[ORIGIN, AS_PATH, NEXT_HOP, attribute], TEN), rx, expect);
+}
+
+/// The attributes of a sound announcement.
+#[track_caller]
+fn attrs(attributes: &[&[u8]], rx: Rx) -> Arc<net::Attrs> {
+    let update = decode(&body(&[], attributes, TEN), rx).unwrap();
+    assert_eq!(update.faults, []);
+    Arc::clone(&update.reach[0].attrs)
+}
+
+#[test]
+fn sound_updates_say_what_they_say() {
+    check_update(&body(&[], &[ORIGIN, AS_PATH, NEXT_HOP], TEN), external(), "+10.0.0.0/8");
+    check_update(&body(TEN, &[], &[]), external(), "-10.0.0.0/8");
+    check_update(
+        &body(&hex!("10 0a01"), &[ORIGIN, AS_PATH, NEXT_HOP], TEN),
+        external(),
+        "+10.0.0.0/8, -10.1.0.0/16",
+    );
+    check_update(&body(&[], &[MP_REACH, ORIGIN, AS_PATH], &[]), external(), "+2001:db8::/32");
+    check_update(
+        &body(&[], &[ORIGIN, AS_PATH, NEXT_HOP, MP_REACH], TEN),
+        external(),
+        "+10.0.0.0/8, +2001:db8::/32",
+    );
+    check_update(&body(&[], &[&hex!("80 0f 08 0002 01 20 20010db8")], &[]), external(), "-2001:db8::/32");
+}
+
+#[test]
+fn end_of_rib_is_an_empty_update_or_an_empty_mp_unreach() {
+    let v6 = hex!("80 0f 03 0002 01");
+    check_update(&body(&[], &[], &[]), external(), "end ipv4");
+    check_update(&body(&[], &[&v6], &[]), external(), "end ipv6");
+    check_update(&body(&[], &[&hex!("90 0f 0003 0001 01")], &[]), external(), "end ipv4");
+    // Not empty after all.
+    check_update(&body(TEN, &[&v6], &[]), external(), "-10.0.0.0/8");
+    check_update(&body(&[], &[ORIGIN, AS_PATH, NEXT_HOP, &v6], TEN), external(), "+10.0.0.0/8");
+    let only_v4 = Rx { families: [true, false], ..Rx::default() };
+    check_update(&body(&[], &[&v6], &[]), only_v4, "discard 15");
+}
+
+#[test]
+fn lengths_that_exceed_the_message_reset() {
+    check_update(&hex!("0001 0000"), external(), "3/1 []"); // takes the other length's octet
+    check_update(&hex!("0003 0000"), external(), "3/1 []");
+    check_update(&hex!("0000 0001"), external(), "3/1 []");
+    check_update(&hex!("0000 00"), external(), "3/1 []");
+}
+
+#[test]
+fn prefixes_that_cannot_be_read_reset() {
+    let sound = [ORIGIN, AS_PATH, NEXT_HOP];
+    check_update(&body(&[], &sound, &hex!("21 0a00000000")), external(), "3/10 []");
+    check_update(&body(&[], &sound, &hex!("18 0a")), external(), "3/10 []");
+    check_update(&body(&hex!("18 0a"), &sound, TEN), external(), "3/10 []");
+    let long = hex!("80 0f 05 0002 01 81 20");
+    check_update(&body(&[], &[&long], &[]), external(), &format!("3/9 {long:02x?}"));
+    let cut = hex!("80 0e 16 0002 01 10 20010db8000000000000000000000001 00 20");
+    check_update(&body(&[], &[&cut, ORIGIN, AS_PATH], &[]), external(), &format!("3/9 {cut:02x?}"));
+}
+
+#[test]
+fn an_mp_attribute_too_short_for_its_own_fields_resets() {
+    for mp in [&hex!("80 0e 04 0002 01 00")[..], &hex!("80 0f 02 0002"), &hex!("80 0e 00"), &hex!("80 0f 00")]
+    {
+        check_update(&body(&[], &[mp], &[]), external(), &format!("3/9 {mp:02x?}"));
+    }
+}
+
+#[test]
+fn an_mp_next_hop_of_a_wrong_length_resets() {
+    for mp in [
+        &hex!("80 0e 0e 0002 01 04 c0000201 00 20 20010db8")[..],
+        &hex!("80 0e 0c 0001 01 05 c000020100 00 08 0a"),
+        &hex!("80 0e 0a 0002 01 00 00 20 20010db8"),
+    ] {
+        check_update(&body(&[], &[mp, ORIGIN, AS_PATH], &[]), external(), &format!("3/9 {mp:02x?}"));
+    }
+}
+
+#[test]
+fn a_missing_mandatory_attribute_withdraws() {
+    check_update(&body(&[], &[AS_PATH, NEXT_HOP], TEN), external(), "-10.0.0.0/8, withdraw 1");
+    check_update(&body(&[], &[ORIGIN, NEXT_HOP], TEN), external(), "-10.0.0.0/8, withdraw 2");
+    check_update(&body(&[], &[ORIGIN, AS_PATH], TEN), external(), "-10.0.0.0/8, withdraw 3");
+    check_update(&body(&[], &[MP_REACH, ORIGIN], &[]), external(), "-2001:db8::/32, withdraw 2");
+    check_update(&body(&[], &[], TEN), external(), "-10.0.0.0/8, withdraw 1, withdraw 2, withdraw 3");
+    // The MP next hop is not the one of the classic field.
+    let all = "-10.0.0.0/8, -2001:db8::/32, withdraw 3";
+    check_update(&body(&[], &[MP_REACH, ORIGIN, AS_PATH], TEN), external(), all);
+}
+
+#[test]
+fn malformed_values_withdraw() {
+    let malformed: &[(&[u8], u8)] = &[
+        (&hex!("80 04 03 000001"), 4),                      // MED of three octets
+        (&hex!("80 04 00"), 4),                             // empty
+        (&hex!("40 05 03 000064"), 5),                      // LOCAL_PREF of three octets
+        (&hex!("c0 08 05 0000000100"), 8),                  // COMMUNITIES no multiple of four
+        (&hex!("c0 08 00"), 8),                             // empty
+        (&hex!("80 09 05 c000020100"), 9),                  // ORIGINATOR_ID of five octets
+        (&hex!("80 09 04 00000000"), 9),                    // zero is no identifier
+        (&hex!("80 0a 05 c000020100"), 10),                 // CLUSTER_LIST no multiple of four
+        (&hex!("80 0a 00"), 10),                            // empty
+        (&hex!("c0 10 07 00020000000000"), 16),             // EXTENDED COMMUNITIES no multiple of eight
+        (&hex!("c0 10 00"), 16),                            // empty
+        (&hex!("c0 20 0d 00000001000000010000000100"), 32), // LARGE_COMMUNITY no multiple of twelve
+        (&hex!("c0 20 00"), 32),                            // empty
+        (&hex!("c0 23 03 000001"), 35),                     // ONLY_TO_CUSTOMER of three octets
+    ];
+    for (attribute, code) in malformed {
+        check_attribute(attribute, internal(), &format!("-10.0.0.0/8, withdraw {code}"));
+    }
+    for (attributes, code) in [
+        ([&hex!("40 01 02 0000")[..], AS_PATH, NEXT_HOP], 1), // two octets
+        ([&hex!("40 01 01 03"), AS_PATH, NEXT_HOP], 1),       // undefined
+        ([&hex!("40 01 00"), AS_PATH, NEXT_HOP], 1),          // empty
+        ([ORIGIN, &hex!("40 02 06 05 01 0000fde9"), NEXT_HOP], 2), // unknown segment
+        ([ORIGIN, &hex!("40 02 02 02 00"), NEXT_HOP], 2),     // empty segment
+        ([ORIGIN, &hex!("40 02 06 02 02 0000fde9"), NEXT_HOP], 2), // segment runs over
+        ([ORIGIN, &hex!("40 02 07 02 01 0000fde9 02"), NEXT_HOP], 2), // one octet too many
+        ([ORIGIN, &hex!("40 02 06 02 01 00000000"), NEXT_HOP], 2), // AS 0, RFC 7607
+        ([ORIGIN, AS_PATH, &hex!("40 03 05 c000020100")], 3), // five octets
+        ([ORIGIN, AS_PATH, &hex!("40 03 04 00000000")], 3),   // no host
+        ([ORIGIN, AS_PATH, &hex!("40 03 04 e0000001")], 3),   // multicast
+    ] {
+        check_update(&body(&[], &attributes, TEN), internal(), &format!("-10.0.0.0/8, withdraw {code}"));
+    }
+}
+
+#[test]
+fn malformed_values_that_do_not_matter_are_discarded() {
+    for attribute in [
+        &hex!("40 06 01 00")[..],           // ATOMIC_AGGREGATE with a value
+        &hex!("c0 07 07 0000fde9c00002"),   // AGGREGATOR of seven octets
+        &hex!("c0 07 06 fde9c0000201"),     // two-octet form in a four-octet session
+        &hex!("c0 07 08 00000000c0000201"), // AS 0, RFC 7607
+        &hex!("c0 12 08 0000fde9c0000201"), // AS4_AGGREGATOR from a four-octet speaker
+        &hex!("c0 11 06 02 01 0000fde9"),   // AS4_PATH from a four-octet speaker
+    ] {
+        check_attribute(attribute, external(), &format!("+10.0.0.0/8, discard {}", attribute[1]));
+    }
+}
+
+#[test]
+fn what_is_for_internal_peers_is_discarded_unseen_from_external_ones() {
+    for attribute in [
+        &hex!("40 05 04 00000064")[..],
+        &hex!("40 05 03 000064"), // malformed or not
+        &hex!("80 09 04 c0000201"),
+        &hex!("80 0a 04 c0000201"),
+        &hex!("80 0a 03 c00002"),
+    ] {
+        check_attribute(attribute, external(), &format!("+10.0.0.0/8, discard {}", attribute[1]));
+    }
+    check_attribute(&hex!("40 05 04 00000064"), internal(), "+10.0.0.0/8");
+}
+
+#[test]
+fn wrong_flags_withdraw() {
+    for (attribute, code) in [
+        (&hex!("40 04 04 00000001")[..], 4), // MED well-known
+        (&hex!("c0 04 04 00000001"), 4),     // MED transitive
+        (&hex!("80 08 04 00000001"), 8),     // COMMUNITIES not transitive
+        (&hex!("c0 06 00"), 6),              // ATOMIC_AGGREGATE optional
+    ] {
+        check_attribute(attribute, internal(), &format!("-10.0.0.0/8, withdraw {code}"));
+    }
+    let mut mp = MP_REACH.to_vec();
+    mp[0] = 0xc0;
+    check_update(&body(&[], &[&mp, ORIGIN, AS_PATH], &[]), external(), "-2001:db8::/32, withdraw 14");
+    // The partial bit is no conflict, nor are the four low bits.
+    check_attribute(&hex!("e0 08 04 00000001"), external(), "+10.0.0.0/8");
+    check_attribute(&hex!("c7 08 04 00000001"), external(), "+10.0.0.0/8");
+}
+
+#[test]
+fn the_first_of_several_counts() {
+    check_attribute(&hex!("40 01 01 02"), external(), "+10.0.0.0/8, discard 1");
+    check_attribute(&hex!("40 01 01 09"), external(), "+10.0.0.0/8, discard 1"); // malformed or not
+    let update =
+        decode(&body(&[], &[ORIGIN, &hex!("40 01 01 02"), AS_PATH, NEXT_HOP], TEN), external()).unwrap();
+    assert_eq!(update.reach[0].attrs.origin, net::Origin::Igp);
+    let unknown = hex!("c0 c8 01 01 c0 c8 01 02");
+    check_attribute(&unknown, external(), "+10.0.0.0/8, discard 200");
+}
+
+#[test]
+fn mp_attributes_twice_reset() {
+    check_update(&body(&[], &[MP_REACH, MP_REACH, ORIGIN, AS_PATH], &[]), external(), "3/1 []");
+    let unreach = hex!("80 0f 03 0002 01");
+    check_update(&body(&[], &[&unreach, &unreach], &[]), external(), "3/1 []");
+}
+
+#[test]
+fn an_attribute_that_runs_over_withdraws_what_can_be_located() {
+    for broken in [&hex!("c0 08 09 00000001")[..], &hex!("d0 08 00"), &hex!("c0 08"), &hex!("c0")] {
+        let code = broken.get(1).copied().unwrap_or(0);
+        check_attribute(broken, external(), &format!("-10.0.0.0/8, withdraw {code}"));
+        // No prefixes to withdraw: they may have been in what is lost.
+        let lost = body(&[], &[ORIGIN, AS_PATH, broken], &[]);
+        check_update(&lost, external(), &format!("3/5 {broken:02x?}"));
+    }
+}
+
+#[test]
+fn an_error_without_routes_to_withdraw_resets() {
+    // RFC 7606 §5.2.
+    check_update(&body(&[], &[&hex!("80 04 03 000001")], &[]), external(), "3/9 [80, 04, 03, 00, 00, 01]");
+    check_update(&body(TEN, &[&hex!("40 01 01 07")], &[]), external(), "3/6 [40, 01, 01, 07]");
+    // Discarding is no reason, nor is an MP_UNREACH_NLRI by itself.
+    check_update(&body(TEN, &[&hex!("40 06 01 00")], &[]), external(), "-10.0.0.0/8, discard 6");
+    check_update(
+        &body(&[], &[&hex!("c0 0f 08 0002 01 20 20010db8")], &[]),
+        external(),
+        "-2001:db8::/32, withdraw 15",
+    );
+}
+
+#[test]
+fn the_strongest_treatment_wins() {
+    let discard = hex!("40 06 01 00");
+    let withdraw = hex!("80 04 03 000001");
+    let reset = hex!("40 c8 01 00");
+    let sound = [ORIGIN, AS_PATH, NEXT_HOP];
+    let both = [&sound[..], &[&withdraw, &discard]].concat();
+    check_update(&body(&[], &both, TEN), external(), "-10.0.0.0/8, withdraw 4, discard 6");
+    let all = [&sound[..], &[&withdraw, &discard, &reset]].concat();
+    check_update(&body(&[], &all, TEN), external(), "3/2 [40, c8, 01, 00]");
+}
+
+#[test]
+fn a_fault_withdraws_the_routes_of_both_fields() {
+    let med = hex!("80 04 03 000001");
+    let expect = "-10.0.0.0/8, -2001:db8::/32, withdraw 4";
+    check_update(&body(&[], &[MP_REACH, ORIGIN, AS_PATH, NEXT_HOP, &med], TEN), external(), expect);
+}
+
+#[test]
+fn unknown_attributes_go_on_if_they_may() {
+    let kept = attrs(
+        &[ORIGIN, AS_PATH, NEXT_HOP, &hex!("d7 c9 0002 0102"), &hex!("c0 c8 00"), &hex!("80 ca 01 09")],
+        external(),
+    );
+    let kept: Vec<_> = kept.unknown.iter().map(|raw| (raw.flags, raw.code, raw.value.len())).collect();
+    assert_eq!(kept, [(0xe0, 200, 0), (0xe0, 201, 2)]);
+}
+
+#[test]
+fn families_that_were_not_negotiated_are_ignored() {
+    let v4 = Rx { families: [true, false], ..Rx::default() };
+    let sound = [MP_REACH, ORIGIN, AS_PATH, NEXT_HOP];
+    check_update(&body(&[], &sound, TEN), v4, "+10.0.0.0/8, discard 14");
+    let v6 = Rx { families: [false, true], ..Rx::default() };
+    check_update(&body(TEN, &sound, TEN), v6, "+2001:db8::/32, discard 0, discard 0");
+    // Flow specification, whatever its prefixes look like.
+    let flow = hex!("80 0e 08 0001 85 00 00 ffffff");
+    check_update(&body(&[], &[&flow, ORIGIN, AS_PATH], &[]), external(), "discard 14");
+}
+
+#[test]
+fn next_hops_have_the_forms_of_their_families() {
+    let hop = |family: &str, octets: &[u8]| {
+        let head = if family == "ipv4" { hex!("0001 01") } else { hex!("0002 01") };
+        let value = [&head[..], &[u8::try_from(octets.len()).unwrap()], octets, &[0, 0]].concat();
+        let mp = [&[0x80, 14, u8::try_from(value.len()).unwrap()], &value[..]].concat();
+        decode(&body(&[], &[&mp, ORIGIN, AS_PATH], &[]), external()).unwrap().reach[0].attrs.next_hop.unwrap()
+    };
+    let global = hex!("20010db8000000000000000000000001");
+    let local = hex!("fe800000000000000000000000000001");
+    let v6 = |global: [u8; 16], link_local: Option<[u8; 16]>| NextHop::V6 {
+        global: global.into(),
+        link_local: link_local.map(Into::into),
+    };
+    assert_eq!(hop("ipv6", &global), v6(global, None));
+    assert_eq!(hop("ipv6", &[global, local].concat()), v6(global, Some(local)));
+    assert_eq!(hop("ipv6", &local), v6(local, None));
+    assert_eq!(hop("ipv6", &[[0; 16], local].concat()), v6(local, Some(local)));
+    // RFC 8950: IPv4 over IPv6.
+    assert_eq!(hop("ipv4", &global), v6(global, None));
+    assert_eq!(hop("ipv4", &[global, local].concat()), v6(global, Some(local)));
+    assert_eq!(hop("ipv4", &hex!("c0000201")), NextHop::V4(Ipv4Addr::new(192, 0, 2, 1)));
+}
+
+#[test]
+fn an_mp_next_hop_that_is_no_host_withdraws() {
+    let mut mp = MP_REACH.to_vec();
+    mp[7] = 0xff;
+    check_update(&body(&[], &[&mp, ORIGIN, AS_PATH], &[]), external(), "-2001:db8::/32, withdraw 14");
+}
+
+#[test]
+fn confederation_segments_are_for_members_only() {
+    let path = hex!("40 02 0c 03 01 0000fde8 02 01 0000fde9");
+    check_update(&body(&[], &[ORIGIN, &path, NEXT_HOP], TEN), external(), "-10.0.0.0/8, withdraw 2");
+    assert_eq!(attrs(&[ORIGIN, &path, NEXT_HOP], internal()).as_path.to_string(), "(65000) 65001");
+}
+
+#[test]
+fn wide_numbers_come_back_in_a_two_octet_session() {
+    let path = hex!("40 02 06 02 02 0007 5ba0");
+    let wide = hex!("c0 11 06 02 01 00011170");
+    let trans = hex!("c0 07 06 5ba0 c0000201");
+    let narrow = hex!("c0 07 06 fde9 c0000201");
+    let wide_aggregator = hex!("c0 12 08 00011170 c0000202");
+    let sum = |more: &[&[u8]]| {
+        let attrs = attrs(&[&[ORIGIN, &path, NEXT_HOP], more].concat(), two_octet());
+        let aggregator = attrs.aggregator.map(|aggregator| aggregator.asn.0);
+        (attrs.as_path.to_string(), aggregator)
+    };
+    assert_eq!(sum(&[]), ("7 23456".into(), None));
+    assert_eq!(sum(&[&wide]), ("7 70000".into(), None));
+    assert_eq!(sum(&[&wide, &trans, &wide_aggregator]), ("7 70000".into(), Some(70000)));
+    // An aggregator that was narrow from the start says nothing about the path.
+    assert_eq!(sum(&[&wide, &narrow]), ("7 70000".into(), Some(65001)));
+    // Somebody has set another aggregator since.
+    assert_eq!(sum(&[&wide, &narrow, &wide_aggregator]), ("7 23456".into(), Some(65001)));
+}
+
+#[test]
+fn a_malformed_as4_path_is_discarded() {
+    let path = hex!("40 02 04 02 01 5ba0");
+    for wide in
+        [&hex!("c0 11 05 02 01 000111")[..], &hex!("c0 11 06 05 01 00011170"), &hex!("c0 11 02 02 00")]
+    {
+        check_update(
+            &body(&[], &[ORIGIN, &path, NEXT_HOP, wide], TEN),
+            two_octet(),
+            "+10.0.0.0/8, discard 17",
+        );
+    }
+}
