@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use net::{Asn, Family};
+use net::Family;
 
-use crate::conn::{CloseReason, ConnId, Endpoints};
+use super::{config, ends, secs};
+use crate::conn::{CloseReason, ConnId};
 use crate::peer::{Action, Admin, Event, Peer, PeerConfig, RestartConfig, State, Why};
 use crate::wire::Message;
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Side {
+enum Side {
     A,
     B,
 }
@@ -36,20 +37,20 @@ enum Flight {
 }
 
 /// The world of two peers.
-pub(super) struct Pair {
-    pub(super) now: Instant,
+struct Pair {
+    now: Instant,
     latency: Duration,
-    pub(super) peers: BTreeMap<Side, Peer>,
+    peers: BTreeMap<Side, Peer>,
     links: Vec<Link>,
     flights: VecDeque<(Instant, Flight)>,
-    pub(super) log: Vec<(Side, Action)>,
+    log: Vec<(Side, Action)>,
     /// Nothing passes: what is sent is lost, what is dialled hangs.
-    pub(super) cut: bool,
+    cut: bool,
     accepts: u32,
 }
 
 impl Pair {
-    pub(super) fn new(a: PeerConfig, b: PeerConfig) -> Self {
+    fn new(a: PeerConfig, b: PeerConfig) -> Self {
         Self {
             now: Instant::now(),
             latency: Duration::from_millis(10),
@@ -62,26 +63,26 @@ impl Pair {
         }
     }
 
-    pub(super) fn started(a: PeerConfig, b: PeerConfig) -> Self {
+    fn started(a: PeerConfig, b: PeerConfig) -> Self {
         let mut pair = Self::new(a, b);
         pair.event(Side::A, Event::Start);
         pair.event(Side::B, Event::Start);
         pair
     }
 
-    pub(super) fn peer(&self, side: Side) -> &Peer {
+    fn peer(&self, side: Side) -> &Peer {
         &self.peers[&side]
     }
 
-    pub(super) fn states(&self) -> (State, State) {
+    fn states(&self) -> (State, State) {
         (self.peer(Side::A).state(), self.peer(Side::B).state())
     }
 
-    pub(super) fn count(&self, side: Side, wanted: impl Fn(&Action) -> bool) -> usize {
+    fn count(&self, side: Side, wanted: impl Fn(&Action) -> bool) -> usize {
         self.log.iter().filter(|(of, action)| *of == side && wanted(action)).count()
     }
 
-    pub(super) fn event(&mut self, side: Side, event: Event) {
+    fn event(&mut self, side: Side, event: Event) {
         let mut out = vec![];
         self.peers.get_mut(&side).unwrap().handle(self.now, event, &mut out);
         self.carry_out(side, out);
@@ -89,7 +90,7 @@ impl Pair {
 
     /// Replaces a peer by a new one, as a restarted process would; its
     /// connections break (or, after a power loss, only seem to stand).
-    pub(super) fn reborn(&mut self, side: Side, config: PeerConfig, tell: bool) {
+    fn reborn(&mut self, side: Side, config: PeerConfig, tell: bool) {
         self.peers.insert(side, Peer::new(config));
         for link in std::mem::take(&mut self.links) {
             if tell {
@@ -102,7 +103,7 @@ impl Pair {
     }
 
     /// All connections are reset; both sides learn it.
-    pub(super) fn break_connections(&mut self) {
+    fn break_connections(&mut self) {
         for link in std::mem::take(&mut self.links) {
             let reason = CloseReason::Failed("connection reset by peer".into());
             self.event(link.dialler, Event::Closed(link.dialled, reason.clone()));
@@ -193,7 +194,7 @@ impl Pair {
     }
 
     /// Lets time pass; fails when the two never calm down.
-    pub(super) fn drive_bounded(&mut self, time: Duration) {
+    fn drive_bounded(&mut self, time: Duration) {
         let until = self.now + time;
         let mut steps = 0;
         while self.step(until) {
@@ -201,18 +202,6 @@ impl Pair {
             assert!(steps < 10_000, "the peers do not calm down: {:?}", self.log.last());
         }
     }
-}
-
-pub(super) fn ends() -> Endpoints {
-    Endpoints { local: "192.0.2.1:179".parse().unwrap(), remote: "192.0.2.2:179".parse().unwrap() }
-}
-
-pub(super) fn config(id: &str, local: u32, remote: u32) -> PeerConfig {
-    PeerConfig { hold_time: secs(9), ..PeerConfig::new(Asn(local), id.parse().unwrap(), Asn(remote)) }
-}
-
-pub(super) fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
 }
 
 const UP: (State, State) = (State::Established, State::Established);
