@@ -1,5 +1,6 @@
 //! The peer as its shell sees it.
 
+mod converge;
 mod graceful;
 mod pair;
 mod random;

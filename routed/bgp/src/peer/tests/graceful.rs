@@ -14,7 +14,7 @@ fn restartable(notification: bool) -> PeerConfig {
 }
 
 /// Ends a session by `event`; says what was done.
-fn check_end(config: PeerConfig, event: Event, did: &str) {
+fn check_end(config: PeerConfig, event: &Event, did: &str) {
     let mut bench = Bench::established(config);
     bench.event(event.clone());
     assert_eq!(bench.did(), did, "{event:?}");
@@ -23,20 +23,20 @@ fn check_end(config: PeerConfig, event: Event, did: &str) {
 #[test]
 fn a_lost_connection_keeps_routes_only_with_graceful_restart() {
     let closed = || Event::Closed(DIALLED, CloseReason::Eof);
-    check_end(ours(), closed(), "down");
-    check_end(restartable(false), closed(), "down gracefully");
-    check_end(restartable(true), closed(), "down gracefully");
+    check_end(ours(), &closed(), "down");
+    check_end(restartable(false), &closed(), "down gracefully");
+    check_end(restartable(true), &closed(), "down gracefully");
 }
 
 #[test]
 fn a_notification_keeps_routes_only_with_the_n_bit_and_a_hard_reset_never() {
     let received = |code, subcode| Event::Received(DIALLED, Ok(notification(code, subcode)));
-    check_end(restartable(false), received(6, 4), "close D, down");
-    check_end(restartable(true), received(6, 4), "close D, down gracefully");
-    check_end(restartable(true), received(6, 9), "close D, down");
+    check_end(restartable(false), &received(6, 4), "close D, down");
+    check_end(restartable(true), &received(6, 4), "close D, down gracefully");
+    check_end(restartable(true), &received(6, 9), "close D, down");
     let malformed = Event::Received(DIALLED, Err(Notification { code: 3, subcode: 1, data: Box::default() }));
-    check_end(restartable(false), malformed.clone(), "notify 3/1 D, close D, down");
-    check_end(restartable(true), malformed, "notify 3/1 D, close D, down gracefully");
+    check_end(restartable(false), &malformed, "notify 3/1 D, close D, down");
+    check_end(restartable(true), &malformed, "notify 3/1 D, close D, down gracefully");
 }
 
 #[test]
@@ -50,11 +50,11 @@ fn each_way_of_stopping_says_its_own_word() {
         (Admin::Reset(None), "notify 6/4 D, close D, down", "notify 6/4 D, close D, down gracefully"),
         (Admin::ConfigChange, "notify 6/6 D, close D, down", "notify 6/6 D, close D, down gracefully"),
     ] {
-        check_end(ours(), Event::Stop(admin.clone()), plain);
-        check_end(restartable(true), Event::Stop(admin), with_n_bit);
+        check_end(ours(), &Event::Stop(admin.clone()), plain);
+        check_end(restartable(true), &Event::Stop(admin), with_n_bit);
     }
-    check_end(ours(), Event::Stop(Admin::Restart), "notify 6/4 D, close D, down");
-    check_end(restartable(false), Event::Stop(Admin::Restart), "close D, down");
+    check_end(ours(), &Event::Stop(Admin::Restart), "notify 6/4 D, close D, down");
+    check_end(restartable(false), &Event::Stop(Admin::Restart), "close D, down");
 }
 
 #[test]
@@ -113,6 +113,22 @@ fn the_open_of_a_restarted_peer_replaces_its_session() {
     let third = ConnId::Accepted(9);
     bench.event(Event::Accepted(third, ends())).their_open(third, "10.0.0.9");
     assert_eq!(bench.did(), "close A, down gracefully, open A, keepalive A");
+}
+
+#[test]
+fn a_connection_from_before_the_session_is_a_collision_and_no_restart() {
+    for early in [true, false] {
+        let mut bench = Bench::new(restartable(true));
+        bench.event(Event::Start).event(Event::Dialled(DIALLED, ends()));
+        if early {
+            bench.event(Event::Accepted(SECOND, ends())).their_open(DIALLED, "10.0.0.9");
+        } else {
+            bench.their_open(DIALLED, "10.0.0.9").event(Event::Accepted(SECOND, ends()));
+        }
+        bench.message(DIALLED, Message::Keepalive).their_open(SECOND, "10.0.0.9");
+        assert_eq!(bench.did(), "notify 6/7 A, close A");
+        assert_eq!(bench.peer.state(), State::Established);
+    }
 }
 
 #[test]

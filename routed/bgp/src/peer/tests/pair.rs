@@ -12,7 +12,7 @@ use crate::wire::Message;
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Side {
+pub(super) enum Side {
     A,
     B,
 }
@@ -37,15 +37,15 @@ enum Flight {
 }
 
 /// The world of two peers.
-struct Pair {
+pub(super) struct Pair {
     now: Instant,
-    latency: Duration,
+    pub(super) latency: Duration,
     peers: BTreeMap<Side, Peer>,
     links: Vec<Link>,
     flights: VecDeque<(Instant, Flight)>,
     log: Vec<(Side, Action)>,
     /// Nothing passes: what is sent is lost, what is dialled hangs.
-    cut: bool,
+    pub(super) cut: bool,
     accepts: u32,
 }
 
@@ -63,18 +63,18 @@ impl Pair {
         }
     }
 
-    fn started(a: PeerConfig, b: PeerConfig) -> Self {
+    pub(super) fn started(a: PeerConfig, b: PeerConfig) -> Self {
         let mut pair = Self::new(a, b);
         pair.event(Side::A, Event::Start);
         pair.event(Side::B, Event::Start);
         pair
     }
 
-    fn peer(&self, side: Side) -> &Peer {
+    pub(super) fn peer(&self, side: Side) -> &Peer {
         &self.peers[&side]
     }
 
-    fn states(&self) -> (State, State) {
+    pub(super) fn states(&self) -> (State, State) {
         (self.peer(Side::A).state(), self.peer(Side::B).state())
     }
 
@@ -82,7 +82,7 @@ impl Pair {
         self.log.iter().filter(|(of, action)| *of == side && wanted(action)).count()
     }
 
-    fn event(&mut self, side: Side, event: Event) {
+    pub(super) fn event(&mut self, side: Side, event: Event) {
         let mut out = vec![];
         self.peers.get_mut(&side).unwrap().handle(self.now, event, &mut out);
         self.carry_out(side, out);
@@ -90,7 +90,7 @@ impl Pair {
 
     /// Replaces a peer by a new one, as a restarted process would; its
     /// connections break (or, after a power loss, only seem to stand).
-    fn reborn(&mut self, side: Side, config: PeerConfig, tell: bool) {
+    pub(super) fn reborn(&mut self, side: Side, config: PeerConfig, tell: bool) {
         self.peers.insert(side, Peer::new(config));
         for link in std::mem::take(&mut self.links) {
             if tell {
@@ -103,7 +103,7 @@ impl Pair {
     }
 
     /// All connections are reset; both sides learn it.
-    fn break_connections(&mut self) {
+    pub(super) fn break_connections(&mut self) {
         for link in std::mem::take(&mut self.links) {
             let reason = CloseReason::Failed("connection reset by peer".into());
             self.event(link.dialler, Event::Closed(link.dialled, reason.clone()));
@@ -194,7 +194,7 @@ impl Pair {
     }
 
     /// Lets time pass; fails when the two never calm down.
-    fn drive_bounded(&mut self, time: Duration) {
+    pub(super) fn drive_bounded(&mut self, time: Duration) {
         let until = self.now + time;
         let mut steps = 0;
         while self.step(until) {

@@ -153,7 +153,7 @@ fn message(config: &PeerConfig, choice: u32) -> Message {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
     fn whatever_happens_the_border_is_kept_and_the_peer_tries_again(

@@ -24,6 +24,19 @@ fn connect_retry_gives_up_a_dial_that_hangs() {
 }
 
 #[test]
+fn a_dial_that_hangs_beside_a_connection_that_dies_is_given_up_too() {
+    let mut bench = Bench::new(PeerConfig { hold_time: Duration::ZERO, ..ours() });
+    bench.event(Event::Start).event(Event::Accepted(ACCEPTED, ends())).their_open(ACCEPTED, "10.0.0.9");
+    check_jittered(bench.tick(), 5);
+    assert_eq!(bench.did(), "");
+    check_jittered(bench.tick(), 5);
+    assert_eq!(bench.did(), "");
+    bench.event(Event::Accepted(ConnId::Accepted(1), ends()));
+    bench.event(Event::Closed(ACCEPTED, CloseReason::Eof)).tick();
+    assert_eq!(bench.did(), "cancel, dial");
+}
+
+#[test]
 fn before_the_open_the_hold_time_is_four_minutes() {
     let mut bench = Bench::new(PeerConfig { passive: true, ..ours() });
     bench.event(Event::Start).event(Event::Accepted(ACCEPTED, ends()));
