@@ -1,1 +1,131 @@
+//! What OPENs agree on, and what they are refused for.
 
+use std::time::Duration;
+
+use net::{Asn, Family};
+
+use super::negotiate::{negotiate, open};
+use super::{ConnId, Endpoints, Up};
+use crate::peer::{PeerConfig, RestartConfig};
+use crate::wire::{Capability, GracefulRestart, Notification, Open};
+
+fn ours() -> PeerConfig {
+    PeerConfig {
+        hold_time: Duration::from_secs(30),
+        families: Family::ALL.to_vec(),
+        graceful_restart: Some(RestartConfig::new(Duration::from_secs(120))),
+        enhanced_refresh: true,
+        extended_messages: true,
+        ..PeerConfig::new(Asn(65001), "192.0.2.1".parse().unwrap(), Asn(70000))
+    }
+}
+
+/// The OPEN of a peer that suits `ours` in everything.
+fn theirs() -> Open {
+    let config = PeerConfig { local_as: Asn(70000), router_id: "192.0.2.2".parse().unwrap(), ..ours() };
+    open(&config, false)
+}
+
+fn judge(config: &PeerConfig, theirs: &Open) -> Result<Up, Notification> {
+    let end = "192.0.2.1:179".parse().unwrap();
+    negotiate(
+        config,
+        (ConnId::Dialled(0), Endpoints { local: end, remote: end }),
+        &open(config, false),
+        theirs,
+    )
+}
+
+fn check_refused(config: &PeerConfig, theirs: &Open, code: (u8, u8), data: &[u8]) {
+    let refusal = judge(config, theirs).unwrap_err();
+    assert_eq!((refusal.code, refusal.subcode, &*refusal.data), (code.0, code.1, data));
+}
+
+#[test]
+fn equals_agree_on_everything() {
+    let up = judge(&ours(), &theirs()).unwrap();
+    assert_eq!(theirs().my_as, 23456);
+    assert_eq!((up.peer_as, up.internal, up.as4), (Asn(70000), false, true));
+    assert_eq!((up.hold_time.as_secs(), up.keepalive.as_secs()), (30, 10));
+    assert!(up.route_refresh && up.enhanced_refresh && up.extended_messages && up.graceful_notification);
+    assert_eq!(up.families, Family::ALL);
+    assert_eq!(up.restartable(), Family::ALL);
+}
+
+#[test]
+fn each_unacceptable_open_has_its_own_answer() {
+    check_refused(&ours(), &Open { version: 3, ..theirs() }, (2, 1), &[0, 4]);
+    check_refused(&PeerConfig { peer_as: Asn(1), ..ours() }, &theirs(), (2, 2), &[]);
+    check_refused(&ours(), &Open { identifier: [0; 4].into(), ..theirs() }, (2, 3), &[]);
+    for hold_time in [1, 2] {
+        check_refused(&ours(), &Open { hold_time, ..theirs() }, (2, 6), &[]);
+    }
+    let only_v6 = PeerConfig { families: vec![Family::Ipv6Unicast], ..ours() };
+    let plain = Open { my_as: 1, capabilities: vec![], ..theirs() };
+    let config = PeerConfig { peer_as: Asn(1), ..only_v6 };
+    check_refused(&config, &plain, (2, 7), &[1, 4, 0, 2, 0, 1]);
+}
+
+#[test]
+fn as_zero_is_refused_even_where_it_is_configured() {
+    let zero = Open { my_as: 0, capabilities: vec![], ..theirs() };
+    check_refused(&PeerConfig { peer_as: Asn(0), ..ours() }, &zero, (2, 2), &[]);
+}
+
+#[test]
+fn our_own_identifier_is_refused_inside_the_as_only() {
+    let same = Open { identifier: ours().router_id.into(), ..theirs() };
+    assert!(judge(&ours(), &same).is_ok());
+    let internal = PeerConfig { local_as: Asn(70000), ..ours() };
+    check_refused(&internal, &same, (2, 3), &[]);
+}
+
+#[test]
+fn a_peer_without_capabilities_speaks_ipv4_with_narrow_as_numbers() {
+    let config = PeerConfig { peer_as: Asn(9), ..ours() };
+    let up = judge(&config, &Open { my_as: 9, capabilities: vec![], ..theirs() }).unwrap();
+    assert_eq!(up.families, [Family::Ipv4Unicast]);
+    assert!(!up.as4 && !up.route_refresh && !up.graceful_notification);
+    assert_eq!(up.graceful_restart, None);
+}
+
+#[test]
+fn the_smaller_hold_time_counts_and_zero_stops_keepalives() {
+    for (theirs_offers, hold, keepalive) in [(3, 3, 1), (90, 30, 10), (0, 0, 0)] {
+        let up = judge(&ours(), &Open { hold_time: theirs_offers, ..theirs() }).unwrap();
+        assert_eq!((up.hold_time.as_secs(), up.keepalive.as_secs()), (hold, keepalive));
+    }
+    let eager = PeerConfig { keepalive: Some(Duration::from_secs(2)), ..ours() };
+    assert_eq!(judge(&eager, &theirs()).unwrap().keepalive.as_secs(), 2);
+    let lazy = PeerConfig { keepalive: Some(Duration::from_secs(60)), ..ours() };
+    assert_eq!(judge(&lazy, &theirs()).unwrap().keepalive.as_secs(), 10);
+}
+
+#[test]
+fn only_families_of_the_session_that_the_peer_named_survive_a_restart() {
+    let named = GracefulRestart {
+        restart_time: 5,
+        families: vec![(2, 1, true), (1, 128, true)],
+        ..GracefulRestart::default()
+    };
+    let mut other = theirs();
+    other.capabilities.retain(|capability| !matches!(capability, Capability::GracefulRestart(_)));
+    other.capabilities.push(Capability::GracefulRestart(named));
+    let up = judge(&ours(), &other).unwrap();
+    assert_eq!(up.restartable(), [Family::Ipv6Unicast]);
+    assert!(!up.graceful_notification);
+    let without = PeerConfig { graceful_restart: None, ..ours() };
+    assert_eq!(judge(&without, &other).unwrap().graceful_restart, None);
+}
+
+#[test]
+fn a_restart_time_beyond_twelve_bits_is_cut() {
+    let config =
+        PeerConfig { graceful_restart: Some(RestartConfig::new(Duration::from_secs(100_000))), ..ours() };
+    let restart = open(&config, true).capabilities.into_iter().find_map(|capability| match capability {
+        Capability::GracefulRestart(restart) => Some(restart),
+        _ => None,
+    });
+    let restart = restart.unwrap();
+    assert_eq!((restart.restart_time, restart.restarting), (4095, true));
+}

@@ -14,6 +14,21 @@
 //! [`Peer::next_deadline`] has come, carries out the actions in order, and
 //! never lets `now` go back.
 //!
+//! ```
+//! use std::time::{Duration, Instant};
+//! use bgp::conn::ConnId;
+//! use bgp::peer::{Action, Event, Peer, PeerConfig, State};
+//!
+//! let mut peer = Peer::new(PeerConfig::new(65001.into(), "192.0.2.1".parse()?, 65002.into()));
+//! let (now, mut actions) = (Instant::now(), vec![]);
+//! peer.handle(now, Event::Start, &mut actions);
+//! let dial = ConnId::Dialled(0);
+//! assert_eq!(actions, [Action::Dial(dial), Action::StateChanged(State::Connect)]);
+//! peer.handle(now, Event::DialFailed(dial, "connection refused".into()), &mut actions);
+//! assert!(peer.next_deadline().is_some_and(|at| at <= now + Duration::from_secs(5)));
+//! # Ok::<(), String>(())
+//! ```
+//!
 //! RFC 4271 §6.8 and §8, RFC 4486 (Cease), RFC 4724 (graceful restart),
 //! RFC 5492, RFC 6286, RFC 6608, RFC 8538, RFC 9003, RFC 9687.
 //!
@@ -33,6 +48,7 @@
 mod backoff;
 mod collision;
 mod config;
+mod connect;
 mod event;
 mod graceful;
 mod receive;
@@ -44,7 +60,7 @@ use net::Deadlines;
 
 use crate::conn::negotiate::open;
 use crate::conn::timers::Due;
-use crate::conn::{Beside, Conn, ConnId, Endpoints, Phase, notify};
+use crate::conn::{Conn, ConnId, Phase, notify};
 use crate::wire::{Message, Notification};
 
 use self::backoff::Backoff;
@@ -252,108 +268,6 @@ impl Peer {
         }
     }
 
-    /// Leaves Idle: dials, or waits when passive.
-    fn seek(&mut self, now: Instant, out: &mut Vec<Action>) {
-        self.timers.stop_all();
-        if self.config.passive {
-            self.seek = Seek::Waiting;
-        } else {
-            self.dial(now, out);
-        }
-    }
-
-    fn dial(&mut self, now: Instant, out: &mut Vec<Action>) {
-        let id = ConnId::Dialled(self.dials);
-        self.dials = self.dials.wrapping_add(1);
-        self.record.counters.dials += 1;
-        self.seek = Seek::Dialling(id);
-        self.arm_retry(now, self.config.connect_retry);
-        out.push(Action::Dial(id));
-    }
-
-    /// `ConnectRetryTimer_Expires` (RFC 4271 §8.2.2, Event 9): a new dial,
-    /// unless there is a connection that makes it needless.
-    fn retry(&mut self, now: Instant, out: &mut Vec<Action>) {
-        let needless = self.conns.iter().any(|conn| conn.id.is_dialled() || conn.up().is_some());
-        if !needless {
-            self.cancel_dial(out);
-            self.dial(now, out);
-        }
-    }
-
-    fn cancel_dial(&mut self, out: &mut Vec<Action>) {
-        if let Seek::Dialling(id) = self.seek {
-            self.seek = Seek::Waiting;
-            out.push(Action::CancelDial(id));
-        }
-    }
-
-    fn arm_retry(&mut self, now: Instant, wait: Duration) {
-        self.timers.arm(Timer::ConnectRetry, now + self.jitter.spread(wait));
-    }
-
-    /// `Tcp_CR_Acked` (RFC 4271 §8.2.2, Event 16).
-    fn dialled(&mut self, now: Instant, id: ConnId, endpoints: Endpoints, out: &mut Vec<Action>) {
-        if self.seek != Seek::Dialling(id) {
-            if self.conns.iter().all(|conn| conn.id != id) {
-                out.push(Action::Close(id));
-            }
-            return;
-        }
-        self.seek = Seek::Waiting;
-        self.timers.stop(Timer::ConnectRetry);
-        if self.conns.iter().any(|conn| conn.up().is_some()) {
-            out.push(Action::Close(id));
-        } else {
-            self.greet(now, id, endpoints, out);
-        }
-    }
-
-    /// `TcpConnectionFails` while connecting (RFC 4271 §8.2.2, Event 18).
-    fn dial_failed(&mut self, now: Instant, id: ConnId, what: String) {
-        if self.seek == Seek::Dialling(id) {
-            self.record.counters.dial_failures += 1;
-            self.record.last_error = (Why::DialFailed(what), Some(now));
-            self.seek = Seek::Waiting;
-            self.arm_retry(now, self.config.connect_retry);
-        }
-    }
-
-    /// `TcpConnectionConfirmed` (RFC 4271 §8.2.2, Event 17).
-    fn accepted(&mut self, now: Instant, id: ConnId, endpoints: Endpoints, out: &mut Vec<Action>) {
-        if id.is_dialled() || self.conns.iter().any(|conn| conn.id == id) {
-            return;
-        }
-        if matches!(self.seek, Seek::Stopped | Seek::Held) {
-            self.record.counters.refused += 1;
-            if self.seek == Seek::Stopped {
-                self.send(now, id, Message::Notification(notify::connection_rejected()), out);
-            }
-            out.push(Action::Close(id));
-            return;
-        }
-        // The peer makes one connection at a time: an older one of its own
-        // that has not come to an OPEN is dead.
-        let older = self.conns.iter().find(|conn| !conn.id.is_dialled() && conn.up().is_none());
-        if let Some(older) = older.map(|conn| conn.id) {
-            self.retire(now, older, Why::Sent(notify::collision()), out);
-        }
-        match self.conns.iter().filter(|conn| conn.up().is_some()).map(Conn::state).max() {
-            None => self.greet(now, id, endpoints, out),
-            Some(state) => {
-                let beside = if state == State::Established { Beside::Session } else { Beside::Attempt };
-                self.conns.push(Conn::tracked(now, id, endpoints, beside));
-            }
-        }
-    }
-
-    /// A connection stands: our OPEN goes out.
-    fn greet(&mut self, now: Instant, id: ConnId, endpoints: Endpoints, out: &mut Vec<Action>) {
-        let ours = open(&self.config, self.restarting(now));
-        self.conns.push(Conn::open_sent(now, id, endpoints, ours.clone()));
-        self.send(now, id, Message::Open(ours), out);
-    }
-
     /// Bytes came that are no message: the codec says how to end it.
     fn malformed(&mut self, now: Instant, id: ConnId, answer: Notification, out: &mut Vec<Action>) {
         if self.conns.iter().any(|conn| conn.id == id) {
@@ -459,12 +373,12 @@ impl Peer {
         self.timers.arm(Timer::IdleHold, now + self.jitter.spread(hold));
     }
 
-    /// What holds after every event: who waits has a timer, and a change of
+    /// What holds after every event: who seeks has a timer, and a change of
     /// state is told.
     fn settle(&mut self, now: Instant, out: &mut Vec<Action>) {
         let state = self.state();
-        let waits = self.seek == Seek::Waiting && !self.config.passive && state != State::Established;
-        if waits && self.timers.at(Timer::ConnectRetry).is_none() {
+        let seeks = matches!(self.seek, Seek::Dialling(_) | Seek::Waiting) && !self.config.passive;
+        if seeks && state != State::Established && self.timers.at(Timer::ConnectRetry).is_none() {
             self.arm_retry(now, self.config.connect_retry);
         }
         self.record.since.get_or_insert(now);

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use net::{Asn, Family};
+use net::Family;
 
-use crate::conn::{CloseReason, ConnId, Endpoints};
+use super::{config, ends, secs};
+use crate::conn::{CloseReason, ConnId};
 use crate::peer::{Action, Admin, Event, Peer, PeerConfig, RestartConfig, State, Why};
 use crate::wire::Message;
 
@@ -37,19 +38,19 @@ enum Flight {
 
 /// The world of two peers.
 pub(super) struct Pair {
-    pub(super) now: Instant,
-    latency: Duration,
-    pub(super) peers: BTreeMap<Side, Peer>,
+    now: Instant,
+    pub(super) latency: Duration,
+    peers: BTreeMap<Side, Peer>,
     links: Vec<Link>,
     flights: VecDeque<(Instant, Flight)>,
-    pub(super) log: Vec<(Side, Action)>,
+    log: Vec<(Side, Action)>,
     /// Nothing passes: what is sent is lost, what is dialled hangs.
     pub(super) cut: bool,
     accepts: u32,
 }
 
 impl Pair {
-    pub(super) fn new(a: PeerConfig, b: PeerConfig) -> Self {
+    fn new(a: PeerConfig, b: PeerConfig) -> Self {
         Self {
             now: Instant::now(),
             latency: Duration::from_millis(10),
@@ -77,7 +78,7 @@ impl Pair {
         (self.peer(Side::A).state(), self.peer(Side::B).state())
     }
 
-    pub(super) fn count(&self, side: Side, wanted: impl Fn(&Action) -> bool) -> usize {
+    fn count(&self, side: Side, wanted: impl Fn(&Action) -> bool) -> usize {
         self.log.iter().filter(|(of, action)| *of == side && wanted(action)).count()
     }
 
@@ -201,18 +202,6 @@ impl Pair {
             assert!(steps < 10_000, "the peers do not calm down: {:?}", self.log.last());
         }
     }
-}
-
-pub(super) fn ends() -> Endpoints {
-    Endpoints { local: "192.0.2.1:179".parse().unwrap(), remote: "192.0.2.2:179".parse().unwrap() }
-}
-
-pub(super) fn config(id: &str, local: u32, remote: u32) -> PeerConfig {
-    PeerConfig { hold_time: secs(9), ..PeerConfig::new(Asn(local), id.parse().unwrap(), Asn(remote)) }
-}
-
-pub(super) fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
 }
 
 const UP: (State, State) = (State::Established, State::Established);
