@@ -1,11 +1,9 @@
 //! What others put into the kernel is theirs.
 
-mod common;
-
-use common::{ASN, LIMIT, Pair, THEIR_4};
 use lab::{
     Host, Result,
     cluster::{bgp_routes, has_routes},
+    pair::{ASN, LIMIT, Pair, THEIR_4},
     peer::{Bird, Routed},
 };
 

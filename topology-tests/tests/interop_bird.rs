@@ -1,9 +1,10 @@
 //! routed and BIRD tell each other their prefixes, IPv4 and IPv6.
 
-mod common;
-
-use common::{ASN, Pair, THEIR_4, THEIR_6};
-use lab::{Error, Result, peer::Bird};
+use lab::{
+    Error, Result,
+    pair::{ASN, Pair, THEIR_4, THEIR_6},
+    peer::Bird,
+};
 
 /// BIRD's side: a session for each family, `more` in each.
 fn bird(pair: &Pair, asn: u32, more: &str) -> Result<Bird> {
@@ -60,7 +61,7 @@ fn withdrawn_prefix_leaves_table_and_kernel() -> Result<()> {
     let bird = bird(&pair, 65001, "")?;
     pair.we_have_theirs()?;
     bird.birdc_write("disable s4")?;
-    pair.lab.wait_until("the withdrawn prefix is gone, the other stays", common::LIMIT, || {
+    pair.lab.wait_until("the withdrawn prefix is gone, the other stays", lab::pair::LIMIT, || {
         let kernel = lab::cluster::bgp_routes(&pair.ours).map_err(|e| e.to_string())?;
         let table = pair.routed.prefixes("bgp").map_err(|e| e.to_string())?;
         let gone = |list: &[String]| !list.iter().any(|p| p == THEIR_4) && list.iter().any(|p| p == THEIR_6);

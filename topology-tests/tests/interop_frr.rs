@@ -1,9 +1,10 @@
 //! routed and FRR tell each other their prefixes, IPv4 and IPv6.
 
-mod common;
-
-use common::{ASN, Pair, THEIR_4, THEIR_6};
-use lab::{Result, peer::Frr};
+use lab::{
+    Result,
+    pair::{ASN, Pair, THEIR_4, THEIR_6},
+    peer::Frr,
+};
 
 fn frr(pair: &Pair, asn: u32) -> Result<Frr> {
     let (v4, v6) = (pair.ours.ipv4(), pair.ours.ipv6());

@@ -1,9 +1,10 @@
 //! routed and `GoBGP` tell each other their prefixes, IPv4 and IPv6.
 
-mod common;
-
-use common::{ASN, Pair, THEIR_4, THEIR_6};
-use lab::{Result, peer::Gobgp};
+use lab::{
+    Result,
+    pair::{ASN, Pair, THEIR_4, THEIR_6},
+    peer::Gobgp,
+};
 
 fn gobgp(pair: &Pair, asn: u32) -> Result<Gobgp> {
     let neighbor = |address: String, family: &str| {
