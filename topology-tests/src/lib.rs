@@ -30,10 +30,12 @@
 
 pub mod cluster;
 pub mod command;
+pub mod demo;
 pub mod error;
 mod lab;
 pub mod netns;
 mod node;
+pub mod pair;
 pub mod peer;
 pub mod process;
 pub mod report;

@@ -26,6 +26,8 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         containers: usize,
     },
+    /// Three nodes become one container network: shown, checked, cleaned up.
+    Demo,
     /// Remove what labs of dead processes left.
     Clean,
 }
@@ -41,6 +43,7 @@ enum Topology {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run { topology, nodes, containers } => run(topology, nodes, containers),
+        Command::Demo => lab::demo::run(),
         Command::Clean => clean(),
     };
     match done {

@@ -39,10 +39,19 @@ impl Bird {
         })
     }
 
-    /// Output of a `birdc` command.
+    /// Output of a `birdc` command that only looks.
     pub fn birdc(&self, command: &str) -> Result<String> {
+        self.ask(&["birdc", "-r"], command)
+    }
+
+    /// Output of a `birdc` command that may change something.
+    pub fn birdc_write(&self, command: &str) -> Result<String> {
+        self.ask(&["birdc"], command)
+    }
+
+    fn ask(&self, client: &[&str], command: &str) -> Result<String> {
         let control = self.control.display().to_string();
-        let argv = ["birdc", "-r", "-s", &control].into_iter().chain(command.split(' '));
+        let argv = client.iter().copied().chain(["-s", &control]).chain(command.split(' '));
         Ok(self.host.exec(argv.collect::<Vec<_>>())?.ok()?.stdout)
     }
 

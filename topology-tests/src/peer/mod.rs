@@ -7,11 +7,13 @@
 mod bird;
 mod frr;
 mod gobgp;
+pub mod raw;
 mod routed;
 
 pub use bird::Bird;
 pub use frr::Frr;
 pub use gobgp::Gobgp;
+pub use raw::RawBgp;
 pub use routed::{Routed, find_binary};
 
 use std::{path::Path, time::Duration};

@@ -77,6 +77,14 @@ impl Routed {
         self.host.exec([binary.as_str(), "--config", &config, "--check"])
     }
 
+    /// `routed --cleanup`: removes what the daemon made; it must not run.
+    pub fn cleanup(&self) -> Result<Output> {
+        let mut argv = vec![find_binary("routed")?.display().to_string()];
+        argv.extend(self.arguments());
+        argv.push("--cleanup".to_owned());
+        self.host.exec(argv)
+    }
+
     /// Replaces the configuration file; [`Routed::sighup`] makes the daemon read it.
     pub fn write_config(&self, config: &str) -> Result<()> {
         write(&self.config_path(), config)
