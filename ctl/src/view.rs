@@ -15,3 +15,6 @@ pub(crate) mod time;
 
 pub(crate) use printer::Printer;
 pub(crate) use table::{Cell, Column, Level, Row, Sheet, Tone};
+
+#[cfg(test)]
+mod tests;

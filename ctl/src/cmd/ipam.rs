@@ -223,14 +223,14 @@ async fn reserve(prefix: String, mut client: Client, context: &mut Context) -> R
 
 async fn check(mut client: Client, context: &mut Context) -> Result<(), Failure> {
     let findings = client.check(CheckRequest {}).await?.into_inner().findings;
-    let errors = findings.iter().filter(|finding| finding.severity() == Severity::Error).count();
+    let faulty = findings.iter().any(|finding| finding.severity() == Severity::Error);
     let views: Vec<FindingView> = findings.into_iter().map(Into::into).collect();
     context.printer.list(&views)?;
     context.printer.flush()?;
-    match errors {
-        0 => Ok(()),
-        errors => Err(Failure::Faulty(format!("the check found {errors} error(s); each names its cure"))),
+    if faulty {
+        return Err(Failure::Faulty("the check found errors; each names its cure".into()));
     }
+    Ok(())
 }
 
 async fn export(file: Option<PathBuf>, mut client: Client, context: &mut Context) -> Result<(), Failure> {

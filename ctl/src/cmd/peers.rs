@@ -105,8 +105,17 @@ impl Action {
         }
     }
 
+    fn done(&self) -> &'static str {
+        match self {
+            Self::Enable { .. } => "enabled",
+            Self::Disable { .. } => "disabled",
+            Self::Reset { .. } => "reset",
+            Self::Refresh { .. } => "asked for its routes",
+        }
+    }
+
     async fn run(self, mut client: PeerServiceClient<Channel>, context: &mut Context) -> Result<(), Failure> {
-        let verb = self.name();
+        let done = self.done();
         let (address, answer) = match self {
             Self::Enable { address } => {
                 let address = address.to_string();
@@ -127,7 +136,7 @@ impl Action {
             }
         };
         let view = PeerActionView { address, state: answer.into_inner().state().to_string() };
-        let sentence = format!("peer {}: {verb} done, state {}", view.address, view.state);
+        let sentence = format!("peer {}: {done}, state {}", view.address, view.state);
         Ok(context.printer.line(&view, sentence)?)
     }
 }

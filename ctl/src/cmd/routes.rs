@@ -28,6 +28,10 @@ Examples:
   routectl routes announce 10.9.0.0/16 --community 64512:100
   routectl routes withdraw 10.9.0.0/16";
 
+/// Routes that are held back to be aligned with each other: a table of a million
+/// is written as it comes.
+const ALIGNED: usize = 4096;
+
 /// Without a subcommand: the best routes.
 #[derive(Debug, Args)]
 pub(crate) struct Routes {
@@ -160,17 +164,15 @@ impl List {
         };
         let mut pages = client.list_routes(self.request()).await?.into_inner();
         let mut list = context.printer.begin(level);
-        let mut any = false;
+        let mut waiting: Vec<RouteView> = Vec::new();
         while let Some(page) = pages.message().await? {
-            let views: Vec<RouteView> = page.routes.into_iter().map(Into::into).collect();
-            any |= !views.is_empty();
-            if !views.is_empty() {
-                list.push(&views)?;
+            waiting.extend(page.routes.into_iter().map(RouteView::from));
+            if waiting.len() >= ALIGNED {
+                list.push(&waiting)?;
+                waiting.clear();
             }
         }
-        if !any {
-            list.push::<RouteView>(&[])?;
-        }
+        list.push(&waiting)?;
         Ok(list.end()?)
     }
 
@@ -244,7 +246,7 @@ async fn watch(
         let view = RouteEventView::from(event);
         context.printer.event(&view, &view)?;
     }
-    Ok(())
+    Err(Failure::Unreachable("routed has ended the watch; it was stopped, or is about to be".into()))
 }
 
 impl Announcement {

@@ -99,8 +99,11 @@ impl Printer {
     }
 }
 
+/// Text is always quoted: many readers still follow YAML 1.1, in which the
+/// community 64512:10 is a number of base 60.
 fn yaml(view: &impl Serialize) -> io::Result<String> {
-    let mut text = serde_saphyr::to_string(view).map_err(io::Error::other)?;
+    let options = serde_saphyr::ser_options! { quote_all: true };
+    let mut text = serde_saphyr::to_string_with_options(view, options).map_err(io::Error::other)?;
     if !text.ends_with('\n') {
         text.push('\n');
     }

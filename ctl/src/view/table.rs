@@ -136,8 +136,8 @@ pub(crate) trait Sheet: Serialize {
     fn lines(&self) -> Vec<(&'static str, Cell)>;
 }
 
-/// Lays out rows that come in parts. The first part sets the widths; what
-/// is wider later pushes its own line only.
+/// Lays out rows that come in parts. Columns only grow wider: parts are printed
+/// as they come, so those before are not moved.
 #[derive(Debug)]
 pub(crate) struct Layout {
     level: Level,
@@ -154,13 +154,17 @@ impl Layout {
     /// The lines of some rows; before the first of all, the titles.
     pub(crate) fn rows<R: Row>(&mut self, rows: &[R]) -> String {
         let columns: Vec<_> = R::COLUMNS.iter().filter(|column| column.from <= self.level).collect();
+        let first = self.widths.is_empty();
         let mut grid: Vec<Vec<Cell>> =
             rows.iter().map(|row| columns.iter().map(|column| (column.cell)(row)).collect()).collect();
-        if self.widths.is_empty() {
+        if first {
             grid.insert(0, columns.iter().map(|column| Cell::new(column.title)).collect());
-            self.widths = (0..columns.len())
-                .map(|i| grid.iter().map(|cells| cells[i].width()).max().unwrap_or(0))
-                .collect();
+            self.widths = vec![0; columns.len()];
+        }
+        for cells in &grid {
+            for (width, cell) in self.widths.iter_mut().zip(cells) {
+                *width = cell.width().max(*width);
+            }
         }
         let right: Vec<bool> = columns.iter().map(|column| column.right).collect();
         grid.iter().map(|cells| self.line(cells, &right)).collect()

@@ -1,0 +1,185 @@
+//! Objects that the stand-in answers with.
+
+use api::v1::{
+    Address, Alarm, Block, BlockState, Counts, Family, GracefulRestart, Malformed, MessageCounts, Negotiated,
+    NextHop, NodeStatus, Notification, Origin, Peer, PeerDetail, PeerState, PeerTimers, PolicyRef, Protocol,
+    ProtocolState, ProtocolSummary, Route, RouteState, Severity,
+};
+
+pub(crate) fn status() -> NodeStatus {
+    let summary = |protocol: Protocol, state: ProtocolState, reason: &str| ProtocolSummary {
+        protocol: protocol.into(),
+        state: state.into(),
+        neighbors: 2,
+        neighbors_up: 1,
+        routes: 4,
+        reason: reason.into(),
+    };
+    NodeStatus {
+        node: "n1".into(),
+        version: "0.1.0".into(),
+        router_id: "192.0.2.1".into(),
+        asn: Some(64512),
+        uptime_seconds: 11_220,
+        protocols: vec![
+            summary(Protocol::Bgp, ProtocolState::Running, ""),
+            summary(Protocol::Rip, ProtocolState::Failed, "port 520 is taken"),
+        ],
+        alarms: vec![Alarm {
+            id: "block-conflict 10.244.1.0/24".into(),
+            severity: Severity::Error.into(),
+            text: "n2 announces the block too".into(),
+            hint: "give one of the nodes another subnet".into(),
+        }],
+        counts: Some(Counts { peers: 2, peers_established: 1, prefixes: 5, paths: 7, ..Counts::default() }),
+        recovery: vec!["adopted 3 routes of an earlier run".into()],
+    }
+}
+
+pub(crate) fn up() -> Peer {
+    Peer {
+        address: "192.0.2.2".into(),
+        asn: Some(64513),
+        local_asn: 64512,
+        router_id: Some("192.0.2.2".into()),
+        state: PeerState::Established.into(),
+        uptime_seconds: Some(725),
+        prefixes_received: 3,
+        prefixes_accepted: 2,
+        prefixes_advertised: 1,
+        hold_time_seconds: Some(9),
+        families: vec![Family::Ipv4.into(), Family::Ipv6.into()],
+        capabilities: vec!["multiprotocol-ipv4".into(), "route-refresh".into()],
+        description: Some("n2".into()),
+        external: true,
+        local_address: Some("192.0.2.1".into()),
+        state_seconds: Some(725),
+        ..Peer::default()
+    }
+}
+
+pub(crate) fn down() -> Peer {
+    Peer {
+        address: "2001:db8::3".into(),
+        local_asn: 64512,
+        state: PeerState::Idle.into(),
+        // What a peer sends may hold anything; a terminal must not obey it.
+        last_error: Some("peer sent Cease: bye\u{1b}[2J\nforged line".into()),
+        disabled: true,
+        ..Peer::default()
+    }
+}
+
+pub(crate) fn detail() -> PeerDetail {
+    let both = vec![Family::Ipv4.into(), Family::Ipv6.into()];
+    PeerDetail {
+        peer: Some(up()),
+        timers: Some(PeerTimers {
+            hold_time: 9,
+            hold_due: Some(7),
+            keepalive_due: Some(2),
+            ..Default::default()
+        }),
+        negotiated: Some(Negotiated {
+            hold_time: 9,
+            keepalive: 3,
+            families: both.clone(),
+            four_octet_asn: true,
+            route_refresh: true,
+            graceful_restart: Some(GracefulRestart { time: 120, families: both, ..Default::default() }),
+            ..Default::default()
+        }),
+        messages_received: Some(MessageCounts {
+            open: 1,
+            update: 4,
+            keepalive: 240,
+            bytes: 5012,
+            ..Default::default()
+        }),
+        messages_sent: Some(MessageCounts {
+            open: 1,
+            update: 2,
+            keepalive: 241,
+            bytes: 4800,
+            ..Default::default()
+        }),
+        malformed: Some(Malformed { attribute_discard: 1, ..Default::default() }),
+        notification_received: Some(Notification {
+            code: 6,
+            subcode: 4,
+            text: "Cease, Administrative Reset".into(),
+            data: vec![0, 0xab],
+            at: 1_795_231_920,
+        }),
+        filtered: 1,
+        established_count: 2,
+        remote_port: Some(179),
+        import_filter: Some("cluster-only".into()),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn bgp_route() -> Route {
+    Route {
+        prefix: "10.244.2.0/24".into(),
+        protocol: Protocol::Bgp.into(),
+        next_hops: vec![NextHop {
+            address: Some("192.0.2.2".into()),
+            interface: Some("eth0".into()),
+            weight: 1,
+        }],
+        distance: 20,
+        state: RouteState::Best.into(),
+        installed: true,
+        age_seconds: 700,
+        peer: Some("192.0.2.2".into()),
+        as_path: Some("64513".into()),
+        origin: Origin::Igp.into(),
+        med: Some(0),
+        communities: vec!["64512:100".into()],
+        reason: "the only path".into(),
+        ..Route::default()
+    }
+}
+
+pub(crate) fn refused_route() -> Route {
+    Route {
+        prefix: "192.168.0.0/16".into(),
+        next_hops: Vec::new(),
+        state: RouteState::Rejected.into(),
+        installed: false,
+        communities: Vec::new(),
+        reason: "import filter cluster-only: outside the pools".into(),
+        ..bgp_route()
+    }
+}
+
+pub(crate) fn address(address: &str) -> Address {
+    Address {
+        address: address.into(),
+        pool: Some("10.244.0.0/16".into()),
+        block: "10.244.1.0/24".into(),
+        handle: Some("web-1".into()),
+        labels: [("app".to_owned(), "web".to_owned())].into(),
+        allocated_at: 1_795_231_920,
+    }
+}
+
+pub(crate) fn blocks() -> Vec<Block> {
+    let block = |prefix: &str, node: &str, state: BlockState, used| Block {
+        prefix: prefix.into(),
+        pool: Some("10.244.0.0/16".into()),
+        node: node.into(),
+        state: state.into(),
+        addresses_total: 253,
+        addresses_used: used,
+    };
+    vec![
+        block("10.244.1.0/24", "n1", BlockState::Owned, Some(1)),
+        block("10.244.2.0/24", "n2", BlockState::Remote, None),
+    ]
+}
+
+pub(crate) fn policy() -> PolicyRef {
+    PolicyRef { kind: "GlobalNetworkPolicy".into(), namespace: None, name: "web-only".into() }
+}

@@ -1,0 +1,274 @@
+//! `peers`, and how a refusal of any noun looks.
+
+use expect_test::expect;
+
+use crate::{check, check_failure};
+
+#[test]
+fn peers_in_every_form() {
+    check(
+        "peers",
+        &expect![[r#"
+        PEER            AS  STATE        UPTIME  RECEIVED  ACCEPTED  ADVERTISED  DESCRIPTION
+        192.0.2.2    64513  Established  12m05s         3         2           1  n2
+        2001:db8::3      -  Idle              -         0         0           0  -
+    "#]],
+    );
+    check(
+        "peers -o wide",
+        &expect![[r#"
+        PEER            AS  STATE        UPTIME  RECEIVED  ACCEPTED  ADVERTISED  ROUTER_ID  LOCAL_AS  HOLD  FAMILIES   DESCRIPTION  LAST_ERROR
+        192.0.2.2    64513  Established  12m05s         3         2           1  192.0.2.2     64512     9  ipv4,ipv6  n2           -
+        2001:db8::3      -  Idle              -         0         0           0  -             64512     -  -          -            peer sent Cease: bye\u{1b}[2J\nforged line
+    "#]],
+    );
+    check(
+        "peers -o json",
+        &expect![[r#"
+        [
+          {"address":"192.0.2.2","asn":64513,"local_asn":64512,"router_id":"192.0.2.2","state":"Established","uptime_seconds":725,"prefixes_received":3,"prefixes_accepted":2,"prefixes_advertised":1,"hold_time_seconds":9,"families":["ipv4","ipv6"],"capabilities":["multiprotocol-ipv4","route-refresh"],"last_error":null,"description":"n2","disabled":false,"external":true,"dynamic":false,"local_address":"192.0.2.1","state_seconds":725},
+          {"address":"2001:db8::3","asn":null,"local_asn":64512,"router_id":null,"state":"Idle","uptime_seconds":null,"prefixes_received":0,"prefixes_accepted":0,"prefixes_advertised":0,"hold_time_seconds":null,"families":[],"capabilities":[],"last_error":"peer sent Cease: bye\u001b[2J\nforged line","description":null,"disabled":true,"external":false,"dynamic":false,"local_address":null,"state_seconds":null}
+        ]
+    "#]],
+    );
+    check(
+        "-o yaml peers",
+        &expect![[r#"
+            - address: '192.0.2.2'
+              asn: 64513
+              local_asn: 64512
+              router_id: '192.0.2.2'
+              state: 'Established'
+              uptime_seconds: 725
+              prefixes_received: 3
+              prefixes_accepted: 2
+              prefixes_advertised: 1
+              hold_time_seconds: 9
+              families:
+              - 'ipv4'
+              - 'ipv6'
+              capabilities:
+              - 'multiprotocol-ipv4'
+              - 'route-refresh'
+              last_error: null
+              description: 'n2'
+              disabled: false
+              external: true
+              dynamic: false
+              local_address: '192.0.2.1'
+              state_seconds: 725
+            - address: '2001:db8::3'
+              asn: null
+              local_asn: 64512
+              router_id: null
+              state: 'Idle'
+              uptime_seconds: null
+              prefixes_received: 0
+              prefixes_accepted: 0
+              prefixes_advertised: 0
+              hold_time_seconds: null
+              families: []
+              capabilities: []
+              last_error: "peer sent Cease: bye\e[2J\nforged line"
+              description: null
+              disabled: true
+              external: false
+              dynamic: false
+              local_address: null
+              state_seconds: null
+        "#]],
+    );
+}
+
+#[test]
+fn a_peer_in_detail_for_people() {
+    check(
+        "peers 192.0.2.2",
+        &expect![[r#"
+        peer:                   192.0.2.2
+        description:            n2
+        as:                     64513
+        local as:               64512
+        type:                   external
+        router id:              192.0.2.2
+        state:                  Established
+        disabled:               no
+        uptime:                 12m05s
+        times established:      2
+        local address:          192.0.2.1
+        remote port:            179
+        last error:             -
+        timers:                 hold time 9s configured, hold due in 7s, keepalive due in 2s
+        families:               ipv4,ipv6
+        capabilities:           multiprotocol-ipv4,route-refresh
+        negotiated:             four-octet-as,route-refresh
+        negotiated families:    ipv4,ipv6
+        negotiated hold:        hold 9s, keepalive 3s
+        graceful restart:       120s, families ipv4,ipv6
+        prefixes:               3 received, 2 accepted, 1 filtered, 0 rejected, 1 advertised
+        import filter:          cluster-only
+        export filter:          -
+        messages received:      1 open, 4 update, 0 notification, 240 keepalive, 0 route-refresh, 5012 bytes
+        messages sent:          1 open, 2 update, 0 notification, 241 keepalive, 0 route-refresh, 4800 bytes
+        malformed updates:      0 treated as withdraw, 1 attribute discarded, 0 session reset
+        notification sent:      -
+        notification received:  6/4 Cease, Administrative Reset (data 00ab) at 2026-11-21T03:32:00Z
+    "#]],
+    );
+}
+
+#[test]
+fn a_peer_in_detail_for_scripts() {
+    check(
+        "peers 192.0.2.2 -o json",
+        &expect![[r#"
+        {
+          "address": "192.0.2.2",
+          "asn": 64513,
+          "local_asn": 64512,
+          "router_id": "192.0.2.2",
+          "state": "Established",
+          "uptime_seconds": 725,
+          "prefixes_received": 3,
+          "prefixes_accepted": 2,
+          "prefixes_advertised": 1,
+          "hold_time_seconds": 9,
+          "families": [
+            "ipv4",
+            "ipv6"
+          ],
+          "capabilities": [
+            "multiprotocol-ipv4",
+            "route-refresh"
+          ],
+          "last_error": null,
+          "description": "n2",
+          "disabled": false,
+          "external": true,
+          "dynamic": false,
+          "local_address": "192.0.2.1",
+          "state_seconds": 725,
+          "timers": {
+            "hold_time": 9,
+            "hold_due": 7,
+            "keepalive_due": 2,
+            "connect_retry_due": null,
+            "idle_hold_due": null,
+            "send_hold_due": null
+          },
+          "negotiated": {
+            "hold_time": 9,
+            "keepalive": 3,
+            "families": [
+              "ipv4",
+              "ipv6"
+            ],
+            "four_octet_asn": true,
+            "route_refresh": true,
+            "enhanced_route_refresh": false,
+            "extended_messages": false,
+            "graceful_restart": {
+              "time": 120,
+              "restarting": false,
+              "notification": false,
+              "families": [
+                "ipv4",
+                "ipv6"
+              ],
+              "forwarding_preserved": []
+            },
+            "add_path_receive": [],
+            "add_path_send": []
+          },
+          "messages": {
+            "received": {
+              "open": 1,
+              "update": 4,
+              "notification": 0,
+              "keepalive": 240,
+              "route_refresh": 0,
+              "bytes": 5012
+            },
+            "sent": {
+              "open": 1,
+              "update": 2,
+              "notification": 0,
+              "keepalive": 241,
+              "route_refresh": 0,
+              "bytes": 4800
+            }
+          },
+          "malformed": {
+            "treat_as_withdraw": 0,
+            "attribute_discard": 1,
+            "reset": 0
+          },
+          "notification_sent": null,
+          "notification_received": {
+            "code": 6,
+            "subcode": 4,
+            "text": "Cease, Administrative Reset",
+            "data": "00ab",
+            "at": "2026-11-21T03:32:00Z"
+          },
+          "filtered": 1,
+          "rejected": 0,
+          "established_count": 2,
+          "remote_port": 179,
+          "import_filter": "cluster-only",
+          "export_filter": null
+        }
+    "#]],
+    );
+}
+
+#[test]
+fn a_peer_is_disabled_and_asked_for_its_routes() {
+    check(
+        "peers disable 192.0.2.2 --message bye",
+        &expect![[r#"
+            peer 192.0.2.2: disabled, state Idle
+        "#]],
+    );
+    check(
+        "peers refresh 192.0.2.2 --family 6 -o json",
+        &expect![[r#"
+        {
+          "address": "192.0.2.2",
+          "state": "Established"
+        }
+    "#]],
+    );
+}
+
+#[test]
+fn a_refusal_is_exit_code_1_with_object_and_next_step() {
+    check_failure(
+        "peers 192.0.2.9",
+        1,
+        &expect![[r#"
+        routectl: peer 192.0.2.9: does not exist; `routectl peers` lists them
+    "#]],
+    );
+    check_failure(
+        "routes lookup 198.51.100.1",
+        1,
+        &expect![[r#"
+        routectl: 198.51.100.1: no route covers it
+    "#]],
+    );
+    check_failure(
+        "ipam allocate --family 6",
+        1,
+        &expect![[r#"
+        routectl: block 2001:db8::/126: no address is free; release some, or add a block
+    "#]],
+    );
+    check_failure(
+        "peers reset 192.0.2.2",
+        1,
+        &expect![[r#"
+        routectl: not here
+    "#]],
+    );
+}
