@@ -116,6 +116,9 @@ fn cure(target: &Target, error: &io::Error) -> String {
         (_, ErrorKind::TimedOut) => {
             "no answer in 5 seconds; is the host up and the port open in its firewall?".into()
         }
+        (_, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+            "who listens there hung up at once; is it routed, and does its log say why?".into()
+        }
         _ => format!("{error}; is routed running there?"),
     }
 }
@@ -147,8 +150,9 @@ mod tests {
         let mut cures: Vec<_> = kinds.iter().map(|kind| cure(&unix, &(*kind).into())).collect();
         cures.push(cure(&tcp, &ErrorKind::ConnectionRefused.into()));
         cures.push(cure(&tcp, &ErrorKind::TimedOut.into()));
+        cures.push(cure(&tcp, &ErrorKind::ConnectionReset.into()));
         cures.sort();
         cures.dedup();
-        assert_eq!(cures.len(), 5, "{cures:#?}");
+        assert_eq!(cures.len(), 6, "{cures:#?}");
     }
 }

@@ -118,6 +118,7 @@ fn a_peer_in_detail_for_people() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one object, a line for each field")]
 fn a_peer_in_detail_for_scripts() {
     check(
         "peers 192.0.2.2 -o json",
