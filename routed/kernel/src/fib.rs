@@ -131,7 +131,7 @@ pub enum FibEvent {
     /// The routes were read back after an overrun, a flap or on demand.
     Resynced,
     /// The kernel could not be read; routed goes on with what it believes and
-    /// reads again at the next [`Command::Resync`].
+    /// reads again at the next command.
     Failed(String),
 }
 
