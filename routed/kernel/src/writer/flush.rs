@@ -135,8 +135,12 @@ impl Writer {
             (Step::Install { replaces: None, .. }, Errno::EEXIST) => conflicts.push(key),
             // It went behind our back: not there to be replaced.
             (Step::Install { replaces: Some(_), .. }, Errno::ENOENT | Errno::ESRCH) => {
-                self.lost.insert(key);
-                self.delta.gone(key);
+                if self.lost.insert(key) {
+                    self.delta.gone(key);
+                } else {
+                    // A second time in a row: no use to go on in circles.
+                    self.refuse(key, Refusal::from_errno(errno, said));
+                }
             }
             _ => self.refuse(key, Refusal::from_errno(errno, said)),
         }
