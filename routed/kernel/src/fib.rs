@@ -17,9 +17,10 @@
 //! - **Resync**: after an overrun, and when a link went down and up (the kernel
 //!   removes its IPv4 routes and says nothing), our routes are read back.
 //!
-//! Known limit: between a stranger's silent `replace` of our route and the
-//! watcher's word of it, a replacement of ours hits the stranger's route; the
-//! kernel has no conditional replace.
+//! Known limits: what another owner appends to an IPv6 route of ours becomes a
+//! next hop of it, and goes with the next replacement. Between a stranger's
+//! silent `replace` of our route and the watcher's word of it, a replacement of
+//! ours hits the stranger's route; the kernel has no conditional replace.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -131,7 +132,7 @@ pub enum FibEvent {
     /// The routes were read back after an overrun, a flap or on demand.
     Resynced,
     /// The kernel could not be read; routed goes on with what it believes and
-    /// reads again at the next [`Command::Resync`].
+    /// reads again at the next command.
     Failed(String),
 }
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use net::Prefix;
+use serde::{Deserialize, Serialize};
 
 use crate::watch::KernelEvent;
 
 /// A network interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// The kernel's index, unique in the namespace.
     pub index: u32,
@@ -25,7 +26,8 @@ pub struct Link {
 }
 
 /// What kind of interface a link is, as far as routed cares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LinkKind {
     /// The loopback.
     Loopback,
@@ -48,7 +50,9 @@ impl Links {
     /// The table that a snapshot of the watcher makes.
     pub fn from_snapshot(events: &[KernelEvent]) -> Self {
         let mut links = Self::default();
-        events.iter().for_each(|event| links.apply(event));
+        for event in events {
+            links.apply(event);
+        }
         links
     }
 
@@ -161,3 +165,6 @@ fn is_link_local(address: IpAddr) -> bool {
 fn is_global(address: IpAddr) -> bool {
     !is_link_local(address) && !address.is_loopback()
 }
+
+#[cfg(test)]
+mod tests;

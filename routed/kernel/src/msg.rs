@@ -10,6 +10,17 @@ use crate::route::{Hop, NextHops, RouteOwner, Target};
 pub(crate) const RTM_NEWROUTE: u16 = libc::RTM_NEWROUTE;
 pub(crate) const RTM_DELROUTE: u16 = libc::RTM_DELROUTE;
 
+// Constants of linux/netlink.h and sys/socket.h in the width of their fields,
+// which libc gives as C's int.
+const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_ACK: u8 = 0x4;
+const NLM_F_DUMP: u16 = 0x300;
+const NLM_F_REPLACE: u16 = 0x100;
+const NLM_F_EXCL: u16 = 0x200;
+const NLM_F_CREATE: u16 = 0x400;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
 /// Length of `nlmsghdr`.
 pub(crate) const HEADER: usize = 16;
 /// Length of `rtmsg`.
@@ -60,38 +71,46 @@ impl Messages {
         self.starts.clear();
     }
 
+    /// How many messages there are.
     pub(crate) fn len(&self) -> usize {
         self.starts.len()
+    }
+
+    /// How many bytes they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Numbers the messages from `first` on, asks for an acknowledgement of
     /// the last, and gives the bytes.
     pub(crate) fn number_from(&mut self, first: u32) -> &[u8] {
-        for (sequence, start) in (first..).zip(&self.starts) {
+        let mut sequence = first;
+        for start in &self.starts {
             self.bytes[start + 8..start + 12].copy_from_slice(&sequence.to_ne_bytes());
+            sequence = sequence.wrapping_add(1);
         }
         if let Some(last) = self.starts.last() {
             // NLM_F_ACK is in the low byte of the flags.
             let low = last + 6 + usize::from(cfg!(target_endian = "big"));
-            self.bytes[low] |= libc::NLM_F_ACK as u8;
+            self.bytes[low] |= NLM_F_ACK;
         }
         &self.bytes
     }
 
     /// Adds a route that must not exist yet.
     pub(crate) fn add(&mut self, table: u32, key: RouteKey, entry: &Entry) {
-        self.new_route(table, key, entry, libc::NLM_F_CREATE | libc::NLM_F_EXCL);
+        self.new_route(table, key, entry, NLM_F_CREATE | NLM_F_EXCL);
     }
 
     /// Replaces a route that must exist, in place.
     pub(crate) fn replace(&mut self, table: u32, key: RouteKey, entry: &Entry) {
-        self.new_route(table, key, entry, libc::NLM_F_REPLACE);
+        self.new_route(table, key, entry, NLM_F_REPLACE);
     }
 
     /// Deletes the route of one owner, wherever it leads.
     pub(crate) fn delete(&mut self, table: u32, key: RouteKey, owner: RouteOwner) {
-        let start = self.begin(RTM_DELROUTE, libc::NLM_F_REQUEST);
-        self.rtmsg(RtMsg {
+        let start = self.begin(RTM_DELROUTE, NLM_F_REQUEST);
+        self.rtmsg(&RtMsg {
             prefix: key.prefix,
             table,
             protocol: owner.protocol(),
@@ -105,14 +124,14 @@ impl Messages {
 
     /// Asks for the routes of a family in a table; protocol 0 asks for all.
     pub(crate) fn dump(&mut self, family: Family, table: u32, protocol: u8) {
-        let start = self.begin(libc::RTM_GETROUTE, libc::NLM_F_REQUEST | libc::NLM_F_DUMP);
+        let start = self.begin(libc::RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP);
         let af = address_family(family);
         self.bytes.extend([af, 0, 0, 0, short_table(table), protocol, 0, 0, 0, 0, 0, 0]);
         self.attribute(libc::RTA_TABLE, &table.to_ne_bytes());
         self.end(start);
     }
 
-    fn new_route(&mut self, table: u32, key: RouteKey, entry: &Entry, how: libc::c_int) {
+    fn new_route(&mut self, table: u32, key: RouteKey, entry: &Entry, how: u16) {
         let Some(target) = &entry.target else { return };
         let (kind, hops) = match target {
             Target::Via(hops) => (libc::RTN_UNICAST, hops.hops()),
@@ -124,9 +143,9 @@ impl Messages {
         let ipv4 = key.prefix.family() == Family::Ipv4Unicast;
         let scope = if ipv4 && on_link { libc::RT_SCOPE_LINK } else { libc::RT_SCOPE_UNIVERSE };
         let flags = if let [Hop { onlink: true, .. }] = hops { RTNH_F_ONLINK } else { 0 };
-        let start = self.begin(RTM_NEWROUTE, libc::NLM_F_REQUEST | how);
+        let start = self.begin(RTM_NEWROUTE, NLM_F_REQUEST | how);
         let protocol = entry.owner.protocol();
-        self.rtmsg(RtMsg { prefix: key.prefix, table, protocol, scope, kind, flags: u32::from(flags) });
+        self.rtmsg(&RtMsg { prefix: key.prefix, table, protocol, scope, kind, flags: u32::from(flags) });
         self.key(table, key);
         if let (Some(source), false) = (entry.source, hops.is_empty()) {
             self.address(libc::RTA_PREFSRC, source);
@@ -163,7 +182,7 @@ impl Messages {
         match hop.gateway {
             None => {}
             Some(gateway) if Family::of(gateway) == prefix.family() => {
-                self.address(libc::RTA_GATEWAY, gateway)
+                self.address(libc::RTA_GATEWAY, gateway);
             }
             Some(gateway) => {
                 let mut via = u16::from(address_family(Family::of(gateway))).to_ne_bytes().to_vec();
@@ -181,7 +200,7 @@ impl Messages {
         self.attribute(libc::RTA_PRIORITY, &key.metric.to_ne_bytes());
     }
 
-    fn rtmsg(&mut self, msg: RtMsg) {
+    fn rtmsg(&mut self, msg: &RtMsg) {
         let af = address_family(msg.prefix.family());
         let table = short_table(msg.table);
         self.bytes.extend([af, msg.prefix.len(), 0, 0, table, msg.protocol, msg.scope, msg.kind]);
@@ -209,12 +228,12 @@ impl Messages {
         self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
     }
 
-    fn begin(&mut self, kind: u16, flags: libc::c_int) -> usize {
+    fn begin(&mut self, kind: u16, flags: u16) -> usize {
         let start = self.bytes.len();
         self.starts.push(start);
         self.bytes.extend([0; 4]);
         self.bytes.extend(kind.to_ne_bytes());
-        self.bytes.extend((flags as u16).to_ne_bytes());
+        self.bytes.extend(flags.to_ne_bytes());
         self.bytes.extend([0; 8]);
         start
     }
@@ -262,9 +281,9 @@ pub(crate) fn parse_route(payload: &[u8]) -> Option<Seen> {
         return None;
     };
     let flags = u32::from_ne_bytes(flags.try_into().ok()?);
-    let family = match i32::from(af) {
-        libc::AF_INET => Family::Ipv4Unicast,
-        libc::AF_INET6 => Family::Ipv6Unicast,
+    let family = match af {
+        AF_INET => Family::Ipv4Unicast,
+        AF_INET6 => Family::Ipv6Unicast,
         _ => return None,
     };
     if source_length != 0 || tos != 0 || flags & RTM_F_CLONED != 0 {
@@ -402,8 +421,8 @@ fn parse_address(family: Family, value: &[u8]) -> Option<IpAddr> {
 
 fn parse_via(value: &[u8]) -> Option<IpAddr> {
     let (af, address) = value.split_at_checked(2)?;
-    let af = i32::from(u16::from_ne_bytes(af.try_into().ok()?));
-    let family = if af == libc::AF_INET6 { Family::Ipv6Unicast } else { Family::Ipv4Unicast };
+    let af = u16::from_ne_bytes(af.try_into().ok()?);
+    let family = if af == u16::from(AF_INET6) { Family::Ipv6Unicast } else { Family::Ipv4Unicast };
     parse_address(family, address)
 }
 
@@ -416,8 +435,8 @@ fn append_octets(bytes: &mut Vec<u8>, address: IpAddr) {
 
 fn address_family(family: Family) -> u8 {
     match family {
-        Family::Ipv4Unicast => libc::AF_INET as u8,
-        Family::Ipv6Unicast => libc::AF_INET6 as u8,
+        Family::Ipv4Unicast => AF_INET,
+        Family::Ipv6Unicast => AF_INET6,
     }
 }
 
@@ -425,3 +444,6 @@ fn address_family(family: Family) -> u8 {
 fn short_table(table: u32) -> u8 {
     u8::try_from(table).unwrap_or(libc::RT_TABLE_COMPAT)
 }
+
+#[cfg(test)]
+mod tests;

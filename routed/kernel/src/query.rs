@@ -11,6 +11,8 @@ use crate::socket::RouteSocket;
 
 /// The main table, where the default route is.
 const MAIN: u32 = libc::RT_TABLE_MAIN as u32;
+/// Receive buffer in bytes.
+const BUFFER: usize = 1 << 20;
 /// Messages in one send.
 const SEND: usize = 256;
 
@@ -38,6 +40,16 @@ pub enum QueryError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Routes were removed, and there are routes again.
+    #[error(
+        "kernel table {table}: {prefix} is there again; stop routed, and what else writes it, and try again"
+    )]
+    Left {
+        /// The table.
+        table: u32,
+        /// The first route that is there.
+        prefix: Prefix,
+    },
 }
 
 /// A route of routed in the kernel.
@@ -57,7 +69,7 @@ pub struct OwnedRoute {
 /// the lowest metric in the main table, else the IPv6 one. `None` when there
 /// is no default route.
 pub fn default_interface() -> Result<Option<u32>, QueryError> {
-    let mut socket = RouteSocket::open(0).map_err(QueryError::Socket)?;
+    let mut socket = RouteSocket::open(BUFFER).map_err(QueryError::Socket)?;
     for family in Family::ALL {
         let seen = socket.dump(family, MAIN, 0).map_err(|source| QueryError::Dump { table: MAIN, source })?;
         let defaults = seen.iter().filter(|seen| seen.key.prefix.is_default());
@@ -82,14 +94,14 @@ fn first_interface(hops: &NextHops) -> Option<u32> {
 
 /// Every route in the table with one of our four protocol numbers.
 pub fn dump_owned(table: u32) -> Result<Vec<OwnedRoute>, QueryError> {
-    let mut socket = RouteSocket::open(0).map_err(QueryError::Socket)?;
+    let mut socket = RouteSocket::open(BUFFER).map_err(QueryError::Socket)?;
     read_owned(&mut socket, table)
 }
 
 /// Removes every route in the table with one of our four protocol numbers and
 /// nothing else; gives how many. The daemon must not be running.
 pub fn cleanup(table: u32) -> Result<usize, QueryError> {
-    let mut socket = RouteSocket::open(0).map_err(QueryError::Socket)?;
+    let mut socket = RouteSocket::open(BUFFER).map_err(QueryError::Socket)?;
     let routes = read_owned(&mut socket, table)?;
     let mut messages = Messages::default();
     for batch in routes.chunks(SEND) {
@@ -104,7 +116,10 @@ pub fn cleanup(table: u32) -> Result<usize, QueryError> {
             return Err(remove(batch[place].prefix, errno.into()));
         }
     }
-    Ok(routes.len())
+    match read_owned(&mut socket, table)?.first() {
+        None => Ok(routes.len()),
+        Some(route) => Err(QueryError::Left { table, prefix: route.prefix }),
+    }
 }
 
 fn read_owned(socket: &mut RouteSocket, table: u32) -> Result<Vec<OwnedRoute>, QueryError> {

@@ -12,9 +12,9 @@ pub enum RouteOwner {
     Own,
     /// Learnt by BGP: protocol 186 (`RTPROT_BGP`).
     Bgp,
-    /// Learnt by RIPv2: protocol 189 (`RTPROT_RIP`).
+    /// Learnt by RIP version 2: protocol 189 (`RTPROT_RIP`).
     Rip,
-    /// Learnt by RIPng: protocol 190.
+    /// Learnt by RIP for IPv6: protocol 190.
     RipNg,
 }
 

@@ -88,7 +88,7 @@ impl RouteSocket {
         self.socket.send(messages.number_from(first), 0)?;
         let mut answers = Answers::default();
         let mut acknowledged = false;
-        let lost = self.drain(|heard| {
+        let overrun = self.drain(|heard| {
             let place = heard.sequence.wrapping_sub(first) as usize;
             if i32::from(heard.kind) != libc::NLMSG_ERROR || place > last {
                 return;
@@ -98,7 +98,7 @@ impl RouteSocket {
                 answers.errors.push((place, errno, said));
             }
         })?;
-        answers.complete = acknowledged && !lost;
+        answers.complete = acknowledged && !overrun;
         Ok(answers)
     }
 
@@ -125,7 +125,7 @@ impl RouteSocket {
         let mut routes = Vec::new();
         let mut outcome = None;
         let mut torn = false;
-        let lost =
+        let overrun =
             self.drain(|heard| {
                 if heard.sequence != sequence {
                     return;
@@ -146,7 +146,7 @@ impl RouteSocket {
         match outcome {
             Some(Some((Errno::ENOENT, _))) => Ok(Some(Vec::new())),
             Some(Some((errno, _))) => Err(errno.into()),
-            Some(None) if !torn && !lost => Ok(Some(routes)),
+            Some(None) if !torn && !overrun => Ok(Some(routes)),
             _ => Ok(None),
         }
     }
@@ -159,14 +159,14 @@ impl RouteSocket {
 
     /// Reads until nothing is left; true when the socket's buffer overran.
     fn drain(&mut self, mut each: impl FnMut(&Heard<'_>)) -> io::Result<bool> {
-        let mut lost = false;
+        let mut overrun = false;
         loop {
             self.read.clear();
             match self.socket.recv(&mut self.read, libc::MSG_DONTWAIT) {
                 Ok(_) => for_each_message(&self.read, &mut each),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(lost),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(overrun),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => lost = true,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => overrun = true,
                 Err(error) => return Err(error),
             }
         }

@@ -41,14 +41,15 @@ pub fn set_tcp_md5(
         let text = format!("TCP-MD5 key of {} bytes; shorten it to {MD5_KEY_MAX}", key.len());
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    let (peer, mapped_by) = match peer {
-        IpAddr::V4(peer) if is_ipv6(socket)? => (IpAddr::V6(peer.to_ipv6_mapped()), 96),
-        peer => (peer, 0),
+    let peer = match peer {
+        IpAddr::V4(peer) if is_ipv6(socket)? => IpAddr::V6(peer.to_ipv6_mapped()),
+        peer => peer,
     };
     let mut option = TcpMd5Sig {
         address: SockAddr::from(SocketAddr::new(peer, 0)).as_storage(),
         flags: if prefix_length.is_some() { FLAG_PREFIX } else { 0 },
-        prefix_length: prefix_length.map_or(0, |length| length.saturating_add(mapped_by)),
+        // Of a mapped address the kernel wants the length of the IPv4 prefix.
+        prefix_length: prefix_length.unwrap_or(0),
         key_length: u16::try_from(key.len()).unwrap_or(0),
         interface: 0,
         key: [0; MD5_KEY_MAX],

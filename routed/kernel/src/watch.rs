@@ -11,13 +11,14 @@ use std::net::IpAddr;
 use futures_util::TryStreamExt;
 use net::Prefix;
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 use nix::sys::socket::{setsockopt, sockopt};
 use rtnetlink::MulticastGroup;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::links::{Link, LinkKind};
@@ -32,7 +33,8 @@ const READ: usize = 64 << 10;
 const DUMPS: usize = 5;
 
 /// Something that happened in the kernel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KernelEvent {
     /// A link came or changed.
     Link(Link),
@@ -181,7 +183,7 @@ impl Watcher {
             }
         }
         let mut events = Vec::new();
-        for_each_message(&self.read, &mut |heard| events.extend(event_of(&heard, self.own_port)));
+        for_each_message(&self.read, &mut |heard| events.extend(event_of(heard, self.own_port)));
         Ok(Read::Events(events))
     }
 
@@ -246,7 +248,7 @@ fn route_event(heard: &Heard<'_>) -> Option<KernelEvent> {
 /// A bridge also speaks of its ports, in messages of the bridge family, which
 /// say nothing new and whose `RTM_DELLINK` is not the end of the link.
 fn is_about_link(message: &LinkMessage) -> bool {
-    u8::from(message.header.interface_family) == libc::AF_UNSPEC as u8
+    message.header.interface_family == AddressFamily::Unspec
 }
 
 fn gone_event(message: &LinkMessage) -> Option<KernelEvent> {

@@ -3,17 +3,19 @@
 //! Each round merges what has come, writes up to [`CHUNK`] routes, and looks
 //! at the queue again; so a storm of changes is merged while the kernel works.
 
+mod flush;
+mod reconcile;
+
 use std::collections::VecDeque;
 
 use indexmap::IndexMap;
-use net::{Delta, Family, Prefix, Step};
-use nix::errno::Errno;
+use net::{Delta, Prefix, Step};
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::fib::{Command, Done, FibConfig, FibError, FibEvent, FibStats};
-use crate::msg::{Entry, Messages, RouteKey, Seen};
-use crate::route::{RouteOwner, Target};
+use crate::msg::{Entry, Messages, RouteKey};
+use crate::route::Target;
 use crate::socket::RouteSocket;
 use crate::{FibRoute, Refusal};
 
@@ -24,6 +26,8 @@ const CHUNK: usize = 8192;
 const SEND: usize = 256;
 /// Messages in one send at least, however small the receive buffer.
 const SEND_LEAST: usize = 1;
+/// Bytes after which a send is full: well below the default send buffer.
+const SEND_BYTES: usize = 64 << 10;
 /// Results in one event.
 const RESULTS: usize = 4096;
 
@@ -42,6 +46,8 @@ pub(crate) struct Writer {
     /// Links that routes were ever sent over, and whether they are up.
     links: FxHashMap<u32, LinkState>,
     resync_due: bool,
+    /// The kernel could not be read; the next command tries again.
+    behind: bool,
     ending: bool,
     flushes: Vec<oneshot::Sender<()>>,
     results: IndexMap<Prefix, Result<Done, Refusal>, FxBuildHasher>,
@@ -74,6 +80,7 @@ impl Writer {
             lost: FxHashSet::default(),
             links: FxHashMap::default(),
             resync_due: false,
+            behind: false,
             ending: false,
             flushes: Vec::new(),
             results: IndexMap::default(),
@@ -128,35 +135,6 @@ impl Writer {
         self.delta.pending() == 0 && !self.resync_due
     }
 
-    /// One round: reads back if that is due, then writes a chunk.
-    fn round(&mut self) {
-        if std::mem::take(&mut self.resync_due) {
-            self.resync();
-        }
-        let mut work = self.delta.next_batch(CHUNK);
-        work.sort_unstable_by_key(|(key, step)| (rank(step), *key));
-        let mut conflicts = Vec::new();
-        let mut written = 0;
-        let repaired = self.stats.repaired;
-        for batch in work.chunks(self.send) {
-            written += self.write(batch, &mut conflicts);
-        }
-        self.settle(&conflicts);
-        if self.stats.repaired > repaired {
-            let count = usize::try_from(self.stats.repaired - repaired).unwrap_or(usize::MAX);
-            self.notices.push_back(FibEvent::Repaired(count));
-        }
-        if written > 0 {
-            self.retry_unreachable();
-        }
-        if self.idle() {
-            for flush in self.flushes.drain(..) {
-                // Who asked may have gone; that is no fault.
-                let _ = flush.send(());
-            }
-        }
-    }
-
     fn take_or_end(&mut self, command: Option<Command>) {
         match command {
             Some(command) => self.take(command),
@@ -165,6 +143,7 @@ impl Writer {
     }
 
     fn take(&mut self, command: Command) {
+        self.resync_due |= std::mem::take(&mut self.behind);
         match command {
             Command::Set(routes) => routes.into_iter().for_each(|(prefix, route)| self.set(prefix, route)),
             Command::Sweep => self.sweep(),
@@ -225,25 +204,6 @@ impl Writer {
         }
     }
 
-    /// Adopts what an earlier run left; it is not removed before the sweep.
-    fn adopt(&mut self, seen: &[Seen]) {
-        for seen in seen {
-            if let Some(entry) = seen.entry() {
-                self.delta.have(seen.key, entry);
-                self.delta.refused(seen.key);
-                self.stale.insert(seen.key);
-            }
-        }
-        self.notices.push_back(FibEvent::Adopted(self.stale.len()));
-    }
-
-    fn sweep(&mut self) {
-        self.notices.push_back(FibEvent::Swept(self.stale.len()));
-        for key in std::mem::take(&mut self.stale) {
-            self.delta.retry(key);
-        }
-    }
-
     /// The kernel's route for a prefix went or changed. Adding it exclusively
     /// finds out what is there now.
     fn look_again(&mut self, prefix: Prefix) {
@@ -252,6 +212,8 @@ impl Writer {
         if self.delta.installed(&key).is_some() && self.delta.desired(&key).is_some() {
             self.lost.insert(key);
         }
+        // Whatever was in the way may be another's now.
+        self.refused.remove(&key);
         self.delta.gone(key);
     }
 
@@ -276,215 +238,10 @@ impl Writer {
         }
     }
 
-    /// A gateway may be reachable by a route that was written after the one
-    /// that needs it.
-    fn retry_unreachable(&mut self) {
-        for (key, refusal) in &self.refused {
-            if matches!(refusal, Refusal::NoWay { .. }) {
-                self.delta.retry(*key);
-            }
-        }
-    }
-
-    /// Writes one send; gives how many routes onto a link were newly installed.
-    fn write(&mut self, batch: &[Work], conflicts: &mut Vec<RouteKey>) -> usize {
-        let table = self.config.table;
-        self.messages.clear();
-        for (key, step) in batch {
-            match step {
-                Step::Install { value, replaces: None } => self.messages.add(table, *key, value),
-                Step::Install { value, replaces: Some(_) } => self.messages.replace(table, *key, value),
-                Step::Remove(installed) => self.messages.delete(table, *key, installed.owner),
-            }
-        }
-        let answers = match self.socket.exchange(&mut self.messages) {
-            Ok(answers) => answers,
-            Err(error) => {
-                let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
-                for (key, _) in batch {
-                    self.refuse(*key, Refusal::from_errno(errno, "sending failed".to_owned()));
-                }
-                return 0;
-            }
-        };
-        self.stats.written += batch.len() as u64;
-        if !answers.complete {
-            self.stats.overruns += 1;
-            self.send = (self.send / 2).max(SEND_LEAST);
-            self.resync_due = true;
-            return 0;
-        }
-        let mut errors = answers.errors.into_iter().peekable();
-        let mut written = 0;
-        for (place, (key, step)) in batch.iter().enumerate() {
-            match errors.next_if(|(at, ..)| *at == place) {
-                Some((_, errno, said)) => self.failed(*key, step, (errno, said), conflicts),
-                None => written += self.done(*key, step),
-            }
-        }
-        written
-    }
-
-    /// A step was carried out; gives 1 for a route onto a link that was not there
-    /// before, because gateways may be reached by it.
-    fn done(&mut self, key: RouteKey, step: &Step<Entry>) -> usize {
-        self.refused.remove(&key);
-        match step {
-            Step::Install { value, replaces } => {
-                self.delta.have(key, value.clone());
-                self.stats.repaired += u64::from(self.lost.remove(&key));
-                self.results.insert(key.prefix, Ok(Done::Installed));
-                usize::from(replaces.is_none() && rank(step) == 0)
-            }
-            Step::Remove(_) => {
-                self.delta.gone(key);
-                if self.key(key.prefix) == key {
-                    self.results.insert(key.prefix, Ok(Done::Removed));
-                }
-                0
-            }
-        }
-    }
-
-    fn failed(
-        &mut self,
-        key: RouteKey,
-        step: &Step<Entry>,
-        (errno, said): (Errno, String),
-        conflicts: &mut Vec<RouteKey>,
-    ) {
-        match (step, errno) {
-            (Step::Remove(_), Errno::ESRCH | Errno::ENOENT) => {
-                self.done(key, step);
-            }
-            (Step::Install { replaces: None, .. }, Errno::EEXIST) => conflicts.push(key),
-            // It went behind our back: not there to be replaced.
-            (Step::Install { replaces: Some(_), .. }, Errno::ENOENT | Errno::ESRCH) => {
-                self.lost.insert(key);
-                self.delta.gone(key);
-            }
-            _ => self.refuse(key, Refusal::from_errno(errno, said)),
-        }
-    }
-
-    fn refuse(&mut self, key: RouteKey, refusal: Refusal) {
-        self.delta.refused(key);
-        self.results.insert(key.prefix, Err(refusal.clone()));
-        self.refused.insert(key, refusal);
-    }
-
-    /// Finds out whose the routes are that were in the way. Where the first of
-    /// a prefix is ours it is taken over; a stranger's stays.
-    fn settle(&mut self, conflicts: &[RouteKey]) {
-        let (known, unknown): (Vec<_>, Vec<_>) = conflicts
-            .iter()
-            .copied()
-            .partition(|key| matches!(self.refused.get(key), Some(Refusal::Foreign { .. })));
-        for key in known {
-            if let Some(refusal) = self.refused.get(&key).cloned() {
-                self.refuse(key, refusal);
-            }
-        }
-        for family in Family::ALL {
-            let wanted: FxHashSet<RouteKey> =
-                unknown.iter().copied().filter(|key| key.prefix.family() == family).collect();
-            if wanted.is_empty() {
-                continue;
-            }
-            match self.socket.dump(family, self.config.table, 0) {
-                Ok(seen) => self.settle_with(&wanted, &seen),
-                Err(error) => {
-                    self.fail(&format!("reading routes: {error}"));
-                    wanted.into_iter().for_each(|key| self.refuse(key, exists()));
-                }
-            }
-        }
-    }
-
-    fn settle_with(&mut self, wanted: &FxHashSet<RouteKey>, seen: &[Seen]) {
-        let mut first: FxHashMap<RouteKey, &Seen> = FxHashMap::default();
-        self.messages.clear();
-        for seen in seen.iter().filter(|seen| wanted.contains(&seen.key)) {
-            let first = first.entry(seen.key).or_insert(seen);
-            // Ours behind a stranger's cannot be replaced without hitting the stranger's.
-            if let (None, Some(ours)) = (first.entry(), seen.entry()) {
-                self.messages.delete(self.config.table, seen.key, ours.owner);
-            }
-        }
-        if self.messages.len() > 0
-            && let Err(error) = self.socket.exchange(&mut self.messages)
-        {
-            self.fail(&format!("deleting routes behind another owner's: {error}"));
-        }
-        for key in wanted {
-            match first.get(key).map(|seen| (seen.protocol, seen.entry())) {
-                Some((_, Some(entry))) => self.found(*key, entry),
-                Some((protocol, None)) => self.refuse(*key, Refusal::Foreign { protocol }),
-                // It went meanwhile; its going is an event that brings us back.
-                None => self.refuse(*key, exists()),
-            }
-        }
-    }
-
-    /// A route of ours is in the kernel; with the desired one, if it is what
-    /// the kernel makes of that.
-    fn found(&mut self, key: RouteKey, entry: Entry) {
-        let desired = self.delta.desired(&key).filter(|desired| desired.is_met_by(&entry)).cloned();
-        let met = desired.is_some();
-        self.delta.have(key, desired.unwrap_or(entry));
-        if met {
-            self.lost.remove(&key);
-            self.refused.remove(&key);
-            self.results.insert(key.prefix, Ok(Done::Installed));
-        }
-    }
-
-    fn read_ours(&mut self) -> std::io::Result<Vec<Seen>> {
-        let mut seen = Vec::new();
-        for family in Family::ALL {
-            for owner in RouteOwner::ALL {
-                seen.extend(self.socket.dump(family, self.config.table, owner.protocol())?);
-            }
-        }
-        Ok(seen)
-    }
-
-    /// Reads our routes back and takes the kernel's word. What is neither
-    /// desired nor known to be installed is not of our making and stays.
-    fn resync(&mut self) {
-        let seen = match self.read_ours() {
-            Ok(seen) => seen,
-            Err(error) => return self.fail(&format!("reading routes: {error}")),
-        };
-        self.stats.resyncs += 1;
-        let mut installed: FxHashMap<RouteKey, Entry> =
-            seen.into_iter().filter_map(|seen| Some((seen.key, seen.entry()?))).collect();
-        let known: Vec<RouteKey> = self.delta.iter().map(|(key, ..)| *key).collect();
-        for key in known {
-            match installed.remove(&key) {
-                Some(entry) => self.found(key, entry),
-                None => self.missing(key),
-            }
-        }
-        let stale: Vec<RouteKey> = self.stale.iter().copied().collect();
-        for key in stale {
-            self.delta.refused(key);
-        }
-        self.notices.push_back(FibEvent::Resynced);
-    }
-
-    fn missing(&mut self, key: RouteKey) {
-        if self.delta.installed(&key).is_some() && self.delta.desired(&key).is_some() {
-            self.lost.insert(key);
-        }
-        self.stale.remove(&key);
-        self.refused.remove(&key);
-        self.delta.gone(key);
-    }
-
     fn fail(&mut self, what: &str) {
+        self.behind = true;
         let message =
-            format!("kernel table {}: {what}; routed resyncs on the next change", self.config.table);
+            format!("kernel table {}: {what}; routed reads it again at the next change", self.config.table);
         self.notices.push_back(FibEvent::Failed(message));
     }
 
@@ -506,21 +263,4 @@ impl Writer {
         let results: Vec<_> = self.results.drain(from..).collect();
         (!results.is_empty()).then_some(FibEvent::Results(results))
     }
-}
-
-/// Routes onto a link come first, because gateways are reached by them;
-/// removals come last.
-fn rank(step: &Step<Entry>) -> u8 {
-    match step {
-        Step::Install { value, .. } => match &value.target {
-            Some(Target::Via(hops)) if hops.hops().iter().all(|hop| hop.gateway.is_some()) => 1,
-            _ => 0,
-        },
-        Step::Remove(_) => 2,
-    }
-}
-
-/// Something is in the way and nobody can say what.
-fn exists() -> Refusal {
-    Refusal::Invalid { errno: Errno::EEXIST, said: String::new() }
 }

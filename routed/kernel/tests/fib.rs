@@ -103,7 +103,7 @@ fn ten_flaps_cost_one_message() {
         let v0 = veth();
         let rig = Rig::start(FibConfig::default()).await;
         let flap = |round: u32| {
-            let route = via(if round % 2 == 0 { "10.0.0.2" } else { "10.0.0.3" }, v0);
+            let route = via(if round.is_multiple_of(2) { "10.0.0.2" } else { "10.0.0.3" }, v0);
             [(p("10.1.0.0/16"), None), (p("10.1.0.0/16"), Some(route))]
         };
         rig.fib.set((0..10).flat_map(flap).collect()).await.unwrap();
@@ -128,6 +128,38 @@ fn ten_thousand_routes_go_in_and_out() {
         assert_eq!(ip("route show proto bgp").lines().count(), 1_000);
         let stats = rig.fib.stats().await.unwrap();
         assert_eq!((stats.installed, stats.overruns, stats.written), (1_000, 0, 19_000));
+    });
+}
+
+#[test]
+fn wide_multipath_routes_fit_their_sends() {
+    in_namespace(|| async {
+        let v0 = veth();
+        let rig = Rig::start(FibConfig::default()).await;
+        let gateways: Vec<String> = (2..130).map(|n| format!("10.0.0.{n}")).collect();
+        let hops: Vec<(&str, u8)> = gateways.iter().map(|gateway| (gateway.as_str(), 1)).collect();
+        let wide = multipath(&hops, v0);
+        rig.fib
+            .set((0..256).map(|n| (p(&format!("20.0.{n}.0/24")), Some(wide.clone()))).collect())
+            .await
+            .unwrap();
+        soon(rig.fib.flush()).await.unwrap();
+        let stats = rig.fib.stats().await.unwrap();
+        assert_eq!((stats.installed, stats.refused), (256, 0));
+        assert_eq!(ip("route show proto bgp").matches("nexthop").count(), 256 * 128);
+    });
+}
+
+#[test]
+fn what_appears_under_our_number_later_is_not_of_our_making() {
+    in_namespace(|| async {
+        let v0 = veth();
+        let rig = Rig::start(FibConfig::default()).await;
+        ip("route add 10.8.0.0/16 via 10.0.0.2 proto bgp");
+        rig.fib.send(Command::Sweep).await.unwrap();
+        rig.fib.send(Command::Resync).await.unwrap();
+        rig.set(vec![("10.9.0.0/16", Some(via("10.0.0.2", v0)))]).await;
+        assert_eq!(route("10.8.0.0/16"), "10.8.0.0/16 via 10.0.0.2 dev v0 proto bgp");
     });
 }
 

@@ -1,5 +1,6 @@
 //! A private network namespace for each test, with a veth pair or two inside.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "a helper of tests")]
 
 use std::future::Future;
 use std::process::Command;
@@ -35,7 +36,7 @@ pub(crate) fn ip(arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A veth pair `v0`, `v1`, both up; `v0` has 10.0.0.1/24 and fd00::1/64.
+/// A veth pair `v0`, `v1`, both up; `v0` has 10.0.0.1/24 and `fd00::1/64`.
 pub(crate) fn veth() -> u32 {
     ip("link add v0 type veth peer name v1");
     ip("addr add 10.0.0.1/24 dev v0");
@@ -101,6 +102,11 @@ impl Rig {
             }
         })
         .await
+    }
+
+    /// Waits for this result of a prefix, past earlier ones.
+    pub(crate) async fn until(&mut self, prefix: &str, expected: Result<kernel::Done, kernel::Refusal>) {
+        while self.result(prefix).await != expected {}
     }
 
     /// The next result for a prefix.
