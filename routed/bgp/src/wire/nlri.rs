@@ -93,17 +93,23 @@ pub(super) fn fit(list: &[Nlri], add_path: bool, room: usize) -> Packed<'_> {
 }
 
 /// Writes a list of prefixes.
+///
+/// Each is written with its whole address and cut to its length: copies of a
+/// fixed size take half the time of those that are just long enough.
 pub(super) fn encode(packed: Packed<'_>, out: &mut Vec<u8>) {
+    out.reserve(packed.octets + 16);
     for nlri in packed.list {
         if packed.add_path {
             out.extend_from_slice(&nlri.path_id.to_be_bytes());
         }
         let length = nlri.prefix.len();
         out.push(length);
+        let end = out.len() + octets(length);
         match nlri.prefix.address() {
-            IpAddr::V4(address) => out.extend_from_slice(&address.octets()[..octets(length)]),
-            IpAddr::V6(address) => out.extend_from_slice(&address.octets()[..octets(length)]),
+            IpAddr::V4(address) => out.extend_from_slice(&address.octets()),
+            IpAddr::V6(address) => out.extend_from_slice(&address.octets()),
         }
+        out.truncate(end);
     }
 }
 
