@@ -246,3 +246,6 @@ fn length16(out: &mut Vec<u8>, length: usize) {
     let length = u16::try_from(length).unwrap_or(u16::MAX);
     out.extend_from_slice(&length.to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests;
