@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use bgp::wire::{Encoder, Nlri, Rx, Tx, decode, frame};
+use bytes::BytesMut;
 use net::{AsPath, Attrs, Community, Family, NextHop, Prefix};
 use netgauze_bgp_pkt::BgpMessage;
 use netgauze_bgp_pkt::wire::deserializer::BgpParsingContext;
@@ -60,9 +61,9 @@ fn routes(family: Family, count: u32) -> (Attrs, Vec<Nlri>) {
 
 fn measure(family: Family, count: u32) {
     let (attrs, nlri) = routes(family, count);
-    let tx = Tx { extended: true, ..Tx::default() };
+    let tx = Tx { extended_messages: true, ..Tx::default() };
     let rx = Rx { extended: true, ..Rx::default() };
-    let (mut encoder, mut bytes) = (Encoder::new(tx), Vec::new());
+    let (mut encoder, mut bytes) = (Encoder::new(tx), BytesMut::new());
     let written = encoder.encode_update(&mut bytes, family, &attrs, &nlri);
     assert_eq!(written, Ok(1), "the routes fit one extended message");
     let mut context = BgpParsingContext::new(true, HashMap::new(), HashMap::new(), true, true, true, true);
@@ -81,7 +82,7 @@ fn measure(family: Family, count: u32) {
     );
     report("read", family, count, speeds);
 
-    let (mut a, mut b) = (Vec::new(), Vec::new());
+    let (mut a, mut b) = (BytesMut::new(), Vec::new());
     let speeds = race(
         count,
         || {

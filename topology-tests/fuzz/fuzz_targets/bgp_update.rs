@@ -2,18 +2,19 @@
 //! the messages that are written are sound.
 #![no_main]
 
-use bgp::wire::{Encoder, Frame, HEADER, Kind, MAX_EXTENDED, Message, Rx, Tx, decode, frame};
+use bgp::wire::{Encoder, Frame, HEADER, Kind, MAX_EXTENDED_MESSAGE, Message, Rx, Tx, decode, frame};
+use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (bool, bool, [bool; 2], &[u8])| {
     let (as4, external, add_path, body) = input;
-    if HEADER + body.len() > MAX_EXTENDED {
+    if HEADER + body.len() > MAX_EXTENDED_MESSAGE {
         return;
     }
     let rx = Rx { as4, external, extended: true, add_path, families: [true; 2] };
     let message = [&[0; HEADER][..], body].concat();
     let Ok(update) = decode(Frame { kind: Kind::Update, message: &message }, &rx) else { return };
-    let (mut out, tx) = (Vec::new(), Tx { as4, extended: true, add_path });
+    let (mut out, tx) = (BytesMut::new(), Tx { as4, extended_messages: true, add_path });
     if Encoder::new(tx).encode_message(&mut out, &update).is_err() {
         return;
     }

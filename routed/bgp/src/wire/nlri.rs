@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use bytes::{BufMut, BytesMut};
 use net::{Family, Prefix};
 
 use super::message::Nlri;
@@ -96,14 +97,14 @@ pub(super) fn fit(list: &[Nlri], add_path: bool, room: usize) -> Packed<'_> {
 ///
 /// Each is written with its whole address and cut to its length: copies of a
 /// fixed size take half the time of those that are just long enough.
-pub(super) fn encode(packed: Packed<'_>, out: &mut Vec<u8>) {
+pub(super) fn encode(packed: Packed<'_>, out: &mut BytesMut) {
     out.reserve(packed.octets + 16);
     for nlri in packed.list {
         if packed.add_path {
             out.extend_from_slice(&nlri.path_id.to_be_bytes());
         }
         let length = nlri.prefix.len();
-        out.push(length);
+        out.put_u8(length);
         let end = out.len() + octets(length);
         match nlri.prefix.address() {
             IpAddr::V4(address) => out.extend_from_slice(&address.octets()),

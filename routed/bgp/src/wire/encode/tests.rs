@@ -24,10 +24,10 @@ fn v6() -> Attrs {
 /// What stands after the header of the only message.
 #[track_caller]
 fn body(tx: Tx, family: Family, attrs: &Attrs, list: &[Nlri]) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = BytesMut::new();
     assert_eq!(Encoder::new(tx).encode_update(&mut out, family, attrs, list), Ok(1));
     assert_eq!(usize::from(u16::from_be_bytes([out[16], out[17]])), out.len());
-    out.split_off(HEADER)
+    out.split_off(HEADER).into()
 }
 
 #[test]
@@ -91,31 +91,31 @@ fn a_wide_number_goes_to_a_narrow_session_in_its_own_attribute() {
 fn path_identifiers_stand_before_prefixes() {
     let tx = Tx { add_path: [true, false], ..Tx::default() };
     let list = [Nlri { path_id: 9, ..nlri("10.0.0.0/8") }];
-    let mut out = Vec::new();
+    let mut out = BytesMut::new();
     assert_eq!(Encoder::new(tx).encode_withdraw(&mut out, Family::Ipv4Unicast, &list), Ok(1));
     assert_eq!(out[HEADER..], hex!("0006 00000009 08 0a 0000"));
 }
 
 #[test]
 fn end_of_rib_is_as_in_rfc_4724() {
-    let mut out = Vec::new();
+    let mut out = BytesMut::new();
     let mut encoder = Encoder::default();
     encoder.end_of_rib(&mut out, Family::Ipv4Unicast);
-    assert_eq!(out.split_off(HEADER), hex!("0000 0000"));
+    assert_eq!(out.split_off(HEADER)[..], hex!("0000 0000"));
     out.clear();
     encoder.end_of_rib(&mut out, Family::Ipv6Unicast);
-    assert_eq!(out.split_off(HEADER), hex!("0000 0006 800f 03 0002 01"));
+    assert_eq!(out.split_off(HEADER)[..], hex!("0000 0006 800f 03 0002 01"));
 }
 
 #[test]
 fn messages_are_filled_to_the_last_octet() {
     // 4096 - 23 - 14 octets of attributes leave room for 1014 prefixes of four.
     let list = vec![nlri("10.0.0.0/24"); 1015];
-    let (mut encoder, mut out) = (Encoder::default(), Vec::new());
+    let (mut encoder, mut out) = (Encoder::default(), BytesMut::new());
     assert_eq!(encoder.encode_update(&mut out, Family::Ipv4Unicast, &v4(), &list[1..]), Ok(1));
     assert_eq!(out.len(), 23 + 14 + 4 * 1014);
     assert_eq!(encoder.encode_update(&mut out, Family::Ipv4Unicast, &v4(), &list), Ok(2));
-    let mut large = Encoder::new(Tx { extended: true, ..Tx::default() });
+    let mut large = Encoder::new(Tx { extended_messages: true, ..Tx::default() });
     assert_eq!(large.encode_update(&mut out, Family::Ipv4Unicast, &v4(), &list), Ok(1));
     assert_eq!(large.encode_update(&mut out, Family::Ipv4Unicast, &v4(), &[]), Ok(0));
 }
@@ -123,9 +123,9 @@ fn messages_are_filled_to_the_last_octet() {
 /// The refusal; nothing may have been written.
 #[track_caller]
 fn refused(family: Family, attrs: &Attrs, list: &[Nlri]) -> EncodeError {
-    let mut out = vec![1, 2, 3];
+    let mut out = BytesMut::from(&[1, 2, 3][..]);
     let error = Encoder::default().encode_update(&mut out, family, attrs, list).unwrap_err();
-    assert_eq!(out, [1, 2, 3]);
+    assert_eq!(&out[..], [1, 2, 3]);
     error
 }
 
@@ -160,7 +160,7 @@ fn routes_that_have_no_wire_form_are_refused() {
 
 #[test]
 fn other_messages_that_are_too_long_are_refused() {
-    let (mut encoder, mut out) = (Encoder::default(), vec![1]);
+    let (mut encoder, mut out) = (Encoder::default(), BytesMut::from(&[1][..]));
     let value = |length: usize| vec![0; length].into_boxed_slice();
     let open = |length, count| Open {
         version: 4,
@@ -177,7 +177,7 @@ fn other_messages_that_are_too_long_are_refused() {
     ] {
         let error = encoder.encode_message(&mut out, &message).unwrap_err();
         assert!(matches!(error, EncodeError::Oversize { .. }), "{error}");
-        assert_eq!(out, [1]);
+        assert_eq!(&out[..], [1]);
     }
 }
 
@@ -192,6 +192,6 @@ fn an_update_with_several_parts_becomes_several_messages() {
         unreach: vec![(Family::Ipv4Unicast, vec![nlri("10.0.0.0/8")])],
         ..Update::default()
     };
-    let mut out = Vec::new();
+    let mut out = BytesMut::new();
     assert_eq!(Encoder::default().encode_message(&mut out, &Message::Update(update)), Ok(3));
 }
