@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use net::{Family, Prefix};
 
 use super::message::Nlri;
@@ -104,11 +104,17 @@ pub(super) fn encode(packed: Packed<'_>, out: &mut BytesMut) {
             out.extend_from_slice(&nlri.path_id.to_be_bytes());
         }
         let length = nlri.prefix.len();
-        out.put_u8(length);
-        let end = out.len() + octets(length);
+        let end = out.len() + 1 + octets(length);
         match nlri.prefix.address() {
-            IpAddr::V4(address) => out.extend_from_slice(&address.octets()),
-            IpAddr::V6(address) => out.extend_from_slice(&address.octets()),
+            IpAddr::V4(address) => {
+                let [a, b, c, d] = address.octets();
+                out.extend_from_slice(&[length, a, b, c, d]);
+            }
+            IpAddr::V6(address) => {
+                let mut entry = [length; 17];
+                entry[1..].copy_from_slice(&address.octets());
+                out.extend_from_slice(&entry);
+            }
         }
         out.truncate(end);
     }
