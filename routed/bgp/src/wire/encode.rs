@@ -2,12 +2,13 @@
 
 use std::net::Ipv6Addr;
 
+use bytes::BytesMut;
 use net::{Attrs, Family, NextHop};
 
 use super::Tx;
 use super::attr;
 use super::error::EncodeError;
-use super::frame::{self, HEADER, Kind, MAX};
+use super::frame::{self, HEADER, Kind, MAX_MESSAGE};
 use super::message::{Message, Nlri};
 use super::nlri::{self, Packed};
 use super::{notification, open, refresh};
@@ -62,11 +63,11 @@ impl Encoder {
     /// the classic field, others into `MP_REACH_NLRI`.
     pub fn encode_update(
         &mut self,
-        out: &mut Vec<u8>,
+        out: &mut BytesMut,
         family: Family,
         attrs: &Attrs,
         nlri: &[Nlri],
-    ) -> Result<usize, EncodeError> {
+    ) -> Result<u64, EncodeError> {
         let next_hop = attrs.next_hop;
         self.head.clear();
         let place = match (family, next_hop) {
@@ -89,16 +90,16 @@ impl Encoder {
     /// Withdraws prefixes, in as few messages as they fit; says how many.
     pub fn encode_withdraw(
         &mut self,
-        out: &mut Vec<u8>,
+        out: &mut BytesMut,
         family: Family,
         nlri: &[Nlri],
-    ) -> Result<usize, EncodeError> {
+    ) -> Result<u64, EncodeError> {
         let place = self.withdrawn(family);
         self.pack(out, family, place, nlri)
     }
 
     /// Says that all routes of a family have been told (RFC 4724 §2).
-    pub fn end_of_rib(&mut self, out: &mut Vec<u8>, family: Family) {
+    pub fn end_of_rib(&mut self, out: &mut BytesMut, family: Family) {
         let place = self.withdrawn(family);
         self.message(out, place, Packed { list: &[], octets: 0, add_path: false });
     }
@@ -107,7 +108,7 @@ impl Encoder {
     ///
     /// Path identifiers and AS numbers are written as the session negotiated;
     /// OPEN and KEEPALIVE never depend on it.
-    pub fn encode_message(&mut self, out: &mut Vec<u8>, message: &Message) -> Result<usize, EncodeError> {
+    pub fn encode_message(&mut self, out: &mut BytesMut, message: &Message) -> Result<u64, EncodeError> {
         let start = out.len();
         let written = self.any(out, message);
         if written.is_err() {
@@ -116,7 +117,7 @@ impl Encoder {
         written
     }
 
-    fn any(&mut self, out: &mut Vec<u8>, message: &Message) -> Result<usize, EncodeError> {
+    fn any(&mut self, out: &mut BytesMut, message: &Message) -> Result<u64, EncodeError> {
         let (kind, what, max) = match message {
             Message::Update(update) => {
                 let mut count = 0;
@@ -132,10 +133,10 @@ impl Encoder {
                 }
                 return Ok(count);
             }
-            Message::Open(_) => (Kind::Open, "the OPEN", MAX),
+            Message::Open(_) => (Kind::Open, "the OPEN", MAX_MESSAGE),
             Message::Notification(_) => (Kind::Notification, "the NOTIFICATION", self.tx.max()),
-            Message::Keepalive => (Kind::Keepalive, "the KEEPALIVE", MAX),
-            Message::RouteRefresh(_) => (Kind::RouteRefresh, "the ROUTE-REFRESH", MAX),
+            Message::Keepalive => (Kind::Keepalive, "the KEEPALIVE", MAX_MESSAGE),
+            Message::RouteRefresh(_) => (Kind::RouteRefresh, "the ROUTE-REFRESH", MAX_MESSAGE),
         };
         let start = frame::open(out, kind);
         match message {
@@ -174,11 +175,11 @@ impl Encoder {
     /// Writes messages until all prefixes are told.
     fn pack(
         &mut self,
-        out: &mut Vec<u8>,
+        out: &mut BytesMut,
         family: Family,
         place: Place,
         nlri: &[Nlri],
-    ) -> Result<usize, EncodeError> {
+    ) -> Result<u64, EncodeError> {
         if let Some(stray) = nlri.iter().find(|nlri| nlri.prefix.family() != family) {
             return Err(EncodeError::Family { family, prefix: stray.prefix });
         }
@@ -204,7 +205,7 @@ impl Encoder {
     }
 
     /// Writes one UPDATE with prefixes that fit.
-    fn message(&self, out: &mut Vec<u8>, place: Place, packed: Packed<'_>) {
+    fn message(&self, out: &mut BytesMut, place: Place, packed: Packed<'_>) {
         let around = EMPTY_UPDATE + ATTRIBUTE_HEADER + self.head.len() + self.attrs.len();
         out.reserve(around + packed.octets);
         let start = frame::open(out, Kind::Update);
@@ -241,8 +242,17 @@ impl Encoder {
     }
 }
 
+/// Writes a message before anything is negotiated: an OPEN, KEEPALIVE or
+/// NOTIFICATION; others as a session without options has them.
+pub fn encode_message(message: &Message, out: &mut BytesMut) -> Result<(), EncodeError> {
+    Encoder::default().encode_message(out, message).map(drop)
+}
+
 /// Writes a length of two octets; no message is longer than that.
-fn length16(out: &mut Vec<u8>, length: usize) {
+fn length16(out: &mut BytesMut, length: usize) {
     let length = u16::try_from(length).unwrap_or(u16::MAX);
     out.extend_from_slice(&length.to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,16 @@
 //! From a stream of bytes to whole messages (RFC 4271 §4.1, §6.1).
 
+use bytes::BytesMut;
+
 use super::error::WireError;
 use super::notification::header;
 
 /// The header: marker, length and type.
 pub const HEADER: usize = 19;
 /// The longest message of RFC 4271.
-pub const MAX: usize = 4096;
+pub const MAX_MESSAGE: usize = 4096;
 /// The longest message where both speak RFC 8654.
-pub const MAX_EXTENDED: usize = 65_535;
+pub const MAX_EXTENDED_MESSAGE: usize = 65_535;
 
 /// The type of a message; its number is that of the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ impl Kind {
     /// OPEN and KEEPALIVE never become extended (RFC 8654 §4).
     fn of(number: u8, max: usize) -> Option<(Self, usize, usize)> {
         Some(match number {
-            1 => (Self::Open, 29, max.min(MAX)),
+            1 => (Self::Open, 29, max.min(MAX_MESSAGE)),
             2 => (Self::Update, 23, max),
             3 => (Self::Notification, 21, max),
             4 => (Self::Keepalive, HEADER, HEADER),
@@ -61,7 +63,7 @@ impl<'a> Frame<'a> {
 
 /// The first message in `buf` and how many octets it takes; `None` while it
 /// is not there as a whole. `max` is the longest message of the session:
-/// [`MAX`] or [`MAX_EXTENDED`].
+/// [`MAX_MESSAGE`] or [`MAX_EXTENDED_MESSAGE`].
 ///
 /// A wrong header is an error as soon as the header is there, before anything
 /// waits or makes room for a length that it claims.
@@ -82,7 +84,7 @@ pub fn frame(buf: &[u8], max: usize) -> Result<Option<(Frame<'_>, usize)>, WireE
 }
 
 /// Writes a header whose length is to be [`close`]d.
-pub(super) fn open(out: &mut Vec<u8>, kind: Kind) -> usize {
+pub(super) fn open(out: &mut BytesMut, kind: Kind) -> usize {
     let start = out.len();
     out.extend_from_slice(&[0xff; 16]);
     out.extend_from_slice(&[0, 0, kind as u8]);
@@ -119,31 +121,31 @@ mod tests {
     #[test]
     fn every_part_of_a_message_is_awaited() {
         for n in 0..19 {
-            assert_eq!(check(&KEEPALIVE[..n], MAX), Ok(None), "{n}");
+            assert_eq!(check(&KEEPALIVE[..n], MAX_MESSAGE), Ok(None), "{n}");
         }
-        assert_eq!(check(&[&KEEPALIVE[..], &[1, 2]].concat(), MAX), Ok(Some(19)));
-        assert_eq!(check(&head(23, 2), MAX), Ok(None));
+        assert_eq!(check(&[&KEEPALIVE[..], &[1, 2]].concat(), MAX_MESSAGE), Ok(Some(19)));
+        assert_eq!(check(&head(23, 2), MAX_MESSAGE), Ok(None));
     }
 
     #[test]
     fn a_broken_marker_is_1_1() {
         let mut bytes = KEEPALIVE;
         bytes[15] = 0xfe;
-        assert_eq!(check(&bytes, MAX), Err((1, 1, vec![])));
+        assert_eq!(check(&bytes, MAX_MESSAGE), Err((1, 1, vec![])));
     }
 
     #[test]
     fn a_length_outside_the_type_is_1_2_with_the_length() {
         for (length, kind, max) in [
-            (18, 4, MAX),
-            (20, 4, MAX),
-            (28, 1, MAX),
-            (22, 2, MAX),
-            (20, 3, MAX),
-            (22, 5, MAX),
-            (4097, 2, MAX),
-            (4097, 1, MAX_EXTENDED),
-            (4097, 4, MAX_EXTENDED),
+            (18, 4, MAX_MESSAGE),
+            (20, 4, MAX_MESSAGE),
+            (28, 1, MAX_MESSAGE),
+            (22, 2, MAX_MESSAGE),
+            (20, 3, MAX_MESSAGE),
+            (22, 5, MAX_MESSAGE),
+            (4097, 2, MAX_MESSAGE),
+            (4097, 1, MAX_EXTENDED_MESSAGE),
+            (4097, 4, MAX_EXTENDED_MESSAGE),
         ] {
             assert_eq!(
                 check(&head(length, kind), max),
@@ -151,13 +153,13 @@ mod tests {
                 "{length} {kind}"
             );
         }
-        assert_eq!(check(&head(4096, 2), MAX), Ok(None));
-        assert_eq!(check(&head(65_535, 2), MAX_EXTENDED), Ok(None));
+        assert_eq!(check(&head(4096, 2), MAX_MESSAGE), Ok(None));
+        assert_eq!(check(&head(65_535, 2), MAX_EXTENDED_MESSAGE), Ok(None));
     }
 
     #[test]
     fn an_unknown_type_is_1_3_with_the_type() {
-        assert_eq!(check(&head(19, 0), MAX), Err((1, 3, vec![0])));
-        assert_eq!(check(&head(19, 6), MAX), Err((1, 3, vec![6])));
+        assert_eq!(check(&head(19, 0), MAX_MESSAGE), Err((1, 3, vec![0])));
+        assert_eq!(check(&head(19, 6), MAX_MESSAGE), Err((1, 3, vec![6])));
     }
 }

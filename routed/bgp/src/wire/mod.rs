@@ -32,9 +32,9 @@ mod read;
 mod refresh;
 mod update;
 
-pub use encode::Encoder;
+pub use encode::{Encoder, encode_message};
 pub use error::{EncodeError, WireError};
-pub use frame::{Frame, HEADER, Kind, MAX, MAX_EXTENDED, frame};
+pub use frame::{Frame, HEADER, Kind, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, frame};
 pub use message::{
     Capability, Fault, GracefulRestart, Message, Nlri, Notification, Open, Reach, RouteRefresh, Treatment,
     Update,
@@ -76,7 +76,7 @@ pub struct Tx {
     /// AS numbers have four octets (RFC 6793).
     pub as4: bool,
     /// The peer takes messages of more than 4096 octets (RFC 8654).
-    pub extended: bool,
+    pub extended_messages: bool,
     /// Prefixes go with path identifiers (RFC 7911), by [`net::Family::index`].
     pub add_path: [bool; 2],
 }
@@ -84,20 +84,20 @@ pub struct Tx {
 impl Tx {
     /// The longest message that the peer takes.
     pub fn max(self) -> usize {
-        max(self.extended)
+        max(self.extended_messages)
     }
 }
 
 impl Default for Tx {
     /// A session of four-octet speakers without options.
     fn default() -> Self {
-        Self { as4: true, extended: false, add_path: [false; 2] }
+        Self { as4: true, extended_messages: false, add_path: [false; 2] }
     }
 }
 
 /// The longest message of a session.
 fn max(extended: bool) -> usize {
-    if extended { MAX_EXTENDED } else { MAX }
+    if extended { MAX_EXTENDED_MESSAGE } else { MAX_MESSAGE }
 }
 
 /// Reads a message. Total: every input gives a message or the error to send;

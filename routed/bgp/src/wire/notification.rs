@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use bytes::BytesMut;
+
 use super::error::WireError;
 use super::message::Notification;
 use super::read::Reader;
@@ -247,7 +249,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Notification, WireError> {
 }
 
 /// Writes the body.
-pub(super) fn encode(message: &Notification, out: &mut Vec<u8>) {
+pub(super) fn encode(message: &Notification, out: &mut BytesMut) {
     out.extend_from_slice(&[message.code, message.subcode]);
     out.extend_from_slice(&message.data);
 }

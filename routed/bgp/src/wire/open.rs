@@ -3,6 +3,8 @@
 
 use std::net::Ipv4Addr;
 
+use bytes::{BufMut, BytesMut};
+
 use super::capability;
 use super::error::{EncodeError, WireError};
 use super::message::{Capability, Open};
@@ -66,8 +68,8 @@ fn parameters(mut reader: Reader<'_>) -> Result<Vec<Capability>, WireError> {
 
 /// Writes the body: all capabilities in one parameter, in the extended form
 /// only where they do not fit the other (RFC 9072 §2).
-pub(super) fn encode(message: &Open, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    out.push(message.version);
+pub(super) fn encode(message: &Open, out: &mut BytesMut) -> Result<(), EncodeError> {
+    out.put_u8(message.version);
     out.extend_from_slice(&message.my_as.to_be_bytes());
     out.extend_from_slice(&message.hold_time.to_be_bytes());
     out.extend_from_slice(&message.identifier.octets());
@@ -76,7 +78,7 @@ pub(super) fn encode(message: &Open, out: &mut Vec<u8>) -> Result<(), EncodeErro
         capability::encode(capability, &mut list)?;
     }
     match u8::try_from(list.len()) {
-        Ok(0) => out.push(0),
+        Ok(0) => out.put_u8(0),
         Ok(length @ 1..=253) => out.extend_from_slice(&[length + 2, CAPABILITIES, length]),
         _ => {
             let length = list.len();
@@ -89,7 +91,7 @@ pub(super) fn encode(message: &Open, out: &mut Vec<u8>) -> Result<(), EncodeErro
             };
             out.extend_from_slice(&[EXTENDED, EXTENDED]);
             out.extend_from_slice(&field(length + 3)?.to_be_bytes());
-            out.push(CAPABILITIES);
+            out.put_u8(CAPABILITIES);
             out.extend_from_slice(&field(length)?.to_be_bytes());
         }
     }
@@ -173,7 +175,7 @@ mod tests {
             let capabilities =
                 (0..count).map(|n| Capability::Unknown { code: 100 + n, value: [n; 8].into() }).collect();
             let open = Open { capabilities, ..decode(&[&FIXED[..], &[0]].concat()).unwrap() };
-            let mut bytes = Vec::new();
+            let mut bytes = BytesMut::new();
             encode(&open, &mut bytes).unwrap();
             assert_eq!(decode(&bytes), Ok(open), "{count}");
             assert_eq!(bytes.get(9..11) == Some(&[255, 255]), count > 25, "{count}");

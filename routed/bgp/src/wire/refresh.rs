@@ -1,5 +1,7 @@
 //! ROUTE-REFRESH (RFC 2918 §3, RFC 7313).
 
+use bytes::BytesMut;
+
 use super::error::WireError;
 use super::frame::Frame;
 use super::message::RouteRefresh;
@@ -24,7 +26,7 @@ pub(super) fn decode(frame: Frame<'_>) -> Result<RouteRefresh, WireError> {
 }
 
 /// Writes the body.
-pub(super) fn encode(message: RouteRefresh, out: &mut Vec<u8>) {
+pub(super) fn encode(message: RouteRefresh, out: &mut BytesMut) {
     let [high, low] = message.afi.to_be_bytes();
     out.extend_from_slice(&[high, low, message.subtype, message.safi]);
 }

@@ -33,9 +33,9 @@ pub(crate) fn nlri(family: Family, add_path: bool, most: usize) -> impl Strategy
 
 /// What a session may have negotiated.
 pub(crate) fn tx() -> impl Strategy<Value = Tx> {
-    (any::<bool>(), any::<bool>(), any::<[bool; 2]>()).prop_map(|(as4, extended, add_path)| Tx {
+    (any::<bool>(), any::<bool>(), any::<[bool; 2]>()).prop_map(|(as4, extended_messages, add_path)| Tx {
         as4,
-        extended,
+        extended_messages,
         add_path,
     })
 }

@@ -3,6 +3,7 @@
 
 use arbtest::arbitrary::{Result, Unstructured};
 use bgp::wire::{Encoder, HEADER, Message, Rx, Treatment, Tx, decode, frame};
+use bytes::BytesMut;
 use hex_literal::hex;
 
 use crate::round_trip::messages;
@@ -85,8 +86,8 @@ fn check(bytes: &[u8], rx: Rx) -> Option<()> {
         assert!(update.reach.iter().all(|reach| !reach.nlri.is_empty()));
         update.faults.clear();
     }
-    let tx = Tx { as4: rx.as4, extended: true, add_path: rx.add_path };
-    let mut out = Vec::new();
+    let tx = Tx { as4: rx.as4, extended_messages: true, add_path: rx.add_path };
+    let mut out = BytesMut::new();
     Encoder::new(tx).encode_message(&mut out, &sound).expect("what was read can be written");
     let mut again = messages(&out, Rx { extended: true, ..rx });
     if let Message::Update(update) = &sound {

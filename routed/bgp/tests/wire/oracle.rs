@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bgp::wire::{Capability, Encoder, Message, Nlri, Tx};
 use bgp_rs::{NLRIEncoding, PathAttribute};
+use bytes::BytesMut;
 use net::{AsPath, Attrs, Family, NextHop, Prefix};
 use netgauze_bgp_pkt::BgpMessage;
 use netgauze_bgp_pkt::wire::deserializer::BgpParsingContext;
@@ -58,6 +59,8 @@ fn named(capability: Capability) -> Capability {
             }
             Capability::GracefulRestart(restart)
         }
+        // The code of the old route refresh, for one, has a meaning for netgauze.
+        Capability::Unknown { value, .. } => Capability::Unknown { code: 200, value },
         other => other,
     }
 }
@@ -76,7 +79,7 @@ proptest! {
     #[test]
     fn netgauze_reads_our_updates_as_we_mean_them((tx, family, (attrs, nlri)) in announcement()) {
         let mut encoder = Encoder::new(tx);
-        let mut ours = Vec::new();
+        let mut ours = BytesMut::new();
         prop_assume!(encoder.encode_update(&mut ours, family, &attrs, &nlri).is_ok());
         encoder.encode_withdraw(&mut ours, family, &nlri).unwrap();
         encoder.end_of_rib(&mut ours, family);
@@ -88,7 +91,7 @@ proptest! {
     fn netgauze_reads_our_opens_as_we_mean_them(mut open in generate::open()) {
         open.identifier = [192, 0, 2, 1].into();
         open.capabilities = open.capabilities.into_iter().map(named).take(6).collect();
-        let (mut ours, tx) = (Vec::new(), Tx::default());
+        let (mut ours, tx) = (BytesMut::new(), Tx::default());
         Encoder::new(tx).encode_message(&mut ours, &Message::Open(open)).unwrap();
         let theirs = through_netgauze(&ours, tx).map_err(TestCaseError::fail)?;
         prop_assert_eq!(messages(&theirs, reader(tx)), messages(&ours, reader(tx)));
@@ -115,7 +118,7 @@ proptest! {
         // A last octet over 32 is no prefix length, so no path identifiers are seen.
         let host = |([a, b, c], d): ([u8; 3], u8)| Nlri::from(Prefix::host(IpAddr::from([a, b, c, d])));
         let nlri: Vec<Nlri> = hosts.into_iter().map(host).collect();
-        let mut bytes = Vec::new();
+        let mut bytes = BytesMut::new();
         Encoder::default().encode_update(&mut bytes, Family::Ipv4Unicast, &attrs, &nlri).unwrap();
 
         let (_, message) = bgp_rs::Reader::new(&bytes[..]).read().unwrap();

@@ -1,6 +1,7 @@
 //! What is written is read again as it was.
 
 use bgp::wire::{Encoder, Message, Nlri, Rx, Tx, Update, decode, frame};
+use bytes::BytesMut;
 use net::{Attrs, Family};
 use proptest::prelude::*;
 
@@ -9,7 +10,13 @@ use crate::generate;
 /// What the other side of a session reads with. Internal, so that nothing is
 /// discarded.
 pub(crate) fn reader(tx: Tx) -> Rx {
-    Rx { as4: tx.as4, external: false, extended: tx.extended, add_path: tx.add_path, families: [true; 2] }
+    Rx {
+        as4: tx.as4,
+        external: false,
+        extended: tx.extended_messages,
+        add_path: tx.add_path,
+        families: [true; 2],
+    }
 }
 
 /// All messages of a stream; it holds nothing else.
@@ -51,7 +58,7 @@ proptest! {
     fn attributes_are_read_as_they_were_written((tx, family, attrs) in family_with_attrs()) {
         let prefix = if family == Family::Ipv4Unicast { "192.0.2.0/24" } else { "2001:db8::/32" };
         let nlri = [Nlri::from(prefix.parse::<net::Prefix>().unwrap())];
-        let mut out = Vec::new();
+        let mut out = BytesMut::new();
         match Encoder::new(tx).encode_update(&mut out, family, &attrs, &nlri) {
             Ok(count) => {
                 prop_assert_eq!(count, 1);
@@ -61,7 +68,7 @@ proptest! {
                 prop_assert_eq!(&updates[0].reach[0].nlri, &nlri);
             }
             Err(error) => {
-                prop_assert!(!tx.extended, "{} does not fit 65535 octets", error);
+                prop_assert!(!tx.extended_messages, "{} does not fit 65535 octets", error);
                 prop_assert!(out.is_empty());
             }
         }
@@ -77,12 +84,12 @@ proptest! {
             ..Attrs::default()
         };
         let mut encoder = Encoder::new(tx);
-        let (mut reach, mut unreach) = (Vec::new(), Vec::new());
+        let (mut reach, mut unreach) = (BytesMut::new(), BytesMut::new());
         let announced = encoder.encode_update(&mut reach, family, &attrs, &nlri).unwrap();
         let withdrawn = encoder.encode_withdraw(&mut unreach, family, &nlri).unwrap();
         let reach = updates(&reach, reader(tx));
         let unreach = updates(&unreach, reader(tx));
-        prop_assert_eq!((announced, withdrawn), (reach.len(), unreach.len()));
+        prop_assert_eq!((announced, withdrawn), (reach.len() as u64, unreach.len() as u64));
         let told: Vec<Nlri> = reach.iter().flat_map(|update| update.reach[0].nlri.clone()).collect();
         prop_assert_eq!(&told, &nlri);
         let told: Vec<Nlri> = unreach.iter().flat_map(|update| update.unreach[0].1.clone()).collect();
@@ -101,7 +108,7 @@ proptest! {
             Message::RouteRefresh(refresh),
             Message::Notification(notification),
         ];
-        let (mut encoder, mut out) = (Encoder::default(), Vec::new());
+        let (mut encoder, mut out) = (Encoder::default(), BytesMut::new());
         for message in &sent {
             prop_assert_eq!(encoder.encode_message(&mut out, message), Ok(1));
         }
