@@ -76,28 +76,11 @@ fn layer(path: &Path) -> Layer {
 /// What a path waits for: a next hop that must be looked up in the table.
 type Wanted = (Layer, IpAddr);
 
-/// Remembers what next hops resolve to, so that a million paths over ten next
-/// hops cost ten walks, and tells which of them changed.
-#[derive(Debug)]
+/// The addresses of this node, and what next hops resolve to.
+#[derive(Debug, Default)]
 pub(crate) struct Resolver {
     local: FxHashSet<IpAddr>,
-    known: FxHashMap<Wanted, Result<Resolved, Why>>,
-    targets: Interner<Target>,
-    prune_at: usize,
-}
-
-/// No pruning below this many next hops.
-const SMALL: usize = 1024;
-
-impl Default for Resolver {
-    fn default() -> Self {
-        Self {
-            local: FxHashSet::default(),
-            known: FxHashMap::default(),
-            targets: Interner::default(),
-            prune_at: SMALL,
-        }
-    }
+    memory: Memory,
 }
 
 impl Resolver {
@@ -110,7 +93,7 @@ impl Resolver {
 
     /// The one allocation of a target.
     pub(crate) fn intern(&mut self, target: Target) -> Arc<Target> {
-        self.targets.intern(target)
+        self.memory.targets.intern(target)
     }
 
     /// Where a path leads, remembered.
@@ -120,21 +103,18 @@ impl Resolver {
         path: &Path,
         peer: Option<&PeerInfo>,
     ) -> Result<Resolved, Why> {
-        match wanted(path, peer)? {
-            Want::Known(target) => Ok(Resolved { target: self.targets.intern(target), metric: path.metric }),
-            Want::LinkLocal { global, hop } => self.link_local(global, hop),
-            Want::Lookup(key) => {
-                if let Some(known) = self.known.get(&key) {
-                    return known.clone();
-                }
-                if self.known.len() >= self.prune_at {
-                    self.prune(dests);
-                }
-                let found = self.walk(dests, key);
-                self.known.insert(key, found.clone());
-                found
+        let known = match wanted(path, peer)? {
+            Want::Known(target) => target,
+            Want::LinkLocal { global, .. } if self.local.contains(&global) => {
+                return Err(Why::NextHopSelf(global));
             }
-        }
+            Want::LinkLocal { hop, .. } => Target::Hops(vec![hop]),
+            Want::Lookup(key) => {
+                self.memory.prune(dests);
+                return self.memory.resolve(dests, &self.local, key);
+            }
+        };
+        Ok(Resolved { target: self.memory.targets.intern(known), metric: path.metric })
     }
 
     /// Where a path leads, for readers: nothing is remembered.
@@ -147,19 +127,28 @@ impl Resolver {
         match wanted(path, peer)? {
             Want::Known(target) => Ok((target, path.metric)),
             Want::LinkLocal { global, .. } if self.local.contains(&global) => Err(Why::NextHopSelf(global)),
-            Want::LinkLocal { hop, .. } => Ok((Target::Hops(vec![hop]), 0)),
-            Want::Lookup((layer, address)) => lookup(dests, &self.local, layer, address)
-                .map(|(hop, metric)| (Target::Hops(vec![hop]), metric)),
+            Want::LinkLocal { hop, .. } => Ok((Target::Hops(vec![hop]), path.metric)),
+            Want::Lookup(key) => self.look(dests, key).map(|(hop, metric)| (Target::Hops(vec![hop]), metric)),
         }
+    }
+
+    fn look(&self, dests: &Dests, key: Wanted) -> Result<(Hop, u32), Why> {
+        let gateway = |gateway| self.look(dests, (Layer::Static, gateway)).map(|(hop, _)| hop);
+        lookup(dests, &self.local, key, gateway)
     }
 
     /// Looks up again what may have changed with the touched prefixes (all of
     /// it where `all`), and returns the prefixes whose paths are affected.
-    pub(crate) fn changed(&mut self, dests: &Dests, touched: &[Prefix], all: bool) -> Vec<Prefix> {
+    pub(crate) fn changed(
+        &mut self,
+        dests: &Dests,
+        mut touched: FxHashSet<Prefix>,
+        all: bool,
+    ) -> Vec<Prefix> {
         let mut affected = Vec::new();
-        let mut touched = touched.to_vec();
         for layer in [Layer::Static, Layer::Bgp] {
-            let changed = self.refresh(dests, layer, &touched, all);
+            let changed =
+                self.memory.refresh(dests, &self.local, layer, |address| all || covered(&touched, address));
             if changed.is_empty() {
                 continue;
             }
@@ -169,22 +158,71 @@ impl Resolver {
             let hit = dests.iter().filter(|(_, dest)| uses(dest)).filter_map(|(network, _)| word(network));
             let before = affected.len();
             affected.extend(hit);
-            touched.extend_from_slice(&affected[before..]);
+            touched.extend(affected[before..].iter().copied());
         }
         affected
     }
+}
 
-    /// Looks up the next hops of one layer again; those that differ.
-    fn refresh(&mut self, dests: &Dests, layer: Layer, touched: &[Prefix], all: bool) -> FxHashSet<Wanted> {
-        let mut index = prefix_trie::joint::JointPrefixSet::<IpNetwork>::new();
-        for prefix in touched {
-            index.insert(prefix.network());
+/// True when one of the prefixes holds the address.
+fn covered(prefixes: &FxHashSet<Prefix>, address: IpAddr) -> bool {
+    let longest = Prefix::host(address).len();
+    (0..=longest).any(|length| Prefix::new(address, length).is_some_and(|prefix| prefixes.contains(&prefix)))
+}
+
+/// What next hops resolve to, so that a million paths over ten next hops cost
+/// ten walks, and so that it shows which of them changed.
+#[derive(Debug)]
+struct Memory {
+    known: FxHashMap<Wanted, Result<Resolved, Why>>,
+    targets: Interner<Target>,
+    prune_at: usize,
+}
+
+/// No pruning below this many next hops.
+const SMALL: usize = 1024;
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { known: FxHashMap::default(), targets: Interner::default(), prune_at: SMALL }
+    }
+}
+
+impl Memory {
+    fn resolve(&mut self, dests: &Dests, local: &FxHashSet<IpAddr>, key: Wanted) -> Result<Resolved, Why> {
+        if let Some(known) = self.known.get(&key) {
+            return known.clone();
         }
-        let due = |key: &&Wanted| key.0 == layer && (all || index.get_lpm(&IpNetwork::from(key.1)).is_some());
-        let due: Vec<Wanted> = self.known.keys().filter(due).copied().collect();
+        let found = self.walk(dests, local, key);
+        self.known.insert(key, found.clone());
+        found
+    }
+
+    /// Looks up a next hop. The gateways of static routes on the way are
+    /// remembered too, found or not, for a change of theirs is a change of this.
+    fn walk(&mut self, dests: &Dests, local: &FxHashSet<IpAddr>, key: Wanted) -> Result<Resolved, Why> {
+        let (hop, metric) = lookup(dests, local, key, |gateway| {
+            match self.resolve(dests, local, (Layer::Static, gateway))?.target.as_ref() {
+                Target::Hops(hops) => hops.first().copied().ok_or(Why::NextHopUnreachable(gateway)),
+                Target::Kernel | Target::Discard => Err(Why::NextHopUnreachable(gateway)),
+            }
+        })?;
+        Ok(Resolved { target: self.targets.intern(Target::Hops(vec![hop])), metric })
+    }
+
+    /// Looks up the due next hops of one layer again; those that differ.
+    fn refresh(
+        &mut self,
+        dests: &Dests,
+        local: &FxHashSet<IpAddr>,
+        layer: Layer,
+        due: impl Fn(IpAddr) -> bool,
+    ) -> FxHashSet<Wanted> {
+        let due: Vec<Wanted> =
+            self.known.keys().filter(|key| key.0 == layer && due(key.1)).copied().collect();
         let mut changed = FxHashSet::default();
         for key in due {
-            let found = self.walk(dests, key);
+            let found = self.walk(dests, local, key);
             if self.known.get(&key) != Some(&found) {
                 self.known.insert(key, found);
                 changed.insert(key);
@@ -193,20 +231,11 @@ impl Resolver {
         changed
     }
 
-    fn walk(&mut self, dests: &Dests, (layer, address): Wanted) -> Result<Resolved, Why> {
-        let (hop, metric) = lookup(dests, &self.local, layer, address)?;
-        Ok(Resolved { target: self.targets.intern(Target::Hops(vec![hop])), metric })
-    }
-
-    fn link_local(&mut self, global: IpAddr, hop: Hop) -> Result<Resolved, Why> {
-        if self.local.contains(&global) {
-            return Err(Why::NextHopSelf(global));
-        }
-        Ok(Resolved { target: self.targets.intern(Target::Hops(vec![hop])), metric: 0 })
-    }
-
-    /// Forgets next hops that no path has any more.
+    /// Forgets next hops that no path has any more, once there are many.
     fn prune(&mut self, dests: &Dests) {
+        if self.known.len() < self.prune_at {
+            return;
+        }
         let used: FxHashSet<Wanted> =
             dests.values().flat_map(|dest| dest.paths.iter()).filter_map(|path| lookup_key(path)).collect();
         self.known.retain(|key, _| used.contains(key));
@@ -259,12 +288,13 @@ fn link_local(next_hop: NextHop) -> Option<IpAddr> {
 }
 
 /// Walks from the most specific route that holds the address to the least,
-/// and takes the first that leads somewhere.
+/// and takes the first that leads somewhere; `resolve` looks up the gateway of
+/// a static route.
 fn lookup(
     dests: &Dests,
     local: &FxHashSet<IpAddr>,
-    for_layer: Layer,
-    address: IpAddr,
+    (for_layer, address): Wanted,
+    mut resolve: impl FnMut(IpAddr) -> Result<Hop, Why>,
 ) -> Result<(Hop, u32), Why> {
     if local.contains(&address) {
         return Err(Why::NextHopSelf(address));
@@ -282,7 +312,7 @@ fn lookup(
                     return Ok((Hop { gateway: gateway.or(Some(address)), ifindex }, metric));
                 }
                 Via::Gateway(gateway) => {
-                    if let Ok((hop, _)) = lookup(dests, local, Layer::Static, gateway) {
+                    if let Ok(hop) = resolve(gateway) {
                         return Ok((hop, path.metric));
                     }
                 }

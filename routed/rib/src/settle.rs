@@ -38,7 +38,7 @@ impl Table {
         }
         let touched = std::mem::take(&mut self.touched);
         let all = std::mem::take(&mut self.local_changed);
-        let affected = self.resolver.changed(&self.dests, &touched, all);
+        let affected = self.resolver.changed(&self.dests, touched, all);
         self.dirty.extend(affected);
         if all {
             // A link-local next hop is not looked up, so nothing tells that it is ours now.

@@ -106,7 +106,7 @@ impl Table {
     fn mark(&mut self, prefix: Prefix, via: Via) {
         self.dirty.insert(prefix);
         if via != Via::NextHop {
-            self.touched.push(prefix);
+            self.touched.insert(prefix);
         }
     }
 

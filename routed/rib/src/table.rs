@@ -41,9 +41,9 @@ impl PartialEq for Best {
     /// Equal when the path says the same and packets go the same way. Age,
     /// refresh cycle and the step that decided are no change to anybody.
     fn eq(&self, other: &Self) -> bool {
-        self.target == other.target
-            && (Arc::ptr_eq(&self.path, &other.path)
-                || (self.path.key() == other.path.key() && self.path.same(&other.path)))
+        let (a, b) = (&self.path, &other.path);
+        let says = |path: &Path| (path.key(), path.distance, path.metric, path.via);
+        self.target == other.target && (Arc::ptr_eq(a, b) || (says(a) == says(b) && a.imported == b.imported))
     }
 }
 
@@ -128,7 +128,7 @@ pub struct Table {
     /// Prefixes to decide anew.
     pub(crate) dirty: IndexSet<Prefix, FxBuildHasher>,
     /// Prefixes whose paths next hops may resolve through, and that changed.
-    pub(crate) touched: Vec<Prefix>,
+    pub(crate) touched: FxHashSet<Prefix>,
     pub(crate) local_changed: bool,
 }
 
@@ -144,7 +144,7 @@ impl Table {
             own: JointPrefixMap::new(),
             conflicts: IndexSet::default(),
             dirty: IndexSet::default(),
-            touched: Vec::new(),
+            touched: FxHashSet::default(),
             local_changed: false,
         }
     }

@@ -1,1 +1,138 @@
+use std::time::Instant;
 
+use net::{AsPath, ExtCommunity, RawAttr};
+
+use super::*;
+use crate::fixture::{OURS, attrs, ip, p, peer, table};
+use crate::{Origination, PeerId, Protocol, Table, Via, filter};
+
+/// What `to` is told of a route that `from` told us (or that begins here).
+fn told(from: Option<&PeerInfo>, to: &PeerInfo, change: impl FnOnce(&mut Attrs)) -> Result<Attrs, Why> {
+    let now = Instant::now();
+    let mut attrs = Attrs::clone(&attrs(&[65009], "192.0.2.1"));
+    change(&mut attrs);
+    let mut t: Table = table(now, from.map(std::slice::from_ref).unwrap_or_default());
+    let prefix = p("10.1.0.0/16");
+    match from {
+        Some(from) => t.update(now, from.id, [(prefix, 0)], &Arc::new(attrs)).unwrap(),
+        None => {
+            let attrs = Attrs { next_hop: None, as_path: AsPath::default(), ..attrs };
+            t.originate(
+                now,
+                prefix,
+                Origination { attrs, ..Origination::new(Protocol::Static, Via::Discard) },
+            );
+        }
+    }
+    let best = t.take_changes(9).remove(0).new.unwrap();
+    match export(prefix, &best, from, &Audience::of(to), [9, 9, 9, 9].into()) {
+        Exported::Send(attrs) => Ok(attrs),
+        Exported::Not(why) => Err(why),
+    }
+}
+
+fn next_hop(attrs: &Attrs) -> String {
+    attrs.next_hop.unwrap().to_string()
+}
+
+#[test]
+fn an_external_peer_hears_our_as_and_our_address_and_nothing_internal() {
+    let rr = peer(1, OURS);
+    let sent = told(Some(&rr), &peer(2, 65002), |a| {
+        a.local_pref = Some(300);
+        a.med = Some(5);
+        a.originator_id = Some("10.9.9.9".parse().unwrap());
+        a.cluster_list = vec![[1, 1, 1, 1].into()];
+        a.ext_communities = vec![ExtCommunity(1 << 62), ExtCommunity(1)];
+    });
+    let sent = sent.unwrap();
+    let expected = Attrs {
+        as_path: AsPath::sequence([OURS, 65009]),
+        next_hop: Some(NextHop::from(ip("192.0.2.254"))),
+        ext_communities: vec![ExtCommunity(1)],
+        ..Attrs::default()
+    };
+    assert_eq!(sent, expected);
+}
+
+#[test]
+fn an_internal_peer_hears_the_path_as_it_was_with_a_local_pref() {
+    let sent = told(Some(&peer(1, 65001)), &peer(2, OURS), |a| a.med = Some(5)).unwrap();
+    assert_eq!(sent.as_path, AsPath::sequence([65009]));
+    assert_eq!((next_hop(&sent).as_str(), sent.local_pref, sent.med), ("192.0.2.1", Some(100), Some(5)));
+    assert_eq!((sent.originator_id, sent.cluster_list.len()), (None, 0));
+    let sent = told(None, &peer(2, OURS), |a| a.med = Some(5)).unwrap();
+    assert_eq!((next_hop(&sent).as_str(), sent.as_path.hops(), sent.med), ("192.0.2.254", 0, Some(5)));
+}
+
+#[test]
+fn the_next_hop_mode_overrides_what_is_usual() {
+    let mode = |next_hop, asn| PeerInfo { next_hop, ..peer(2, asn) };
+    let from = peer(1, 65001);
+    let of = |to: &PeerInfo| next_hop(&told(Some(&from), to, |_| {}).unwrap());
+    assert_eq!(of(&mode(NextHopMode::Myself, OURS)), "192.0.2.254");
+    assert_eq!(of(&mode(NextHopMode::Keep, 65002)), "192.0.2.1");
+    let deaf = PeerInfo { local: LocalEnd::default(), ..peer(2, 65002) };
+    assert_eq!(told(Some(&from), &deaf, |_| {}), Err(Why::NoLocalAddress(Family::Ipv4Unicast)));
+}
+
+#[test]
+fn only_a_reflector_passes_on_between_internal_peers() {
+    let (plain, client) = (peer(1, OURS), PeerInfo { route_reflector_client: true, ..peer(1, OURS) });
+    let (to_plain, to_client) = (peer(2, OURS), PeerInfo { route_reflector_client: true, ..peer(2, OURS) });
+    assert_eq!(told(Some(&plain), &to_plain, |_| {}), Err(Why::NotReflected));
+    for (from, to) in [(&client, &to_plain), (&plain, &to_client), (&client, &to_client)] {
+        let sent = told(Some(from), to, |a| a.cluster_list = vec![[1, 1, 1, 1].into()]).unwrap();
+        assert_eq!(sent.originator_id, Some(from.router_id));
+        assert_eq!(sent.cluster_list, [Ipv4Addr::new(9, 9, 9, 9), Ipv4Addr::new(1, 1, 1, 1)]);
+        assert_eq!(next_hop(&sent), "192.0.2.1");
+    }
+}
+
+#[test]
+fn communities_forbid_what_rfc_1997_says() {
+    let with = |community| move |a: &mut Attrs| a.communities.push(community);
+    let from = peer(1, 65001);
+    for (community, external, internal) in [
+        (Community::NO_ADVERTISE, false, false),
+        (Community::NO_EXPORT, false, true),
+        (Community::NO_EXPORT_SUBCONFED, false, true),
+        (Community(1), true, true),
+    ] {
+        assert_eq!(told(Some(&from), &peer(2, 65002), with(community)).is_ok(), external, "{community}");
+        assert_eq!(told(Some(&from), &peer(2, OURS), with(community)).is_ok(), internal, "{community}");
+    }
+}
+
+#[test]
+fn an_export_filter_edits_and_refuses_and_its_med_is_sent() {
+    let filter: Filter = toml::from_str(
+        r#"name = "out"
+           rules = [{ protocol = "bgp", action = "accept", prepend = 1, set = { med = 7, next_hop = "192.0.2.77" } }]"#,
+    )
+    .unwrap();
+    let to = PeerInfo { export: Arc::new(filter), ..peer(2, 65002) };
+    let sent = told(Some(&peer(1, 65001)), &to, |a| a.med = Some(5)).unwrap();
+    assert_eq!((sent.med, next_hop(&sent).as_str()), (Some(7), "192.0.2.77"));
+    assert_eq!(sent.as_path, AsPath::sequence([OURS, OURS, 65009]));
+    assert_eq!(told(None, &to, |_| {}), Err(Why::FilterEnd("out".into())));
+    let local_only = PeerInfo { export: Arc::new(filter::local_only()), ..peer(2, 65002) };
+    assert!(told(Some(&peer(1, 65001)), &local_only, |_| {}).is_err());
+    assert!(told(None, &local_only, |_| {}).is_ok());
+}
+
+#[test]
+fn unknown_attributes_go_on_when_transitive_and_marked_partial() {
+    let raw = |flags, code| RawAttr { flags, code, value: Box::from([1u8]) };
+    let sent =
+        told(Some(&peer(1, 65001)), &peer(2, OURS), |a| a.unknown = vec![raw(0x80, 90), raw(0xc0, 99)]);
+    assert_eq!(sent.unwrap().unknown, [raw(0xe0, 99)]);
+}
+
+#[test]
+fn a_family_that_was_not_negotiated_is_not_told() {
+    let v6 = PeerInfo { families: vec![Family::Ipv6Unicast], ..peer(2, 65002) };
+    let why = told(Some(&peer(1, 65001)), &v6, |_| {}).unwrap_err();
+    assert_eq!(why, Why::FamilyNotNegotiated(Family::Ipv4Unicast));
+    assert_eq!(PeerId(2), v6.id);
+}
