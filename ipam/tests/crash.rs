@@ -1,5 +1,7 @@
 //! A process that is killed at any moment loses nothing that it acknowledged.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -194,4 +196,57 @@ fn live_on_a_full_disk() {
     ipam.close().unwrap();
     common::verify(&open(&state), &expect);
     println!("lived on a full disk");
+}
+
+/// A database that takes no more writes: files of this process may not grow
+/// beyond 1 MiB, which the database's reach first.
+#[test]
+fn a_database_that_fails_leaves_the_journal_to_carry_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let inner = child("live_without_database", dir.path());
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$@\"", "sh"])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env("IPAM_TEST_DIR", dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("lived without a database"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let ipam = open(dir.path());
+    let expect: BTreeMap<_, _> = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("+ ")?.split_once(' '))
+        .map(|(handle, address)| (handle.to_owned(), address.parse().unwrap()))
+        .collect();
+    assert!(expect.len() > 20, "{said}");
+    common::verify(&ipam, &expect);
+}
+
+#[test]
+#[ignore = "a child of the test above"]
+fn live_without_database() {
+    let mut config = config(&given_dir());
+    config.checkpoint_every = 1_000_000;
+    let ipam = Ipam::open(config).unwrap();
+    let labels = BTreeMap::from([("note".to_owned(), "x".repeat(4000))]);
+    let mut after = 0;
+    for number in 0..200 {
+        let handle = format!("h{number}");
+        let request = ipam::AllocateRequest { labels: labels.clone(), ..by_handle(&handle) };
+        println!("+ {handle} {}", ipam.allocate(request).unwrap()[0].address);
+        let findings = ipam.check().unwrap();
+        if findings.iter().any(|one| matches!(one, ipam::Finding::DatabaseDown { .. })) {
+            after += 1;
+        }
+        if after == 20 {
+            break;
+        }
+    }
+    assert_eq!(after, 20, "the database never failed");
+    println!("lived without a database");
 }

