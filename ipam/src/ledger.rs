@@ -69,7 +69,7 @@ impl Ledger {
     /// What an operation would do.
     pub fn decide(&self, op: Op) -> Result<Event, Why> {
         match op {
-            Op::Allocate(request) => self.allocate(request),
+            Op::Allocate(request) => self.allocate(&request),
             Op::ReleaseAddress(address) => match self.image.allocations.get(&address) {
                 Some(allocation) => Ok(Event::Released(vec![self.at_home(allocation)])),
                 None => Err(Why::NotAllocated { address }),
@@ -100,9 +100,15 @@ impl Ledger {
                     }
                 }
             }
-            Event::Released(old) => old.iter().for_each(|allocation| self.leave(allocation)),
+            Event::Released(old) => {
+                for allocation in old {
+                    self.leave(allocation);
+                }
+            }
             Event::Imported { allocations, .. } => {
-                allocations.iter().for_each(|allocation| self.enter(allocation));
+                for allocation in allocations {
+                    self.enter(allocation);
+                }
             }
             Event::Reserved(_) | Event::Unreserved(_) => {}
         }
@@ -132,8 +138,8 @@ impl Ledger {
         if self.layout.blocks().contains(&block) { BlockState::Active } else { BlockState::Retired }
     }
 
-    fn allocate(&self, request: AllocateRequest) -> Result<Event, Why> {
-        check_words(&request)?;
+    fn allocate(&self, request: &AllocateRequest) -> Result<Event, Why> {
+        check_words(request)?;
         if let Some(pool) = request.pool.filter(|pool| !self.layout.pools().contains(pool)) {
             return Err(Why::UnknownPool { pool, pools: self.layout.pools().to_vec() });
         }
@@ -142,7 +148,7 @@ impl Ledger {
         let (mut new, mut held, mut chosen) = (Vec::new(), Vec::new(), Vec::new());
         for &family in families {
             let wish = request.address.filter(|address| Family::of(*address) == family);
-            if let Some(has) = self.held(&request, family, wish)? {
+            if let Some(has) = self.held(request, family, wish)? {
                 held.push(has);
                 continue;
             }
@@ -277,7 +283,9 @@ impl Ledger {
         self.handles.clear();
         self.blocks = self.layout.blocks().iter().map(|&prefix| (prefix, Block::new(prefix))).collect();
         let image = std::mem::take(&mut self.image);
-        image.allocations.values().for_each(|allocation| self.enter(allocation));
+        for allocation in image.allocations.values() {
+            self.enter(allocation);
+        }
         for (&prefix, &last) in &image.cursors {
             if let Some(block) = self.blocks.get_mut(&prefix).filter(|_| prefix.contains(last)) {
                 block.advance(last);

@@ -248,10 +248,14 @@ impl Writer {
                 tracing::error!(path = %path.display(), %error, "addresses not stored; requests refused");
                 let why = Why::Store { path: path.display().to_string(), error: error.to_string() };
                 self.ledger = self.published.read().unwrap_or_else(PoisonError::into_inner).clone();
-                answers.iter_mut().for_each(|(_, result)| *result = Err(why.clone()));
+                for (_, result) in &mut answers {
+                    *result = Err(why.clone());
+                }
             } else {
                 let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
-                events.iter().for_each(|event| published.absorb(event));
+                for event in &events {
+                    published.absorb(event);
+                }
             }
         }
         for (reply, result) in answers {

@@ -56,9 +56,7 @@ struct Document<B> {
 pub fn encode(image: &Image) -> String {
     let document =
         Document { format: FORMAT.to_owned(), version: VERSION, crc32: checksum(image), body: image };
-    let mut text = serde_json::to_string_pretty(&document).expect("an image has only string keys");
-    text.push('\n');
-    text
+    json(&document)
 }
 
 /// The image in an export.
@@ -80,8 +78,15 @@ pub fn decode(text: &str) -> Result<Image, ExportError> {
 }
 
 fn checksum(image: &Image) -> String {
+    // Compact, so that the layout of the text does not count.
     let body = serde_json::to_vec(image).expect("an image has only string keys");
     format!("{:08x}", crc32fast::hash(&body))
+}
+
+fn json<T: Serialize>(value: &T) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("an image has only string keys");
+    text.push('\n');
+    text
 }
 
 /// Writes a file so that it is there whole: data and name are on disk after.

@@ -215,7 +215,6 @@ pub(crate) fn open(
 fn choose(read: ReadFiles, content: Content, repairs: &mut Vec<Repair>) -> (Image, bool) {
     let (journal, database) = (read.image.generation, content.image.generation);
     if read.is_whole() && journal >= database {
-        let uncovered = read.image.generation - read.base;
         let same = content.damaged == 0 && content.image.same_facts(&read.image);
         if !same || journal != database {
             repairs.push(Repair::DatabaseRewritten { database, journal });
@@ -357,7 +356,7 @@ fn move_into(paths: &[PathBuf], dir: &Path) -> io::Result<PathBuf> {
 
 /// The first `ipam.corrupt-N` that is not taken.
 fn free_name(dir: &Path) -> PathBuf {
-    (1_u32..)
+    (1..=u32::MAX)
         .map(|number| dir.join(format!("ipam.corrupt-{number}")))
         .find(|path| !path.exists())
         .expect("a directory has fewer than 2^32 entries")

@@ -141,7 +141,8 @@ impl Database {
                 match meta {
                     Some(meta) if meta.schema > SCHEMA => return Err(Failure::Newer(meta.schema)),
                     Some(meta) => {
-                        (content.image.node, content.image.generation) = (meta.node, meta.generation)
+                        content.image.node = meta.node;
+                        content.image.generation = meta.generation;
                     }
                     None => content.damaged += 1,
                 }
@@ -229,12 +230,20 @@ fn record(batch: &mut ::sled::Batch, event: &Event) {
                 }
             }
         }
-        Event::Released(old) => old.iter().for_each(|one| batch.remove(address_key(one.address))),
+        Event::Released(old) => {
+            for allocation in old {
+                batch.remove(address_key(allocation.address));
+            }
+        }
         Event::Reserved(prefix) => batch.insert(prefix_key(b'r', *prefix), Vec::new()),
         Event::Unreserved(prefix) => batch.remove(prefix_key(b'r', *prefix)),
         Event::Imported { allocations, reserved } => {
-            allocations.iter().for_each(|allocation| enter(batch, allocation));
-            reserved.iter().for_each(|prefix| batch.insert(prefix_key(b'r', *prefix), Vec::new()));
+            for allocation in allocations {
+                enter(batch, allocation);
+            }
+            for prefix in reserved {
+                batch.insert(prefix_key(b'r', *prefix), Vec::new());
+            }
         }
     }
 }
