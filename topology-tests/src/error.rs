@@ -23,6 +23,16 @@ pub enum Error {
     /// A command ended with another status than success.
     #[error("{0}")]
     Failed(Box<Output>),
+    /// A daemon ended that should run.
+    #[error("{name} ended with status {status}\n{log}")]
+    Ended {
+        /// Program and host.
+        name: String,
+        /// Exit status; 128 + n for signal n.
+        status: i32,
+        /// The last lines of its log.
+        log: String,
+    },
     /// The operating system refused something.
     #[error("{what}: {source}")]
     Io {

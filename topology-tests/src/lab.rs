@@ -13,12 +13,10 @@ use std::{
 
 use crate::{
     Error, Host, Netns, Result,
+    process::tail,
     undertaker::{self, Undertaker},
     wait,
 };
-
-/// Lines of each log that a failure shows.
-const LOG_TAIL: usize = 30;
 
 /// A cluster of network namespaces. Everything in it goes when the last handle
 /// (lab, host, container, daemon) is dropped, however the process ends.
@@ -168,17 +166,6 @@ impl Lab {
         // Lists of names stay whole even if a test panicked while it held them.
         self.core.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The last lines of a log under a heading.
-fn tail(path: &Path) -> String {
-    let text = match fs::read(path) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(why) => format!("(not readable: {why})"),
-    };
-    let lines: Vec<&str> = text.lines().collect();
-    let last = &lines[lines.len().saturating_sub(LOG_TAIL)..];
-    format!("--- {} (last {} of {} lines)\n{}\n", path.display(), last.len(), lines.len(), last.join("\n"))
 }
 
 /// Six random hexadecimal digits.

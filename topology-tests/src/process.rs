@@ -1,7 +1,7 @@
 //! Long-running processes inside a namespace.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -14,6 +14,9 @@ use nix::{
 };
 
 use crate::{Error, Result, command::exit_code, wait::wait_until};
+
+/// Lines of each log that a failure shows.
+const LOG_TAIL: usize = 30;
 
 /// A process with its own group and a log file; killed and reaped when dropped.
 #[derive(Debug)]
@@ -65,6 +68,14 @@ impl Process {
         Ok(status.map(exit_code))
     }
 
+    /// An error with the status and the log's end if it has ended.
+    pub fn check_alive(&mut self) -> Result<()> {
+        match self.ended()? {
+            None => Ok(()),
+            Some(status) => Err(Error::Ended { name: self.name.clone(), status, log: tail(&self.log) }),
+        }
+    }
+
     /// Waits for its end and gives the exit status (128 + n for signal n).
     pub fn wait(&mut self, limit: Duration) -> Result<i32> {
         let what = format!("{} (pid {}) ends", self.name, self.pid());
@@ -95,4 +106,15 @@ impl Drop for Process {
             anstream::eprintln!("lab: {why}");
         }
     }
+}
+
+/// The last lines of a log under a heading.
+pub(crate) fn tail(path: &Path) -> String {
+    let text = match fs::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(why) => format!("(not readable: {why})"),
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let last = &lines[lines.len().saturating_sub(LOG_TAIL)..];
+    format!("--- {} (last {} of {} lines)\n{}\n", path.display(), last.len(), lines.len(), last.join("\n"))
 }

@@ -62,12 +62,15 @@ fn panicking_test_leaves_nothing() -> Result<()> {
 /// for its end: `lab run`.
 fn ended_by(signal: &str) -> Result<()> {
     use std::io::{BufRead as _, BufReader};
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lab"))
-        .args(["run", "line", "--nodes", "2"])
+    // A shell starts what runs in its background with SIGINT ignored; we may be such.
+    let mut child = Command::new("env")
+        .args(["--default-signal=INT,TERM", env!("CARGO_BIN_EXE_lab"), "run", "line", "--nodes", "2"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .map_err(lab::Error::io("start lab run"))?;
+    // Held open: the end of its input would end it too, and without a signal.
+    let _input = child.stdin.take();
     let mut said = BufReader::new(child.stdout.take().expect("piped"));
     let mut line = String::new();
     said.read_line(&mut line).map_err(lab::Error::io("read from lab run"))?;

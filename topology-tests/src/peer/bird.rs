@@ -32,11 +32,11 @@ impl Bird {
     fn await_start(&mut self) -> Result<()> {
         let lab = self.host.lab().clone();
         lab.wait_until(&format!("BIRD answers on {}", self.host.name()), START, || {
-            if let Ok(Some(status)) = self.process.ended() {
-                return Err(format!("it ended with status {status}"));
+            if let Err(dead) = self.process.check_alive() {
+                return Ok(Err(dead));
             }
-            self.birdc("show status").map(drop).map_err(|e| e.to_string())
-        })
+            self.birdc("show status").map(|_| Ok(())).map_err(|e| e.to_string())
+        })?
     }
 
     /// Output of a `birdc` command that only looks.

@@ -32,13 +32,13 @@ impl Gobgp {
     fn await_start(&mut self) -> Result<()> {
         let lab = self.host.lab().clone();
         lab.wait_until(&format!("GoBGP answers on {}", self.host.name()), START, || {
-            if let Ok(Some(status)) = self.process.ended() {
-                return Err(format!("it ended with status {status}"));
+            if let Err(dead) = self.process.check_alive() {
+                return Ok(Err(dead));
             }
             // Before the configuration is read it answers, with no AS.
             let global = self.json(&["global"]).map_err(|e| e.to_string())?;
-            if number(&global["asn"]) == 0 { Err(global.to_string()) } else { Ok(()) }
-        })
+            if number(&global["asn"]) == 0 { Err(global.to_string()) } else { Ok(Ok(())) }
+        })?
     }
 
     /// Output of a `gobgp` command.

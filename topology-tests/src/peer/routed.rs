@@ -48,11 +48,11 @@ impl Routed {
         let what = format!("routed answers on {}", self.host.name());
         let lab = self.host.lab().clone();
         lab.wait_until(&what, START, || {
-            if let Some(Ok(Some(status))) = self.process.as_mut().map(Process::ended) {
-                return Err(format!("it ended with status {status}"));
+            if let Some(Err(dead)) = self.process.as_mut().map(Process::check_alive) {
+                return Ok(Err(dead));
             }
-            self.routectl(["status"]).and_then(Output::ok).map(drop).map_err(|e| e.to_string())
-        })
+            self.routectl(["status"]).and_then(Output::ok).map(|_| Ok(())).map_err(|e| e.to_string())
+        })?
     }
 
     fn arguments(&self) -> Vec<String> {
