@@ -37,6 +37,7 @@
 
 mod compile;
 mod evaluate;
+mod explain;
 mod facts;
 mod model;
 mod ranges;

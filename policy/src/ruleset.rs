@@ -6,6 +6,7 @@
 mod counters;
 mod diff;
 mod json;
+mod listed;
 mod names;
 
 use std::collections::BTreeMap;

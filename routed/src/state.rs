@@ -50,7 +50,12 @@ impl StateDir {
         };
         fs::create_dir_all(path).map_err(io(path))?;
         let lock_path = path.join("lock");
-        let lock = File::options().create(true).write(true).truncate(false).open(&lock_path).map_err(io(&lock_path))?;
+        let lock = File::options()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(&lock_path)
+            .map_err(io(&lock_path))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(StateError::Locked(path.to_owned())),

@@ -11,3 +11,5 @@
 pub mod conn;
 pub mod peer;
 pub mod wire;
+
+pub use peer::{Action, Event, Peer, PeerConfig, State};

@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use net::{Asn, Family};
-use rib::filter::Filter;
 use toml::de::DeValue;
 
 use super::diagnostic::Findings;
 use super::file::{read_file, values};
 use super::reader::{FromToml, Section};
-use super::{Bgp, GracefulRestart, NextHopMode, Peer, Secret, defaults};
+use super::{Bgp, GracefulRestart, NamedFilter, NextHopMode, Peer, Secret, defaults};
 
 /// The names of the filters that are there without being configured; a
 /// configured filter of the same name takes their place.
@@ -21,7 +20,11 @@ const BUILT_IN: [&str; 4] = ["cluster-only", "local-only", "accept-all", "reject
 /// The longest TCP-MD5 key that the kernel takes (`TCP_MD5SIG_MAXKEYLEN`).
 const MAX_KEY: usize = 80;
 
-pub(super) fn read(top: &mut Section<'_>, filters: &[Filter], findings: &mut Findings<'_>) -> Option<Bgp> {
+pub(super) fn read(
+    top: &mut Section<'_>,
+    filters: &[NamedFilter],
+    findings: &mut Findings<'_>,
+) -> Option<Bgp> {
     let mut section = top.section("bgp", findings)?;
     let asn = section.required::<Asn>("asn", findings);
     let listen = section.list::<SocketAddr>("listen", findings).map_or_else(defaults::bgp_listen, values);
@@ -52,7 +55,15 @@ pub(super) fn read(top: &mut Section<'_>, filters: &[Filter], findings: &mut Fin
         }
     }
     section.not_yet(
-        &["reject_as_sets", "confederation", "graceful_shutdown", "max_as_path", "max_communities", "dynamic", "group"],
+        &[
+            "reject_as_sets",
+            "confederation",
+            "graceful_shutdown",
+            "max_as_path",
+            "max_communities",
+            "dynamic",
+            "group",
+        ],
         findings,
     );
     section.finish(findings);
@@ -64,7 +75,8 @@ fn graceful_restart(section: &mut Section<'_>, findings: &mut Findings<'_>) -> G
     if let Some(mut table) = section.section("graceful_restart", findings) {
         if let Some(time) = table.located::<Duration>("time", findings) {
             if time.value > Duration::from_secs(4095) {
-                findings.error(&time.span, "bgp.graceful_restart.time: at most 4095 seconds fit (RFC 4724 §3)");
+                findings
+                    .error(&time.span, "bgp.graceful_restart.time: at most 4095 seconds fit (RFC 4724 §3)");
             }
             restart.time = time.value;
         }
@@ -76,7 +88,7 @@ fn graceful_restart(section: &mut Section<'_>, findings: &mut Findings<'_>) -> G
 fn read_peer(
     mut section: Section<'_>,
     bgp: &Bgp,
-    filters: &[Filter],
+    filters: &[NamedFilter],
     seen: &mut BTreeSet<IpAddr>,
     findings: &mut Findings<'_>,
 ) -> Option<Peer> {
@@ -101,7 +113,8 @@ fn read_peer(
         multihop: hops(&mut section, "multihop", findings),
         hold_time: hold_time(&mut section, findings),
         keepalive: section.get("keepalive", findings),
-        connect_retry: at_least_a_second(&mut section, "connect_retry", findings).unwrap_or(defaults::CONNECT_RETRY),
+        connect_retry: at_least_a_second(&mut section, "connect_retry", findings)
+            .unwrap_or(defaults::CONNECT_RETRY),
         idle_hold: at_least_a_second(&mut section, "idle_hold", findings).unwrap_or(defaults::IDLE_HOLD),
         families: families(&mut section, findings),
         import: filter_name(&mut section, "import", "cluster-only", filters, findings),
@@ -112,12 +125,27 @@ fn read_peer(
         shutdown: section.get("shutdown", findings),
     };
     if peer.route_reflector_client && peer.asn != bgp.asn {
-        findings.error(&section.span, "route_reflector_client is for internal peers (RFC 4456); the peer's AS differs");
+        findings.error(
+            &section.span,
+            "route_reflector_client is for internal peers (RFC 4456); the peer's AS differs",
+        );
     }
     section.not_yet(
         &[
-            "bfd", "interface", "role", "local_asn", "allow_own_asn", "as_override", "add_path", "extended_messages",
-            "enhanced_refresh", "aigp", "send_communities", "send_hold", "long_lived_graceful_restart", "group",
+            "bfd",
+            "interface",
+            "role",
+            "local_asn",
+            "allow_own_asn",
+            "as_override",
+            "add_path",
+            "extended_messages",
+            "enhanced_refresh",
+            "aigp",
+            "send_communities",
+            "send_hold",
+            "long_lived_graceful_restart",
+            "group",
         ],
         findings,
     );
@@ -138,7 +166,9 @@ fn password(section: &mut Section<'_>, findings: &mut Findings<'_>) -> (Option<P
         match key.len() {
             0 => Err(format!("{}: the key file is empty; write the key into it", file.value.display())),
             1..=MAX_KEY => Ok(Secret(key)),
-            length => Err(format!("{}: the key has {length} bytes, TCP-MD5 takes {MAX_KEY}", file.value.display())),
+            length => {
+                Err(format!("{}: the key has {length} bytes, TCP-MD5 takes {MAX_KEY}", file.value.display()))
+            }
         }
     });
     match key {
@@ -166,7 +196,11 @@ fn hold_time(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Duration
     hold.value
 }
 
-fn at_least_a_second(section: &mut Section<'_>, key: &'static str, findings: &mut Findings<'_>) -> Option<Duration> {
+fn at_least_a_second(
+    section: &mut Section<'_>,
+    key: &'static str,
+    findings: &mut Findings<'_>,
+) -> Option<Duration> {
     let time = section.located::<Duration>(key, findings)?;
     if time.value.is_zero() {
         findings.error(&time.span, format!("{key}: at least one second is expected"));
@@ -189,13 +223,14 @@ fn filter_name(
     section: &mut Section<'_>,
     key: &'static str,
     default: &str,
-    filters: &[Filter],
+    filters: &[NamedFilter],
     findings: &mut Findings<'_>,
 ) -> String {
     let Some(name) = section.located::<String>(key, findings) else { return default.to_owned() };
-    let known = filters.iter().any(|filter| filter.name == name.value) || BUILT_IN.contains(&name.value.as_str());
+    let known = filters.iter().any(|filter| *filter.filter.name == *name.value)
+        || BUILT_IN.contains(&name.value.as_str());
     if !known {
-        let configured = filters.iter().map(|filter| filter.name.as_str());
+        let configured = filters.iter().map(|filter| &*filter.filter.name);
         let names = configured.chain(BUILT_IN).collect::<Vec<_>>().join(", ");
         findings.error(&name.span, format!("{key}: there is no filter {:?}; there are {names}", name.value));
     }

@@ -94,6 +94,23 @@ fn session_part(peer: &Peer) -> Peer {
 /// The rules that a peer's routes pass: of the configured filters, or the
 /// pools that the built-in ones look at.
 fn filters_of<'a>(config: &'a Config, peer: &Peer) -> impl PartialEq + use<'a> {
-    let named = |name: &str| config.filters.iter().find(|filter| filter.name == name);
+    let named = |name: &str| config.filters.iter().find(|filter| *filter.filter.name == *name);
     (named(&peer.import), named(&peer.export), &config.cluster.pools)
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::PeerAdded(peer) => write!(f, "peer {peer} added"),
+            Self::PeerRemoved(peer) => write!(f, "peer {peer} removed"),
+            Self::PeerChanged(peer) => write!(f, "peer {peer} changed; its session is set up anew"),
+            Self::PeerPolicy(peer) => write!(f, "peer {peer}: filters or limits changed; its session stays"),
+            Self::Originated => f.write_str("advertised prefixes or static routes changed"),
+            Self::Policy => f.write_str("policy settings changed"),
+            Self::Addresses => f.write_str("blocks changed"),
+            Self::NeedsRestart(key) => {
+                write!(f, "{key} changed; restart routed for it, until then the old value holds")
+            }
+        }
+    }
 }

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use net::Prefix;
+use std::sync::Arc;
+
 use rib::filter::Filter;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -12,8 +14,8 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostic::Findings;
 use super::reader::{FromToml, Located, Section};
 use super::{
-    Advertise, Api, Cluster, Config, DefaultAction, Diagnostic, Ipam, Kernel, Node, Policy, Severity, StaticRoute,
-    bgp, defaults,
+    Advertise, Api, Cluster, Config, DefaultAction, Diagnostic, Ipam, Kernel, NamedFilter, Node, Policy,
+    Severity, StaticRoute, bgp, defaults,
 };
 
 /// Reads a configuration. `file` is the name that the findings bear.
@@ -31,7 +33,11 @@ pub fn parse(file: &str, source: &str) -> Result<(Config, Vec<Diagnostic>), Vec<
     let config = read(&mut top, &mut findings);
     top.finish(&mut findings);
     let list = findings.into_list();
-    if list.iter().any(|finding| finding.severity == Severity::Error) { Err(list) } else { Ok((config, list)) }
+    if list.iter().any(|finding| finding.severity == Severity::Error) {
+        Err(list)
+    } else {
+        Ok((config, list))
+    }
 }
 
 fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Config {
@@ -75,7 +81,10 @@ fn node(section: Option<Section<'_>>, findings: &mut Findings<'_>) -> Node {
     }
     if let Some(table) = section.located::<u32>("table", findings) {
         if matches!(table.value, 0 | 255) {
-            findings.error(&table.span, "node.table: tables 0 and 255 belong to the kernel; 254 is the main table");
+            findings.error(
+                &table.span,
+                "node.table: tables 0 and 255 belong to the kernel; 254 is the main table",
+            );
         }
         node.table = table.value;
     }
@@ -117,7 +126,10 @@ fn cluster(section: Option<Section<'_>>, findings: &mut Findings<'_>) -> Cluster
     }
     if let Some(length) = section.located::<u8>("node_block", findings) {
         if !(8..=30).contains(&length.value) {
-            findings.error(&length.span, "cluster.node_block: a length from 8 to 30 is expected, 24 holds 253 containers");
+            findings.error(
+                &length.span,
+                "cluster.node_block: a length from 8 to 30 is expected, 24 holds 253 containers",
+            );
         }
         cluster.node_block = length.value;
     }
@@ -131,7 +143,8 @@ fn cluster(section: Option<Section<'_>>, findings: &mut Findings<'_>) -> Cluster
 fn report_overlaps(key: &str, prefixes: &[Located<Prefix>], findings: &mut Findings<'_>) {
     for (index, later) in prefixes.iter().enumerate() {
         if let Some(earlier) = prefixes[..index].iter().find(|earlier| earlier.value.overlaps(later.value)) {
-            let message = format!("{key}: {} overlaps {} of the same list; keep one", later.value, earlier.value);
+            let message =
+                format!("{key}: {} overlaps {} of the same list; keep one", later.value, earlier.value);
             findings.error(&later.span, message);
         }
     }
@@ -169,7 +182,10 @@ fn advertise(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<Advertis
             (Some(interface), None) => list.push(Advertise::Interface(interface)),
             (None, Some(prefix)) => list.push(Advertise::Prefix(prefix)),
             (Some(_), Some(_)) => {
-                findings.error(&section.span, "[[advertise]] takes `interface` or `prefix`, not both; write two tables");
+                findings.error(
+                    &section.span,
+                    "[[advertise]] takes `interface` or `prefix`, not both; write two tables",
+                );
             }
             (None, None) => findings.error(&section.span, "[[advertise]] needs `interface` or `prefix`"),
         }
@@ -197,17 +213,16 @@ fn statics(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<StaticRout
     list
 }
 
-fn filters(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<Filter> {
-    let mut filters: Vec<Filter> = Vec::new();
+fn filters(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<NamedFilter> {
+    let mut filters: Vec<NamedFilter> = Vec::new();
     for section in top.sections("filter", findings) {
         let span = section.span.clone();
-        let table: toml::Table =
-            section.into_entries().map(|(key, node)| (key, plain(node))).collect();
-        match table.try_into::<Filter>() {
-            Ok(filter) if filters.iter().any(|other| other.name == filter.name) => {
+        let source: toml::Table = section.into_entries().map(|(key, node)| (key, plain(node))).collect();
+        match source.clone().try_into::<Filter>() {
+            Ok(filter) if filters.iter().any(|other| other.filter.name == filter.name) => {
                 findings.error(&span, format!("filter {:?} stands twice; keep one", filter.name));
             }
-            Ok(filter) => filters.push(filter),
+            Ok(filter) => filters.push(NamedFilter { source, filter: Arc::new(filter) }),
             Err(error) => findings.error(&span, format!("[[filter]]: {}", error.message())),
         }
     }
@@ -232,9 +247,9 @@ fn plain(node: Spanned<DeValue<'_>>) -> toml::Value {
         DeValue::Boolean(value) => toml::Value::Boolean(value),
         DeValue::Datetime(value) => toml::Value::Datetime(value),
         DeValue::Array(array) => toml::Value::Array(array.into_iter().map(plain).collect()),
-        DeValue::Table(table) => {
-            toml::Value::Table(table.into_iter().map(|(key, node)| (key.into_inner().into_owned(), plain(node))).collect())
-        }
+        DeValue::Table(table) => toml::Value::Table(
+            table.into_iter().map(|(key, node)| (key.into_inner().into_owned(), plain(node))).collect(),
+        ),
     }
 }
 
@@ -245,7 +260,8 @@ fn ipam(section: Option<Section<'_>>, cluster: &Cluster, findings: &mut Findings
         report_overlaps("ipam.blocks", &blocks, findings);
         for block in &blocks {
             if !cluster.pools.iter().any(|pool| pool.covers(block.value)) {
-                let message = format!("ipam.blocks: {} lies in none of cluster.pools; add its pool", block.value);
+                let message =
+                    format!("ipam.blocks: {} lies in none of cluster.pools; add its pool", block.value);
                 findings.error(&block.span, message);
             }
         }
@@ -269,7 +285,8 @@ fn policy(section: Option<Section<'_>>, findings: &mut Findings<'_>) -> Policy {
     if let Some(failsafe) = section.list::<String>("failsafe_inbound", findings) {
         for entry in &failsafe {
             if parse_failsafe(&entry.value).is_none() {
-                let message = format!("policy.failsafe_inbound: {:?} is no port; write tcp:22 or udp:520", entry.value);
+                let message =
+                    format!("policy.failsafe_inbound: {:?} is no port; write tcp:22 or udp:520", entry.value);
                 findings.error(&entry.span, message);
             }
         }
@@ -316,7 +333,9 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
         let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
         let user = user.map_or_else(|| "this user".to_owned(), |user| user.name);
         match error.kind() {
-            std::io::ErrorKind::NotFound => format!("{}: no such file; make it, or remove the key", path.display()),
+            std::io::ErrorKind::NotFound => {
+                format!("{}: no such file; make it, or remove the key", path.display())
+            }
             std::io::ErrorKind::PermissionDenied => format!(
                 "{}: permission denied; routed runs as user {user}, make the file readable by it",
                 path.display()

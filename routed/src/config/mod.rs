@@ -47,13 +47,24 @@ pub struct Config {
     pub bgp: Option<Bgp>,
     /// Filters by name.
     #[serde(rename = "filter", skip_serializing_if = "Vec::is_empty")]
-    pub filters: Vec<rib::filter::Filter>,
+    pub filters: Vec<NamedFilter>,
     /// Address management.
     pub ipam: Ipam,
     /// Network policy.
     pub policy: Policy,
     /// How routes are written into the kernel.
     pub kernel: Kernel,
+}
+
+/// One `[[filter]]`: as it was written, and as it is evaluated.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NamedFilter {
+    /// The table of the file.
+    #[serde(flatten)]
+    pub source: toml::Table,
+    /// What it means.
+    #[serde(skip)]
+    pub filter: std::sync::Arc<rib::filter::Filter>,
 }
 
 /// `[node]`.

@@ -134,7 +134,8 @@ impl<'i> Section<'i> {
     pub(super) fn not_yet(&mut self, keys: &[&'static str], findings: &mut Findings<'_>) {
         for key in keys {
             if let Some(node) = self.take(key) {
-                let message = format!("{}{key}: this version knows the key but does not act on it yet", self.prefix());
+                let message =
+                    format!("{}{key}: this version knows the key but does not act on it yet", self.prefix());
                 findings.warning(&node.span(), message);
             }
         }
@@ -153,7 +154,11 @@ impl<'i> Section<'i> {
                 Some((_, known)) => format!("; did you mean `{known}`?"),
                 None => format!("; known here: {}", self.known.join(", ")),
             };
-            let place = if self.name.is_empty() { "at the top level".to_owned() } else { format!("in [{}]", self.name) };
+            let place = if self.name.is_empty() {
+                "at the top level".to_owned()
+            } else {
+                format!("in [{}]", self.name)
+            };
             findings.error(&key.span(), format!("unknown key `{}` {place}{hint}", key.get_ref()));
         }
     }
@@ -163,7 +168,11 @@ impl<'i> Section<'i> {
     }
 }
 
-fn as_table<'i>(name: String, node: Spanned<DeValue<'i>>, findings: &mut Findings<'_>) -> Option<Section<'i>> {
+fn as_table<'i>(
+    name: String,
+    node: Spanned<DeValue<'i>>,
+    findings: &mut Findings<'_>,
+) -> Option<Section<'i>> {
     let span = node.span();
     match node.into_inner() {
         DeValue::Table(table) => Some(Section::new(name, span, table)),
@@ -254,7 +263,9 @@ impl FromToml for Asn {
             None => Self(u32::from_toml(value)?),
         };
         if asn.is_reserved() {
-            return Err(format!("AS {asn} is reserved and no speaker may use it; private numbers are 64512 to 65534"));
+            return Err(format!(
+                "AS {asn} is reserved and no speaker may use it; private numbers are 64512 to 65534"
+            ));
         }
         Ok(asn)
     }

@@ -31,7 +31,10 @@ fn an_unknown_key_names_its_place_and_the_nearest_known_one() {
         check("[bgp]\nasn = 64512\n[[bgp.peer]]\naddress = \"192.0.2.2\"\nasn = 1\nhold_tme = 9\n"),
         "n1.toml:6:1: unknown key `hold_tme` in [bgp.peer]; did you mean `hold_time`?\n"
     );
-    assert!(check("nodes = 1\n").starts_with("n1.toml:1:1: unknown key `nodes` at the top level; did you mean `node`?"));
+    assert!(
+        check("nodes = 1\n")
+            .starts_with("n1.toml:1:1: unknown key `nodes` at the top level; did you mean `node`?")
+    );
 }
 
 #[test]
@@ -40,7 +43,11 @@ fn every_problem_is_reported_at_once() {
         "[cluster]\npools = [\"10.244.0.1/16\", \"fd00::/200\"]\n[node]\nrouter_id = \"0.0.0.0\"\ntable = 255\n",
     );
     assert_eq!(findings.lines().count(), 4, "{findings}");
-    assert!(findings.contains("n1.toml:2:10: cluster.pools: \"10.244.0.1/16\" has host bits set; write 10.244.0.0/16"));
+    assert!(
+        findings.contains(
+            "n1.toml:2:10: cluster.pools: \"10.244.0.1/16\" has host bits set; write 10.244.0.0/16"
+        )
+    );
     assert!(findings.contains("n1.toml:4:13: node.router_id: a router id must not be 0.0.0.0"));
 }
 
@@ -125,5 +132,8 @@ fn a_reload_touches_only_what_changed() {
     assert_eq!(diff(&old, &good(&format!("{PEER}hold_time = 9\n"))), [Change::PeerChanged(address)]);
     assert_eq!(diff(&old, &good(&format!("{PEER}import = \"accept-all\"\n"))), [Change::PeerPolicy(address)]);
     assert_eq!(diff(&old, &good("[bgp]\nasn = 64512\n")), [Change::PeerRemoved(address)]);
-    assert_eq!(diff(&old, &good(&format!("{PEER}[node]\ntable = 100\n"))), [Change::NeedsRestart("node.table")]);
+    assert_eq!(
+        diff(&old, &good(&format!("{PEER}[node]\ntable = 100\n"))),
+        [Change::NeedsRestart("node.table")]
+    );
 }

@@ -6,10 +6,15 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use bgp::wire::{self, Message, Rx, WireError};
+use bgp::conn::Up;
+use bgp::wire::{self, EncodeError, Encoder, Message, Nlri, Rx, Tx, WireError};
 use bytes::{Buf, BytesMut};
-use tokio::io::Interest;
+use net::Family;
+use rib::adj_out::Out;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 /// How much is read from the socket at a time.
@@ -17,6 +22,9 @@ const READ_CHUNK: usize = 64 * 1024;
 
 /// Above this many unsent bytes nothing more is pulled from the table.
 pub(super) const OUTPUT_LOW: usize = 64 * 1024;
+
+/// How long a closed connection may take to hand over its last message.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A connection and its two buffers.
 pub(super) struct Conn {
@@ -40,12 +48,12 @@ pub(super) enum Read {
 }
 
 impl Conn {
-    pub(super) fn new(stream: TcpStream, rx: Rx) -> Self {
+    pub(super) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
             input: BytesMut::with_capacity(READ_CHUNK),
             output: BytesMut::new(),
-            rx,
+            rx: Rx::default(),
             max_message: wire::MAX_MESSAGE,
         }
     }
@@ -54,15 +62,24 @@ impl Conn {
         self.stream.local_addr()
     }
 
-    /// Waits until something can be read, or written if something is unsent.
-    pub(super) async fn ready(&self, read: bool) -> io::Result<()> {
-        let interest = match (read, self.output.is_empty()) {
-            (true, true) => Interest::READABLE,
-            (true, false) => Interest::READABLE | Interest::WRITABLE,
-            (false, false) => Interest::WRITABLE,
-            (false, true) => return std::future::pending().await,
-        };
-        self.stream.ready(interest).await.map(drop)
+    /// From now on messages are read as was negotiated.
+    pub(super) fn negotiated(&mut self, up: &Up) {
+        let mut families = [false; Family::ALL.len()];
+        up.families.iter().for_each(|family| families[family.index()] = true);
+        self.rx = Rx { as4: up.as4, external: !up.internal, families, ..Rx::default() };
+        self.max_message = if up.extended_messages { wire::MAX_EXTENDED_MESSAGE } else { wire::MAX_MESSAGE };
+    }
+
+    /// Ready when something can be read, if that is wanted, or written, if
+    /// something is unsent.
+    pub(super) fn poll_ready(&self, context: &mut Context<'_>, read: bool) -> Poll<()> {
+        if read && self.stream.poll_read_ready(context).is_ready() {
+            return Poll::Ready(());
+        }
+        if !self.output.is_empty() && self.stream.poll_write_ready(context).is_ready() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 
     /// Reads what is there, once.
@@ -92,9 +109,27 @@ impl Conn {
         }
     }
 
-    /// The buffer of what is to be sent.
-    pub(super) fn output(&mut self) -> &mut BytesMut {
-        &mut self.output
+    /// Adds a message to what is to be sent.
+    pub(super) fn queue(&mut self, message: &Message) -> Result<(), EncodeError> {
+        wire::encode_message(message, &mut self.output)
+    }
+
+    /// Adds routes to what is to be sent, in as few messages as they fit in;
+    /// returns how many.
+    pub(super) fn encode(&mut self, encoder: &mut Encoder, out: Out) -> Result<u64, EncodeError> {
+        let nlri = |prefixes: Vec<net::Prefix>| prefixes.into_iter().map(Nlri::from).collect::<Vec<_>>();
+        match out {
+            Out::Reach { family, attrs, prefixes } => {
+                encoder.encode_update(&mut self.output, family, &attrs, &nlri(prefixes))
+            }
+            Out::Unreach { family, prefixes } => {
+                encoder.encode_withdraw(&mut self.output, family, &nlri(prefixes))
+            }
+            Out::EndOfRib(family) => {
+                encoder.end_of_rib(&mut self.output, family);
+                Ok(1)
+            }
+        }
     }
 
     pub(super) fn unsent(&self) -> usize {
@@ -112,4 +147,25 @@ impl Conn {
         }
         Ok(())
     }
+
+    /// Lets the peer read what was sent, then closes: closing at once with
+    /// unread input would reset the connection and take our last message along.
+    pub(super) async fn linger(mut self) {
+        let drain = async {
+            while self.flush().is_ok() && !self.output.is_empty() {
+                self.stream.writable().await?;
+            }
+            socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)?;
+            let mut rest = [0; 4096];
+            while self.stream.read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // However it ends, the connection is closed now.
+        let _ = tokio::time::timeout(LINGER, drain).await;
+    }
+}
+
+/// An encoder for what was negotiated.
+pub(super) fn encoder(up: &Up) -> Encoder {
+    Encoder::new(Tx { as4: up.as4, extended_messages: up.extended_messages, ..Tx::default() })
 }

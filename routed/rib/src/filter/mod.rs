@@ -35,10 +35,10 @@ pub fn cluster_only(pools: &[Prefix]) -> Filter {
     Filter { name: Arc::from(CLUSTER_ONLY), rules }
 }
 
-/// Tells what this node owns, configures or is connected to, never transit:
-/// the default for export.
+/// Tells what this node owns and advertises, and nothing else: no transit, no
+/// links, no static routes. The default for export.
 pub fn local_only() -> Filter {
-    let protocol = vec![Protocol::Local, Protocol::Static, Protocol::Connected];
+    let protocol = vec![Protocol::Local];
     let rule = Rule { matches: Match { protocol, ..Match::default() }, ..Rule::accept() };
     Filter { name: Arc::from(LOCAL_ONLY), rules: vec![rule] }
 }

@@ -1,0 +1,328 @@
+//! From start to stop: the order in which tasks come and go, and reloads.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ipam::{Ipam, OpenConfig};
+use kernel::sysctl::{Changes, Sysctl};
+use kernel::watch::WatchConfig;
+use kernel::{Fib, FibConfig, Links};
+use net::{Family, RouterId};
+use rib::Rules;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::config::change::{Change, diff};
+use crate::config::{Config, Peer};
+use crate::serve::{self, NodeInfo};
+use crate::state::StateDir;
+use crate::tasks::policy::{self, Settings};
+use crate::tasks::speaker::{Speaker, SpeakerConfig};
+use crate::tasks::table::{self, TableInput, TableStart};
+use crate::tasks::{COMMANDS, Handles, Owned, Reload, Reloaded, SpeakerCommand, address};
+use crate::{Fatal, SYSCTLS};
+
+/// Where the configuration came from, to read it again.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The file; it need not exist where it is the default one.
+    pub file: PathBuf,
+    /// The state directory of the command line.
+    pub state_dir: Option<PathBuf>,
+    /// The socket of the command line.
+    pub socket: Option<PathBuf>,
+}
+
+/// Runs the daemon until it is told to stop.
+pub fn start(config: Config, source: Source) -> Result<(), Fatal> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Fatal::Runtime)?;
+    runtime.block_on(run(Arc::new(config), source))
+}
+
+async fn run(config: Arc<Config>, source: Source) -> Result<(), Fatal> {
+    // From here on a signal is not lost, however early it comes.
+    let signals = Signals::new()?;
+    let daemon = Daemon::start(config, source).await?;
+    daemon.until_stopped(signals).await
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Fatal> {
+        let on = |kind| signal(kind).map_err(Fatal::Signals);
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hangup: on(SignalKind::hangup())?,
+        })
+    }
+}
+
+struct Daemon {
+    config: Arc<Config>,
+    source: Source,
+    handles: Handles,
+    inputs: mpsc::Sender<TableInput>,
+    table: tokio::task::JoinHandle<()>,
+    fib: Fib,
+    servers: serve::Servers,
+    stop: CancellationToken,
+    reloads: mpsc::Receiver<oneshot::Sender<Reloaded>>,
+    state: Arc<StateDir>,
+}
+
+impl Daemon {
+    async fn start(config: Arc<Config>, source: Source) -> Result<Self, Fatal> {
+        let started = Instant::now();
+        let state = Arc::new(StateDir::open(&config.node.state_dir)?);
+        let (fib, fib_events) = Fib::start(fib_config(&config))?;
+        let watching = WatchConfig { own_port: Some(fib.port()), ..WatchConfig::default() };
+        let (snapshot, kernel_events) = kernel::watch::start(watching).await?;
+        let links = Links::from_snapshot(&snapshot);
+        let router_id = router_id(&config, &links)?;
+        set_forwarding(&config, &state)?;
+
+        let (owned, owned_reader) = watch::channel(Owned::default());
+        let addresses = open_addresses(&config)?;
+        let restarting = !kernel::query::dump_owned(config.node.table)?.is_empty();
+        let start = TableStart {
+            config: Arc::clone(&config),
+            rules: rules(&config, router_id),
+            links,
+            fib: fib.clone(),
+            fib_events,
+            kernel_events,
+            owned,
+        };
+        let (inputs, table_handle, table) = table::start(start);
+        let policy = policy::start(Arc::clone(&state), Settings::of(&config), owned_reader.clone()).await?;
+        let mut owned_first = owned_reader.clone();
+        owned_first.mark_changed();
+        tokio::spawn(address::run(addresses.clone(), owned_first));
+        let speaker = start_speaker(&config, router_id, restarting, &inputs)?;
+
+        let (reload, reloads) = mpsc::channel(COMMANDS);
+        let notes = notes(&addresses, restarting);
+        let handles = Handles { table: table_handle, speaker, policy, addresses, reload };
+        let stop = CancellationToken::new();
+        let info = NodeInfo {
+            name: config.node.name.clone(),
+            router_id,
+            asn: config.bgp.as_ref().map(|bgp| bgp.asn),
+            started,
+            notes,
+        };
+        let servers = serve::start(&config.api, info, handles.clone(), stop.clone()).await?;
+        if config.bgp.is_none() {
+            warn!(
+                "no routing protocol is configured: nothing is learnt or told; add [bgp] to the configuration"
+            );
+        }
+        info!(node = %config.node.name, version = env!("CARGO_PKG_VERSION"), "routed runs");
+        Ok(Self { config, source, handles, inputs, table, fib, servers, stop, reloads, state })
+    }
+
+    async fn until_stopped(mut self, mut signals: Signals) -> Result<(), Fatal> {
+        loop {
+            tokio::select! {
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => break,
+                _ = signals.hangup.recv() => {
+                    // What went wrong is in the log; nobody waits for an answer.
+                    let _ = self.reload().await;
+                }
+                Some(reply) = self.reloads.recv() => {
+                    let outcome = self.reload().await;
+                    let _ = reply.send(outcome);
+                }
+            }
+        }
+        self.finish().await;
+        Ok(())
+    }
+
+    /// Stops for a restart: kernel routes and policy stay, sessions end so
+    /// that peers keep our routes.
+    async fn finish(self) {
+        info!("stopping; routes and policy stay in the kernel");
+        self.stop.cancel();
+        if let Some(speaker) = &self.handles.speaker {
+            let (reply, done) = oneshot::channel();
+            if speaker.send(SpeakerCommand::Stop(reply)).await.is_ok() {
+                // An error means that the speaker has ended by itself.
+                let _ = done.await;
+            }
+        }
+        self.servers.finish().await;
+        let addresses = self.handles.addresses.clone();
+        drop(self.handles);
+        drop(self.inputs);
+        self.table.abort();
+        if self.fib.flush().await.is_err() {
+            warn!("the FIB writer had ended before the daemon did");
+        }
+        match tokio::task::spawn_blocking(move || addresses.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => warn!(%why, "address store not closed well; its journal has everything"),
+            Err(error) => warn!(%error, "address store"),
+        }
+        drop(self.state);
+        info!("stopped");
+    }
+
+    /// Reads the configuration again and does what differs. A file with
+    /// errors changes nothing.
+    async fn reload(&mut self) -> Reloaded {
+        let default = self.source.file == std::path::Path::new(crate::config::defaults::CONFIG_FILE);
+        let file = (!default || self.source.file.exists()).then_some(self.source.file.as_path());
+        let (config, warnings) = crate::load(file).inspect_err(|findings| {
+            findings.iter().for_each(|finding| warn!(%finding, "not reloaded"));
+        })?;
+        warnings.iter().for_each(|finding| warn!(%finding, "configuration"));
+        let config =
+            crate::with_overrides(config, self.source.state_dir.as_ref(), self.source.socket.as_ref());
+        let changes = diff(&self.config, &config);
+        let config = Arc::new(keep_fixed(&self.config, config));
+        // The filters must be there before a session that uses them is.
+        // A table that is gone means that the daemon stops.
+        let _ = self.inputs.send(TableInput::Configure(Arc::clone(&config))).await;
+        for change in &changes {
+            self.carry_out(change, &config).await;
+        }
+        self.config = config;
+        let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        info!(changes = changes.join("; "), "configuration reloaded");
+        Ok(Reload { changes, warnings })
+    }
+
+    async fn carry_out(&self, change: &Change, config: &Config) {
+        let peers = config.bgp.as_ref().map_or(&[][..], |bgp| &bgp.peers);
+        let peer = |address| peers.iter().find(|peer| peer.address == address).cloned().map(Box::new);
+        let command = match change {
+            Change::PeerAdded(address) | Change::PeerChanged(address) => {
+                peer(*address).map(SpeakerCommand::Configure)
+            }
+            Change::PeerPolicy(address) => peer(*address).map(SpeakerCommand::Reconfigure),
+            Change::PeerRemoved(address) => Some(SpeakerCommand::Remove(*address)),
+            Change::Policy => {
+                self.handles.policy.set(Settings::of(config)).await;
+                None
+            }
+            Change::NeedsRestart(key) => {
+                warn!(key, "this key is read at start only; restart routed to change it");
+                None
+            }
+            Change::Originated | Change::Addresses => None,
+        };
+        if let (Some(command), Some(speaker)) = (command, &self.handles.speaker) {
+            // A speaker that is gone means that the daemon stops.
+            let _ = speaker.send(command).await;
+        }
+    }
+}
+
+/// The new configuration with the old values of what is read at start only.
+fn keep_fixed(old: &Config, new: Config) -> Config {
+    let peers: Vec<Peer> = new.bgp.as_ref().map_or_else(Vec::new, |bgp| bgp.peers.clone());
+    let bgp = old.bgp.clone().map(|bgp| crate::config::Bgp { peers, ..bgp });
+    Config { node: old.node.clone(), api: old.api.clone(), kernel: old.kernel.clone(), bgp, ..new }
+}
+
+fn fib_config(config: &Config) -> FibConfig {
+    let source = config.kernel.source;
+    FibConfig {
+        table: config.node.table,
+        metric: config.kernel.metric,
+        source4: source.and_then(|source| match source {
+            std::net::IpAddr::V4(source) => Some(source),
+            std::net::IpAddr::V6(_) => None,
+        }),
+        source6: source.and_then(|source| match source {
+            std::net::IpAddr::V4(_) => None,
+            std::net::IpAddr::V6(source) => Some(source),
+        }),
+        ..FibConfig::default()
+    }
+}
+
+/// The configured router id, or the highest IPv4 address on the interface of
+/// the default route; needed only where BGP is spoken.
+fn router_id(config: &Config, links: &Links) -> Result<Option<RouterId>, Fatal> {
+    if config.node.router_id.is_some() {
+        return Ok(config.node.router_id);
+    }
+    let interface = kernel::query::default_interface()?;
+    let found =
+        interface.and_then(|index| links.highest_ipv4(index)).and_then(|id| RouterId::try_from(id).ok());
+    if config.bgp.is_some() && found.is_none() { Err(Fatal::NoRouterId) } else { Ok(found) }
+}
+
+/// A router forwards. What was set before is kept for `--cleanup`. IPv6
+/// forwarding ends router advertisements on the host, so it is switched on
+/// only where there is an IPv6 pool.
+fn set_forwarding(config: &Config, state: &StateDir) -> Result<(), Fatal> {
+    let mut changes: Changes = state.load(SYSCTLS)?.unwrap_or_default();
+    let wants = |family| config.cluster.pools.iter().any(|pool| pool.family() == family);
+    let settings = [
+        (wants(Family::Ipv4Unicast), Sysctl::ipv4_forwarding()),
+        (wants(Family::Ipv6Unicast), Sysctl::ipv6_forwarding()),
+    ];
+    for (_, setting) in settings.iter().filter(|(wanted, _)| *wanted) {
+        if changes.set(setting, "1")? {
+            info!(%setting, "switched on");
+            state.save(SYSCTLS, &changes)?;
+        }
+    }
+    Ok(())
+}
+
+fn open_addresses(config: &Config) -> Result<Ipam, Fatal> {
+    let pools = config.cluster.pools.clone();
+    let blocks = config.ipam.blocks.clone();
+    Ok(Ipam::open(OpenConfig::new(&config.node.state_dir, &config.node.name, pools, blocks))?)
+}
+
+fn rules(config: &Config, router_id: Option<RouterId>) -> Rules {
+    // Without BGP the rules that compare router ids are never asked.
+    let router_id = router_id.unwrap_or_else(|| {
+        RouterId::try_from(std::net::Ipv4Addr::LOCALHOST).expect("127.0.0.1 is not 0.0.0.0")
+    });
+    let mut rules = Rules::new(router_id);
+    if let Some(bgp) = &config.bgp {
+        rules.cluster_id = bgp.cluster_id.unwrap_or(rules.cluster_id);
+        rules.multipath = bgp.multipath.into();
+        rules.multipath_as_path_relax = bgp.multipath_as_path_relax;
+        rules.always_compare_med = bgp.always_compare_med;
+        rules.compare_router_id = bgp.compare_router_id;
+    }
+    rules
+}
+
+fn start_speaker(
+    config: &Config,
+    router_id: Option<RouterId>,
+    restarting: bool,
+    inputs: &mpsc::Sender<TableInput>,
+) -> Result<Option<mpsc::Sender<SpeakerCommand>>, Fatal> {
+    let Some(bgp) = config.bgp.clone() else { return Ok(None) };
+    let router_id = router_id.ok_or(Fatal::NoRouterId)?;
+    let speaker = SpeakerConfig { bgp, router_id, restarting };
+    Ok(Some(Speaker::start(speaker, inputs.clone())?))
+}
+
+/// What was found at start, for the status of the node.
+fn notes(addresses: &Ipam, restarting: bool) -> Vec<String> {
+    let mut notes: Vec<String> = addresses.recovery().repairs.iter().map(ToString::to_string).collect();
+    if restarting {
+        notes.push("routes of an earlier run were found in the kernel and adopted".to_owned());
+    }
+    notes
+}

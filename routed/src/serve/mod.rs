@@ -1,0 +1,172 @@
+//! The gRPC API: one file a service, each a thin layer over the tasks.
+//!
+//! *In*: requests over the Unix socket, and over TCP on loopback where the
+//! configuration says so. *Out*: answers of the tasks, in the words of
+//! `api::v1`. No state lives here.
+
+mod convert;
+mod ipam;
+mod node;
+mod peers;
+mod policy;
+mod routes;
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as ProbeStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use api::v1::ipam_service_server::IpamServiceServer;
+use api::v1::node_service_server::NodeServiceServer;
+use api::v1::peer_service_server::PeerServiceServer;
+use api::v1::policy_service_server::PolicyServiceServer;
+use api::v1::route_service_server::RouteServiceServer;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tracing::{info, warn};
+
+pub(crate) use self::node::NodeInfo;
+use crate::config;
+use crate::tasks::Handles;
+
+/// How long open calls may take to end when the daemon stops.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// An API address that cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Another daemon answers on the socket.
+    #[error("api.socket {}: another daemon answers there; stop it, or choose another socket with --socket", .0.display())]
+    Taken(PathBuf),
+    /// The socket cannot be made.
+    #[error("api.socket {}: {error}; routed must be able to write in its directory", path.display())]
+    Socket {
+        /// The path.
+        path: PathBuf,
+        /// The system's answer.
+        error: io::Error,
+    },
+    /// The TCP address cannot be served.
+    #[error("api.listen {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's answer.
+        error: io::Error,
+    },
+}
+
+/// The running servers.
+pub(crate) struct Servers {
+    tasks: Vec<JoinHandle<()>>,
+    socket: PathBuf,
+}
+
+/// Starts to serve; `stop` ends open streams and then the servers.
+pub(crate) async fn start(
+    config: &config::Api,
+    info: NodeInfo,
+    handles: Handles,
+    stop: CancellationToken,
+) -> Result<Servers, ServeError> {
+    let routes = routes_of(info, handles, &stop).await;
+    let incoming = UnixListenerStream::new(bind_unix(&config.socket)?);
+    let mut tasks = vec![tokio::spawn(run(Server::builder(), routes.clone(), incoming, stop.clone()))];
+    info!(socket = %config.socket.display(), "api");
+    if let Some(address) = config.listen {
+        let listener =
+            TcpListener::bind(address).await.map_err(|error| ServeError::Listen { address, error })?;
+        tasks.push(tokio::spawn(run(Server::builder(), routes, TcpListenerStream::new(listener), stop)));
+        info!(%address, "api");
+    }
+    Ok(Servers { tasks, socket: config.socket.clone() })
+}
+
+impl Servers {
+    /// Waits for the servers to end after they were told to, but not long,
+    /// and removes the socket.
+    pub(crate) async fn finish(self) {
+        let all = async {
+            for task in self.tasks {
+                if let Err(error) = task.await {
+                    warn!(%error, "api server ended badly");
+                }
+            }
+        };
+        if tokio::time::timeout(GOODBYE, all).await.is_err() {
+            warn!("api calls were still open after {} s", GOODBYE.as_secs());
+        }
+        if let Err(error) = fs::remove_file(&self.socket) {
+            warn!(socket = %self.socket.display(), %error, "api socket not removed");
+        }
+    }
+}
+
+async fn routes_of(info: NodeInfo, handles: Handles, stop: &CancellationToken) -> Routes {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<NodeServiceServer<node::Node>>().await;
+    let local_asn = info.asn;
+    let mut routes = Routes::new(NodeServiceServer::new(node::Node { info, handles: handles.clone() }))
+        .add_service(PeerServiceServer::new(peers::Peers { handles: handles.clone(), local_asn }))
+        .add_service(RouteServiceServer::new(routes::RoutesOf {
+            table: handles.table.clone(),
+            stop: stop.clone(),
+        }))
+        .add_service(IpamServiceServer::new(ipam::Addresses { handles: handles.clone() }))
+        .add_service(PolicyServiceServer::new(policy::Policies { policy: handles.policy }))
+        .add_service(health);
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(api::FILE_DESCRIPTOR_SET);
+    match reflection.build_v1() {
+        Ok(reflection) => routes = routes.add_service(reflection),
+        Err(error) => warn!(%error, "no reflection"),
+    }
+    routes
+}
+
+async fn run<S, C>(mut server: Server, routes: Routes, incoming: S, stop: CancellationToken)
+where
+    S: tokio_stream::Stream<Item = io::Result<C>> + Send + 'static,
+    C: tokio::io::AsyncRead
+        + tokio::io::AsyncWrite
+        + tonic::transport::server::Connected
+        + Unpin
+        + Send
+        + 'static,
+    C::ConnectInfo: Clone + Send + Sync + 'static,
+{
+    let served = server.add_routes(routes).serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
+    if let Err(error) = served.await {
+        warn!(%error, "api server");
+    }
+}
+
+/// Binds under another name, sets the mode, renames: nobody ever meets a
+/// socket with the wrong mode. A socket that nobody answers on is left over.
+fn bind_unix(path: &Path) -> Result<UnixListener, ServeError> {
+    let failed = |error| ServeError::Socket { path: path.to_owned(), error };
+    if ProbeStream::connect(path).is_ok() {
+        return Err(ServeError::Taken(path.to_owned()));
+    }
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(failed)?;
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let temporary = PathBuf::from(name);
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&temporary).map_err(failed)?;
+    fs::set_permissions(&temporary, fs::Permissions::from_mode(0o660)).map_err(failed)?;
+    fs::rename(&temporary, path).map_err(failed)?;
+    Ok(listener)
+}

@@ -1,0 +1,139 @@
+//! `NodeService`: the daemon as a whole.
+
+use std::time::Instant;
+
+use api::v1::{self, node_service_server::NodeService};
+use net::{Asn, RouterId};
+use tokio::sync::oneshot;
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use crate::config::{Diagnostic, Severity};
+use crate::tasks::table::view::protocol as protocol_number;
+use crate::tasks::{Handles, Overview, PeerReport, SpeakerCommand};
+
+/// What does not change while the daemon runs.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeInfo {
+    /// The node's name.
+    pub(crate) name: String,
+    /// Its BGP identifier.
+    pub(crate) router_id: Option<RouterId>,
+    /// Its AS, if it speaks BGP.
+    pub(crate) asn: Option<Asn>,
+    /// When the daemon started.
+    pub(crate) started: Instant,
+    /// What was found and done at start.
+    pub(crate) notes: Vec<String>,
+}
+
+pub(super) struct Node {
+    pub(super) info: NodeInfo,
+    pub(super) handles: Handles,
+}
+
+impl Node {
+    async fn peers(&self) -> Result<Vec<PeerReport>, Status> {
+        let Some(speaker) = &self.handles.speaker else { return Ok(vec![]) };
+        let (reply, answer) = oneshot::channel();
+        speaker.send(SpeakerCommand::Report(None, reply)).await.map_err(|_| convert::stopping())?;
+        let reports = answer.await.map_err(|_| convert::stopping())?;
+        Ok(reports.into_iter().map(|(_, report)| report).collect())
+    }
+
+    fn protocols(&self, peers: &[PeerReport], overview: &Overview) -> Vec<v1::ProtocolSummary> {
+        let bgp = self.handles.speaker.is_some();
+        rib::Protocol::ALL
+            .into_iter()
+            .map(|protocol| {
+                let is_bgp = protocol == rib::Protocol::Bgp;
+                let rip = matches!(protocol, rib::Protocol::Rip | rib::Protocol::RipNg);
+                let running = if is_bgp { bgp } else { !rip };
+                let reason = match (is_bgp, rip) {
+                    _ if running => "",
+                    (true, _) => "not configured; add [bgp]",
+                    _ => "this version does not speak it yet",
+                };
+                let state = if running { v1::ProtocolState::Running } else { v1::ProtocolState::Disabled };
+                let up = peers.iter().filter(|peer| peer.is_up()).count();
+                v1::ProtocolSummary {
+                    protocol: protocol_number(protocol) as i32,
+                    state: state as i32,
+                    neighbors: if is_bgp { count32(peers.len()) } else { 0 },
+                    neighbors_up: if is_bgp { count32(up) } else { 0 },
+                    routes: overview.paths_of(protocol),
+                    reason: reason.to_owned(),
+                }
+            })
+            .collect()
+    }
+}
+
+fn count32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[tonic::async_trait]
+impl NodeService for Node {
+    async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Result<Response<v1::NodeStatus>, Status> {
+        let peers = self.peers().await?;
+        let overview = self.handles.table.overview().await.ok_or_else(convert::stopping)?;
+        let policy = self.handles.policy.state();
+        let addresses = self.handles.addresses.snapshot();
+        let mut alarms = overview.alarms.clone();
+        alarms.extend(policy.alarm.clone());
+        let counts = v1::Counts {
+            peers: peers.len() as u64,
+            peers_established: peers.iter().filter(|peer| peer.is_up()).count() as u64,
+            prefixes: overview.prefixes,
+            paths: overview.paths.iter().map(|(_, count)| count).sum(),
+            kernel_routes: overview.installed,
+            kernel_pending: overview.pending,
+            addresses: addresses.allocations.len() as u64,
+            policies: policy.policies as u64,
+        };
+        Ok(Response::new(v1::NodeStatus {
+            node: self.info.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            router_id: self.info.router_id.map(|id| id.to_string()).unwrap_or_default(),
+            asn: self.info.asn.map(|asn| asn.0),
+            uptime_seconds: self.info.started.elapsed().as_secs(),
+            protocols: self.protocols(&peers, &overview),
+            alarms,
+            counts: Some(counts),
+            recovery: self.info.notes.clone(),
+        }))
+    }
+
+    async fn reload(&self, _: Request<v1::ReloadRequest>) -> Result<Response<v1::ReloadResponse>, Status> {
+        let outcome = self.handles.reload().await.ok_or_else(convert::stopping)?;
+        Ok(Response::new(match outcome {
+            Ok(reloaded) => v1::ReloadResponse {
+                applied: true,
+                changes: reloaded.changes,
+                diagnostics: reloaded.warnings.iter().map(diagnostic).collect(),
+            },
+            Err(findings) => v1::ReloadResponse {
+                applied: false,
+                changes: vec![],
+                diagnostics: findings.iter().map(diagnostic).collect(),
+            },
+        }))
+    }
+}
+
+fn diagnostic(found: &Diagnostic) -> v1::Diagnostic {
+    let severity = match found.severity {
+        Severity::Warning => v1::Severity::Warning,
+        Severity::Error => v1::Severity::Error,
+    };
+    v1::Diagnostic {
+        severity: severity as i32,
+        file: found.file.clone(),
+        line: Some(count32(found.line)),
+        column: Some(count32(found.column)),
+        object: String::new(),
+        text: found.message.clone(),
+        hint: String::new(),
+    }
+}

@@ -1,0 +1,262 @@
+//! `PeerService`: BGP peers, and what an operator does with them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use api::v1::peer_service_server::PeerService;
+use api::v1::{self};
+use api::{Problem, problem};
+use bgp::peer::{Admin, Messages, Noted, State};
+use bgp::wire::Capability;
+use net::{Asn, Family};
+use rib::PeerId;
+use tokio::sync::oneshot;
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use crate::tasks::table::ask::PeerCounts;
+use crate::tasks::{Handles, PeerCommand, PeerReport, SpeakerCommand};
+
+pub(super) struct Peers {
+    pub(super) handles: Handles,
+    pub(super) local_asn: Option<Asn>,
+}
+
+impl Peers {
+    async fn reports(&self, address: Option<IpAddr>) -> Result<Vec<v1::PeerDetail>, Status> {
+        let Some(speaker) = &self.handles.speaker else { return Ok(vec![]) };
+        let (reply, answer) = oneshot::channel();
+        speaker.send(SpeakerCommand::Report(address, reply)).await.map_err(|_| convert::stopping())?;
+        let reports = answer.await.map_err(|_| convert::stopping())?;
+        let counts = self.handles.table.peer_counts().await.ok_or_else(convert::stopping)?;
+        Ok(reports.iter().map(|(id, report)| self.detail(*id, report, &counts)).collect())
+    }
+
+    fn detail(
+        &self,
+        id: PeerId,
+        report: &PeerReport,
+        counts: &HashMap<PeerId, PeerCounts>,
+    ) -> v1::PeerDetail {
+        let counts = counts.get(&id).copied().unwrap_or_default();
+        let ago = |at: Instant| report.now.saturating_duration_since(at);
+        v1::PeerDetail {
+            peer: Some(self.peer(report, counts)),
+            timers: Some(timers(report)),
+            negotiated: report.negotiated.as_ref().filter(|_| report.is_up()).map(|up| negotiated(up)),
+            messages_received: Some(messages(&report.counters.received)),
+            messages_sent: Some(messages(&report.counters.sent)),
+            malformed: Some(v1::Malformed {
+                treat_as_withdraw: report.counters.malformed.treat_as_withdraw,
+                attribute_discard: report.counters.malformed.attribute_discard,
+                reset: report.counters.malformed.reset,
+            }),
+            notification_sent: report.sent.as_ref().map(|noted| notification(noted, ago(noted.at))),
+            notification_received: report.received.as_ref().map(|noted| notification(noted, ago(noted.at))),
+            filtered: counts.filtered,
+            rejected: counts.rejected,
+            established_count: report.counters.established,
+            remote_port: report.negotiated.as_ref().map(|up| up.endpoints.remote.port().into()),
+            import_filter: Some(report.config.import.clone()),
+            export_filter: Some(report.config.export.clone()),
+        }
+    }
+
+    fn peer(&self, report: &PeerReport, counts: PeerCounts) -> v1::Peer {
+        let up = report.negotiated.as_ref();
+        let local_asn = self.local_asn.unwrap_or_default();
+        let families = up.map_or(&report.config.families, |up| &up.families);
+        v1::Peer {
+            address: report.config.address.to_string(),
+            asn: Some(report.config.asn.0),
+            local_asn: local_asn.0,
+            router_id: up.map(|up| up.router_id.to_string()),
+            state: state(report.state) as i32,
+            uptime_seconds: report.state_for.filter(|_| report.is_up()).map(|time| time.as_secs()),
+            prefixes_received: counts.received,
+            prefixes_accepted: counts.accepted,
+            prefixes_advertised: counts.advertised,
+            hold_time_seconds: up.map(|up| seconds(up.hold_time)),
+            families: families.iter().map(|family| convert::family(*family)).collect(),
+            capabilities: up.map(|up| up.received.iter().map(capability).collect()).unwrap_or_default(),
+            last_error: report.last_error.clone(),
+            description: Some(report.config.description.clone()).filter(|text| !text.is_empty()),
+            disabled: report.disabled,
+            external: report.config.asn != local_asn,
+            dynamic: false,
+            local_address: up.map(|up| up.endpoints.local.ip().to_string()),
+            state_seconds: report.state_for.map(|time| time.as_secs()),
+        }
+    }
+
+    /// Does something with a peer and answers with its state afterwards.
+    async fn act(
+        &self,
+        address: &str,
+        command: PeerCommand,
+    ) -> Result<Response<v1::PeerActionResponse>, Status> {
+        let address = convert::address("address", address)?;
+        let speaker = self.handles.speaker.as_ref().ok_or_else(|| unknown(address))?;
+        let (reply, answer) = oneshot::channel();
+        speaker.send(SpeakerCommand::Peer(address, command, reply)).await.map_err(|_| convert::stopping())?;
+        if !answer.await.map_err(|_| convert::stopping())? {
+            return Err(unknown(address));
+        }
+        let detail = self.reports(Some(address)).await?.into_iter().next().ok_or_else(|| unknown(address))?;
+        let state = detail.peer.map_or(v1::PeerState::Unspecified as i32, |peer| peer.state);
+        Ok(Response::new(v1::PeerActionResponse { state }))
+    }
+}
+
+#[tonic::async_trait]
+impl PeerService for Peers {
+    async fn list_peers(
+        &self,
+        _: Request<v1::ListPeersRequest>,
+    ) -> Result<Response<v1::ListPeersResponse>, Status> {
+        let peers = self.reports(None).await?.into_iter().filter_map(|detail| detail.peer).collect();
+        Ok(Response::new(v1::ListPeersResponse { peers }))
+    }
+
+    async fn get_peer(
+        &self,
+        request: Request<v1::GetPeerRequest>,
+    ) -> Result<Response<v1::PeerDetail>, Status> {
+        let address = convert::address("address", &request.get_ref().address)?;
+        let detail = self.reports(Some(address)).await?.into_iter().next();
+        detail.map(Response::new).ok_or_else(|| unknown(address))
+    }
+
+    async fn enable_peer(
+        &self,
+        request: Request<v1::EnablePeerRequest>,
+    ) -> Result<Response<v1::PeerActionResponse>, Status> {
+        self.act(&request.get_ref().address, PeerCommand::Enable).await
+    }
+
+    async fn disable_peer(
+        &self,
+        request: Request<v1::DisablePeerRequest>,
+    ) -> Result<Response<v1::PeerActionResponse>, Status> {
+        let v1::DisablePeerRequest { address, message } = request.into_inner();
+        self.act(&address, PeerCommand::Stop(Admin::Shutdown(message))).await
+    }
+
+    async fn reset_peer(
+        &self,
+        request: Request<v1::ResetPeerRequest>,
+    ) -> Result<Response<v1::PeerActionResponse>, Status> {
+        let v1::ResetPeerRequest { address, message } = request.into_inner();
+        self.act(&address, PeerCommand::Stop(Admin::Reset(message))).await
+    }
+
+    async fn refresh_peer(
+        &self,
+        request: Request<v1::RefreshPeerRequest>,
+    ) -> Result<Response<v1::PeerActionResponse>, Status> {
+        let v1::RefreshPeerRequest { address, families } = request.into_inner();
+        self.act(&address, PeerCommand::Refresh(convert::families(&families)?)).await
+    }
+}
+
+fn unknown(address: IpAddr) -> Status {
+    Problem::new(problem::Kind::NotFound, format!("peer {address}"), "is not configured")
+        .hint("`routectl peers` lists the peers; add it as [[bgp.peer]] and reload")
+        .into()
+}
+
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+}
+
+fn state(state: State) -> v1::PeerState {
+    match state {
+        State::Idle => v1::PeerState::Idle,
+        State::Connect => v1::PeerState::Connect,
+        State::Active => v1::PeerState::Active,
+        State::OpenSent => v1::PeerState::OpenSent,
+        State::OpenConfirm => v1::PeerState::OpenConfirm,
+        State::Established => v1::PeerState::Established,
+    }
+}
+
+fn timers(report: &PeerReport) -> v1::PeerTimers {
+    let due = |at: Option<Instant>| at.map(|at| seconds(at.saturating_duration_since(report.now)));
+    v1::PeerTimers {
+        hold_time: seconds(report.config.hold_time),
+        hold_due: due(report.timers.hold),
+        keepalive_due: due(report.timers.keepalive),
+        connect_retry_due: due(report.timers.connect_retry),
+        idle_hold_due: due(report.timers.idle_hold),
+        send_hold_due: None,
+    }
+}
+
+fn negotiated(up: &bgp::conn::Up) -> v1::Negotiated {
+    v1::Negotiated {
+        hold_time: seconds(up.hold_time),
+        keepalive: seconds(up.keepalive),
+        families: up.families.iter().map(|family| convert::family(*family)).collect(),
+        four_octet_asn: up.as4,
+        route_refresh: up.route_refresh,
+        enhanced_route_refresh: up.enhanced_refresh,
+        extended_messages: up.extended_messages,
+        graceful_restart: up.graceful_restart.as_ref().map(graceful_restart),
+        add_path_receive: vec![],
+        add_path_send: vec![],
+    }
+}
+
+fn graceful_restart(restart: &bgp::wire::GracefulRestart) -> v1::GracefulRestart {
+    let known = |kept_only: bool| {
+        let families = restart.families.iter().filter(move |(.., kept)| *kept || !kept_only);
+        families
+            .filter_map(|(afi, safi, _)| Family::from_afi_safi(*afi, *safi))
+            .map(convert::family)
+            .collect::<Vec<_>>()
+    };
+    v1::GracefulRestart {
+        time: restart.restart_time.into(),
+        restarting: restart.restarting,
+        notification: restart.notification,
+        families: known(false),
+        forwarding_preserved: known(true),
+    }
+}
+
+fn messages(messages: &Messages) -> v1::MessageCounts {
+    v1::MessageCounts {
+        open: messages.open,
+        update: messages.update,
+        notification: messages.notification,
+        keepalive: messages.keepalive,
+        route_refresh: messages.route_refresh,
+        bytes: 0,
+    }
+}
+
+fn notification(noted: &Noted, ago: Duration) -> v1::Notification {
+    v1::Notification {
+        code: noted.notification.code.into(),
+        subcode: noted.notification.subcode.into(),
+        text: noted.notification.to_string(),
+        data: noted.notification.data.to_vec(),
+        at: convert::unix_seconds(ago),
+    }
+}
+
+fn capability(capability: &Capability) -> String {
+    match capability {
+        Capability::Multiprotocol { afi, safi } => match Family::from_afi_safi(*afi, *safi) {
+            Some(family) => format!("multiprotocol-{family}"),
+            None => format!("multiprotocol-{afi}-{safi}"),
+        },
+        Capability::RouteRefresh => "route-refresh".to_owned(),
+        Capability::ExtendedMessage => "extended-message".to_owned(),
+        Capability::GracefulRestart(_) => "graceful-restart".to_owned(),
+        Capability::FourOctetAs(_) => "four-octet-as".to_owned(),
+        Capability::EnhancedRouteRefresh => "enhanced-route-refresh".to_owned(),
+        Capability::Unknown { code, .. } => format!("unknown-{code}"),
+    }
+}

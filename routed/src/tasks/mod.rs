@@ -1,0 +1,98 @@
+//! The tasks of the daemon: the only rooms that know tokio, sockets and time.
+//!
+//! ```text
+//!                 ┌────────── serve (gRPC) ───────────────┐
+//!                 │ SpeakerCommand   Ask   PolicyCommand  │ ipam calls (blocking threads)
+//!                 ▼                   │          │         ▼
+//!  listener ─► speaker                │          │       ipam writer thread
+//!   accepted     │ PeerCommand        │          │         ▲ set_blocks
+//!                ▼      (one a peer)  │          │       address
+//!  sockets ◄─► peer ──TableInput──► table ──Owned (watch)──┴──► policy ──► nft
+//!                 ◄──Notify, Pull───  │ ▲ ▲
+//!                                     │ │ └─ KernelEvent ── watcher (netlink)
+//!                                     ▼ └─── FibEvent ───┐
+//!                                    FIB writer thread ──┘ (netlink)
+//! ```
+//! Every channel is bounded by a constant below. A full `TableInput` channel
+//! stops the reading of the sending peer's socket and nothing else; `Owned`
+//! is state, not a queue; what a peer or a watcher has yet to hear is a set
+//! of prefixes in the table.
+//!
+//! Start: state directory, watcher, FIB writer (adopts), address store,
+//! policy (in force before routes move), table, speaker, API. Stop is the
+//! reverse: API, speaker (sessions end as for a restart), table, FIB writer.
+
+pub(crate) mod address;
+mod conn;
+pub(crate) mod listener;
+mod peer;
+pub(crate) mod policy;
+mod report;
+mod socket;
+pub(crate) mod speaker;
+pub(crate) mod table;
+
+use std::net::IpAddr;
+
+use net::Prefix;
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) use self::peer::PeerCommand;
+pub(crate) use self::report::PeerReport;
+pub(crate) use self::speaker::SpeakerCommand;
+pub(crate) use self::table::ask::{Overview, TableHandle};
+use crate::config::Diagnostic;
+
+/// Inputs that may wait for the table: batches of routes, not single ones.
+pub(crate) const TABLE_INPUTS: usize = 256;
+/// Commands that may wait for the speaker or the policy task.
+pub(crate) const COMMANDS: usize = 64;
+/// Commands that may wait for one peer.
+pub(crate) const PEER_COMMANDS: usize = 16;
+
+/// What this node owns now, as policy and the address store see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Owned {
+    /// The blocks: from the configuration, or the subnets of the advertised
+    /// interfaces that lie in the pools.
+    pub(crate) blocks: Vec<Prefix>,
+    /// The node's own addresses, the bridges' among them.
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+/// What a reload did: one sentence a change, and the warnings of the file; or
+/// what is wrong with the file.
+pub(crate) type Reloaded = Result<Reload, Vec<Diagnostic>>;
+
+/// A reload that was carried out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reload {
+    /// One sentence a change.
+    pub(crate) changes: Vec<String>,
+    /// Warnings of the file.
+    pub(crate) warnings: Vec<Diagnostic>,
+}
+
+/// What the API talks to.
+#[derive(Clone, Debug)]
+pub(crate) struct Handles {
+    /// The table.
+    pub(crate) table: TableHandle,
+    /// The BGP speaker, if this node speaks BGP.
+    pub(crate) speaker: Option<mpsc::Sender<SpeakerCommand>>,
+    /// The policy task.
+    pub(crate) policy: policy::PolicyHandle,
+    /// The address store.
+    pub(crate) addresses: ipam::Ipam,
+    /// Asks the main task for a reload.
+    pub(crate) reload: mpsc::Sender<oneshot::Sender<Reloaded>>,
+}
+
+impl Handles {
+    /// Reloads the configuration; `None` when the daemon stops.
+    pub(crate) async fn reload(&self) -> Option<Reloaded> {
+        let (reply, answer) = oneshot::channel();
+        self.reload.send(reply).await.ok()?;
+        answer.await.ok()
+    }
+}

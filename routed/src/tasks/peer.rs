@@ -1,0 +1,466 @@
+//! One task a peer: it owns the `bgp::Peer` machine and its sockets.
+//!
+//! ```text
+//!  listener ──Accepted──┐                        ┌─► TableInput (bounded; what does not fit
+//!  speaker ──commands───┼─► machine ─► actions ──┤    waits here, and the socket is not read)
+//!  sockets, deadlines ──┘                        └─► sockets
+//!  table ──Notify "there is more to tell"──► Pull ─► Vec<Out> ─► encoder ─► socket
+//! ```
+//! There is no protocol logic here: what happens is in `bgp`, what is told in `rib`.
+
+use std::collections::VecDeque;
+use std::future::{pending, poll_fn};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bgp::conn::{CloseReason, ConnId, Endpoints, Up};
+use bgp::peer::{Action, Admin, Event, State};
+use bgp::wire::{Encoder, Message};
+use net::Family;
+use rib::PeerId;
+use rib::adj_out::Out;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tracing::{debug, info, warn};
+
+use super::conn::{Conn, OUTPUT_LOW, Read};
+use super::report::PeerReport;
+use super::table::TableInput;
+use crate::config;
+
+/// What others ask of a peer task.
+#[derive(Debug)]
+pub(crate) enum PeerCommand {
+    /// The listener has accepted a connection from the peer's address.
+    Accepted(TcpStream, SocketAddr),
+    /// Connect again after a shutdown.
+    Enable,
+    /// End the session as the operator says.
+    Stop(Admin),
+    /// Ask the peer for its routes again.
+    Refresh(Vec<Family>),
+    /// The filters or limits changed; the session stays.
+    Reconfigure(Box<config::Peer>),
+    /// Tell how the peer is.
+    Report(oneshot::Sender<PeerReport>),
+    /// End the session, then the task.
+    Finish(Admin),
+}
+
+/// A dial that is under way.
+type Dialing = (ConnId, JoinHandle<std::io::Result<TcpStream>>);
+
+/// The task; see the module's page.
+pub(crate) struct PeerTask {
+    id: PeerId,
+    config: Box<config::Peer>,
+    machine: bgp::Peer,
+    conns: Vec<(ConnId, Conn)>,
+    dialing: Option<Dialing>,
+    accepted: u32,
+    commands: mpsc::Receiver<PeerCommand>,
+    control: mpsc::Sender<PeerCommand>,
+    outbox: Outbox,
+    session: Option<Session>,
+    finishing: bool,
+}
+
+/// What the table has yet to take from this peer.
+struct Outbox {
+    table: mpsc::Sender<TableInput>,
+    waiting: VecDeque<TableInput>,
+}
+
+/// What exists only while the session is up.
+struct Session {
+    up: Arc<Up>,
+    encoder: Encoder,
+    more: Arc<Notify>,
+    pull: Pull,
+}
+
+/// Where the next routes to tell are.
+enum Pull {
+    /// Nobody asked; wait for the table to say that there are some.
+    Idle,
+    /// The table has some; ask when the socket can take them.
+    Wanted,
+    /// Asked.
+    Asked(oneshot::Receiver<Vec<Out>>),
+}
+
+/// Why the task woke.
+enum Wake {
+    Command(Option<PeerCommand>),
+    Dialled(ConnId, std::io::Result<TcpStream>),
+    Socket(ConnId),
+    Deadline,
+    Table,
+    More,
+    Pulled(Vec<Out>),
+}
+
+impl PeerTask {
+    pub(crate) fn new(
+        id: PeerId,
+        config: config::Peer,
+        machine: bgp::Peer,
+        (control, commands): (mpsc::Sender<PeerCommand>, mpsc::Receiver<PeerCommand>),
+        table: mpsc::Sender<TableInput>,
+    ) -> Self {
+        Self {
+            id,
+            control,
+            config: Box::new(config),
+            machine,
+            conns: Vec::new(),
+            dialing: None,
+            accepted: 0,
+            commands,
+            outbox: Outbox { table, waiting: VecDeque::new() },
+            session: None,
+            finishing: false,
+        }
+    }
+
+    /// Runs until it is told to finish, or the daemon is gone.
+    pub(crate) async fn run(mut self) {
+        self.handle(Event::Start);
+        while !(self.finishing && self.outbox.waiting.is_empty()) {
+            match self.wake().await {
+                Wake::Command(Some(command)) => self.command(command),
+                Wake::Command(None) => self.finish(Admin::Restart),
+                Wake::Dialled(id, result) => self.dialled(id, result),
+                Wake::Socket(id) => self.socket(id),
+                Wake::Deadline => {
+                    let mut actions = Vec::new();
+                    self.machine.tick(Instant::now(), &mut actions);
+                    self.perform(actions);
+                }
+                Wake::Table => {}
+                Wake::More => self.set_pull(Pull::Wanted),
+                Wake::Pulled(outs) => self.tell(outs),
+            }
+            self.pull();
+        }
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let deadline = self.machine.next_deadline();
+        let reading = self.outbox.waiting.is_empty();
+        let Self { conns, dialing, commands, outbox, session, .. } = self;
+        tokio::select! {
+            command = commands.recv() => Wake::Command(command),
+            wake = outbox.hand_over(), if !reading => wake,
+            id = socket_ready(conns, reading) => Wake::Socket(id),
+            (id, result) = dial_done(dialing) => Wake::Dialled(id, result),
+            wake = session_wakes(session) => wake,
+            () = sleep_until(deadline) => Wake::Deadline,
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let mut actions = Vec::new();
+        self.machine.handle(Instant::now(), event, &mut actions);
+        self.perform(actions);
+    }
+
+    fn command(&mut self, command: PeerCommand) {
+        match command {
+            PeerCommand::Accepted(stream, remote) => self.accept(stream, remote),
+            PeerCommand::Enable => self.handle(Event::Start),
+            PeerCommand::Stop(admin) => self.handle(Event::Stop(admin)),
+            PeerCommand::Refresh(families) => self.ask_refresh(&families),
+            PeerCommand::Reconfigure(config) => self.config = config,
+            PeerCommand::Report(reply) => {
+                // Whoever asked may have gone; then nobody misses the answer.
+                let _ = reply.send(PeerReport::new(&self.config, &self.machine.status(), Instant::now()));
+            }
+            PeerCommand::Finish(admin) => self.finish(admin),
+        }
+    }
+
+    fn finish(&mut self, admin: Admin) {
+        self.handle(Event::Stop(admin));
+        self.finishing = true;
+    }
+
+    fn ask_refresh(&mut self, families: &[Family]) {
+        let Some(session) = &self.session else { return };
+        let up = Arc::clone(&session.up);
+        for family in up.families.iter().filter(|family| families.is_empty() || families.contains(family)) {
+            let refresh = bgp::wire::RouteRefresh { afi: family.afi(), subtype: 0, safi: family.safi() };
+            self.send(up.conn, &Message::RouteRefresh(refresh));
+        }
+    }
+
+    fn accept(&mut self, stream: TcpStream, remote: SocketAddr) {
+        if let Err(error) = super::socket::prepare_accepted(&stream, &self.config) {
+            warn!(peer = %self.config.address, %error, "connection refused: its socket options cannot be set");
+            return;
+        }
+        self.accepted += 1;
+        self.add(ConnId::Accepted(self.accepted), stream, Some(remote), Event::Accepted);
+    }
+
+    fn dialled(&mut self, id: ConnId, result: std::io::Result<TcpStream>) {
+        self.dialing = None;
+        match result {
+            Ok(stream) => self.add(id, stream, None, Event::Dialled),
+            Err(error) => self.handle(Event::DialFailed(id, error.to_string())),
+        }
+    }
+
+    /// A new connection: the machine is told of it and may refuse it at once.
+    fn add(
+        &mut self,
+        id: ConnId,
+        stream: TcpStream,
+        remote: Option<SocketAddr>,
+        event: impl FnOnce(ConnId, Endpoints) -> Event,
+    ) {
+        let remote = remote.unwrap_or_else(|| SocketAddr::new(self.config.address, self.config.port));
+        let conn = Conn::new(stream);
+        match conn.local() {
+            Ok(local) => {
+                self.conns.push((id, conn));
+                self.handle(event(id, Endpoints { local, remote }));
+            }
+            // The peer was gone before we looked.
+            Err(error) if id.is_dialled() => self.handle(Event::DialFailed(id, error.to_string())),
+            Err(error) => debug!(peer = %self.config.address, %error, "connection gone before it was used"),
+        }
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Dial(id) => {
+                    let dial = super::socket::dial((*self.config).clone());
+                    self.dialing = Some((id, tokio::spawn(dial)));
+                }
+                Action::CancelDial(_) => {
+                    if let Some((_, dial)) = self.dialing.take() {
+                        dial.abort();
+                    }
+                }
+                Action::Send(id, message) => self.send(id, &message),
+                Action::Close(id) => self.close(id),
+                Action::Up(up) => self.up(up),
+                Action::Down(down) => {
+                    warn!(peer = %self.config.address, why = %down.why, kept = down.graceful.is_some(), "peer down");
+                    self.session = None;
+                    self.outbox.push(TableInput::PeerDown { id: self.id, graceful: down.graceful });
+                }
+                Action::Update(update) => self.outbox.push(TableInput::Update { id: self.id, update }),
+                Action::EndOfRib(family) => self.outbox.push(TableInput::EndOfRib { id: self.id, family }),
+                Action::RefreshRequest(family) => {
+                    self.outbox.push(TableInput::RefreshRequest { id: self.id, family });
+                }
+                // Without enhanced refresh offered, no peer marks begin and end.
+                Action::RefreshBegin(_) | Action::RefreshEnd(_) => {}
+                Action::StateChanged(state) => self.state_changed(state),
+            }
+        }
+    }
+
+    fn state_changed(&self, state: State) {
+        debug!(peer = %self.config.address, %state, "state");
+    }
+
+    fn up(&mut self, up: Arc<Up>) {
+        info!(
+            peer = %self.config.address,
+            asn = %up.peer_as,
+            router_id = %up.router_id,
+            families = %up.families.iter().map(Family::to_string).collect::<Vec<_>>().join(","),
+            hold_time = up.hold_time.as_secs(),
+            "peer up"
+        );
+        if let Some((_, conn)) = self.conns.iter_mut().find(|(id, _)| *id == up.conn) {
+            conn.negotiated(&up);
+        }
+        let more = Arc::new(Notify::new());
+        self.session = Some(Session {
+            up: Arc::clone(&up),
+            encoder: super::conn::encoder(&up),
+            more: Arc::clone(&more),
+            pull: Pull::Idle,
+        });
+        let config = self.config.clone();
+        let control = self.control.clone();
+        self.outbox.push(TableInput::PeerUp { id: self.id, config, up, more, control });
+    }
+
+    fn send(&mut self, id: ConnId, message: &Message) {
+        let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) else { return };
+        if let Err(error) = conn.queue(message) {
+            warn!(peer = %self.config.address, %error, "message not sent");
+        }
+        self.flush(id);
+    }
+
+    fn close(&mut self, id: ConnId) {
+        if let Some(index) = self.conns.iter().position(|(other, _)| *other == id) {
+            let (_, conn) = self.conns.swap_remove(index);
+            tokio::spawn(conn.linger());
+        }
+    }
+
+    /// Reads and writes what the socket has and takes.
+    fn socket(&mut self, id: ConnId) {
+        self.flush(id);
+        if !self.outbox.waiting.is_empty() {
+            return;
+        }
+        let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) else { return };
+        let read = conn.read();
+        while let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) {
+            let Some(message) = conn.next_message() else { break };
+            if let Err(error) = &message {
+                warn!(peer = %self.config.address, what = %error, "malformed message");
+            }
+            let event = Event::Received(id, message.map_err(|error| error.notification()));
+            self.log_faults(&event);
+            self.handle(event);
+        }
+        match read {
+            Ok(Read::Nothing | Read::Some) => {}
+            Ok(Read::End) => self.closed(id, CloseReason::Eof),
+            Err(error) => self.closed(id, CloseReason::Failed(error.to_string())),
+        }
+    }
+
+    fn log_faults(&self, event: &Event) {
+        if let Event::Received(_, Ok(Message::Update(update))) = event {
+            for fault in &update.faults {
+                warn!(
+                    peer = %self.config.address,
+                    attribute = fault.attribute,
+                    treatment = ?fault.treatment,
+                    what = fault.what,
+                    "malformed attribute"
+                );
+            }
+        }
+    }
+
+    fn closed(&mut self, id: ConnId, reason: CloseReason) {
+        let before = self.conns.len();
+        self.conns.retain(|(other, _)| *other != id);
+        if self.conns.len() < before {
+            self.handle(Event::Closed(id, reason));
+        }
+    }
+
+    fn flush(&mut self, id: ConnId) {
+        let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) else { return };
+        let had = conn.unsent() > 0;
+        match conn.flush() {
+            Ok(()) if conn.unsent() > 0 => self.handle(Event::Blocked(id)),
+            Ok(()) if had => self.handle(Event::Writable(id)),
+            Ok(()) => {}
+            Err(error) => self.closed(id, CloseReason::Failed(error.to_string())),
+        }
+    }
+
+    fn set_pull(&mut self, pull: Pull) {
+        if let Some(session) = &mut self.session {
+            session.pull = pull;
+        }
+    }
+
+    /// Asks the table for more to tell when the socket can take it.
+    fn pull(&mut self) {
+        let Some(session) = &mut self.session else { return };
+        let unsent =
+            self.conns.iter().find(|(id, _)| *id == session.up.conn).map_or(0, |(_, conn)| conn.unsent());
+        if matches!(session.pull, Pull::Wanted) && unsent < OUTPUT_LOW {
+            let (reply, answer) = oneshot::channel();
+            session.pull = Pull::Asked(answer);
+            self.outbox.push(TableInput::Pull { id: self.id, reply });
+        }
+    }
+
+    fn tell(&mut self, outs: Vec<Out>) {
+        let Some(session) = &mut self.session else { return };
+        let id = session.up.conn;
+        // More may be there already: an answer that is not empty asks again.
+        session.pull = if outs.is_empty() { Pull::Idle } else { Pull::Wanted };
+        let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) else { return };
+        let mut sent = 0;
+        for out in outs {
+            match conn.encode(&mut session.encoder, out) {
+                Ok(messages) => sent += messages,
+                Err(error) => warn!(peer = %self.config.address, %error, "routes not sent"),
+            }
+        }
+        if sent > 0 {
+            self.handle(Event::UpdatesSent(id, sent));
+            self.flush(id);
+        }
+    }
+}
+
+impl Outbox {
+    /// Hands an input to the table, or keeps it until the table takes it.
+    fn push(&mut self, input: TableInput) {
+        if !self.waiting.is_empty() {
+            self.waiting.push_back(input);
+        } else if let Err(mpsc::error::TrySendError::Full(input)) = self.table.try_send(input) {
+            self.waiting.push_back(input);
+        }
+        // A closed table means that the daemon ends; nothing is left to tell.
+    }
+
+    async fn hand_over(&mut self) -> Wake {
+        match self.table.reserve().await {
+            Ok(permit) => {
+                if let Some(input) = self.waiting.pop_front() {
+                    permit.send(input);
+                }
+            }
+            Err(_) => self.waiting.clear(),
+        }
+        Wake::Table
+    }
+}
+
+async fn socket_ready(conns: &[(ConnId, Conn)], read: bool) -> ConnId {
+    poll_fn(|context| {
+        let ready = conns.iter().find(|(_, conn)| conn.poll_ready(context, read).is_ready());
+        ready.map_or(std::task::Poll::Pending, |(id, _)| std::task::Poll::Ready(*id))
+    })
+    .await
+}
+
+async fn dial_done(dialing: &mut Option<Dialing>) -> (ConnId, std::io::Result<TcpStream>) {
+    match dialing {
+        Some((id, dial)) => {
+            let result = dial.await;
+            (*id, result.unwrap_or_else(|error| Err(std::io::Error::other(error))))
+        }
+        None => pending().await,
+    }
+}
+
+async fn session_wakes(session: &mut Option<Session>) -> Wake {
+    let Some(session) = session else { return pending().await };
+    match &mut session.pull {
+        Pull::Idle => {
+            session.more.notified().await;
+            Wake::More
+        }
+        Pull::Wanted => pending().await,
+        Pull::Asked(answer) => Wake::Pulled(answer.await.unwrap_or_default()),
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => pending().await,
+    }
+}

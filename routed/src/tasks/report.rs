@@ -1,0 +1,60 @@
+//! What a peer task tells of its peer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bgp::conn::Up;
+use bgp::peer::{Counters, Noted, State, Status, TimersDue, Why};
+
+use crate::config;
+
+/// A peer as it was at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerReport {
+    /// When it was looked at.
+    pub(crate) now: Instant,
+    /// What is configured.
+    pub(crate) config: config::Peer,
+    /// The state.
+    pub(crate) state: State,
+    /// How long it has been in the state.
+    pub(crate) state_for: Option<Duration>,
+    /// What was negotiated.
+    pub(crate) negotiated: Option<Arc<Up>>,
+    /// The timers.
+    pub(crate) timers: TimersDue,
+    /// Kept down by the operator.
+    pub(crate) disabled: bool,
+    /// The counters.
+    pub(crate) counters: Counters,
+    /// Why there is, or last was, no session; `None` before the first attempt failed.
+    pub(crate) last_error: Option<String>,
+    /// The last NOTIFICATION sent.
+    pub(crate) sent: Option<Noted>,
+    /// The last NOTIFICATION received.
+    pub(crate) received: Option<Noted>,
+}
+
+impl PeerReport {
+    pub(crate) fn new(config: &config::Peer, status: &Status<'_>, now: Instant) -> Self {
+        let (why, at) = status.last_error;
+        Self {
+            now,
+            config: config.clone(),
+            state: status.state,
+            state_for: status.since.map(|since| now.saturating_duration_since(since)),
+            negotiated: status.negotiated.cloned(),
+            timers: status.timers,
+            disabled: matches!(why, Why::Stopped(admin) if admin.stays()),
+            counters: *status.counters,
+            last_error: at.map(|_| why.to_string()),
+            sent: status.last_sent.cloned(),
+            received: status.last_received.cloned(),
+        }
+    }
+
+    /// True when the session is up.
+    pub(crate) fn is_up(&self) -> bool {
+        self.state == State::Established
+    }
+}

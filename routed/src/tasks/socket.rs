@@ -1,0 +1,55 @@
+//! Sockets to peers: dialled with, and after an accept set to, what the
+//! configuration of the peer asks for.
+
+use std::io;
+use std::net::SocketAddr;
+
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::config::Peer;
+
+/// DSCP class selector 6, network control, as a TOS octet (RFC 4271 Appendix E).
+const CS6: u32 = 0xc0;
+
+/// Dials a peer.
+pub(super) async fn dial(peer: Peer) -> io::Result<TcpStream> {
+    let socket = if peer.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    prepare(&socket, &peer)?;
+    if let Some(source) = peer.source {
+        socket.bind(SocketAddr::new(source, 0))?;
+    }
+    if let Some(key) = &peer.password {
+        kernel::sockopt::set_tcp_md5(&socket, peer.address, None, key.expose())?;
+    }
+    let stream = socket.connect(SocketAddr::new(peer.address, peer.port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Sets the options of a connection that the peer dialled.
+pub(super) fn prepare_accepted(stream: &TcpStream, peer: &Peer) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    prepare(stream, peer)
+}
+
+/// TTL and traffic class. GTSM (RFC 5082): 255 out, and 255 less the hops in.
+fn prepare(socket: &impl std::os::fd::AsFd, peer: &Peer) -> io::Result<()> {
+    let options = SockRef::from(socket);
+    let ttl = match (peer.ttl_security, peer.multihop) {
+        (Some(_), _) => 255,
+        (None, Some(hops)) => u32::from(hops),
+        (None, None) => 64,
+    };
+    if peer.address.is_ipv4() {
+        options.set_ttl_v4(ttl)?;
+        options.set_tos_v4(CS6)?;
+    } else {
+        options.set_unicast_hops_v6(ttl)?;
+        options.set_tclass_v6(CS6)?;
+    }
+    if let Some(hops) = peer.ttl_security {
+        kernel::sockopt::set_min_ttl(socket, 255 - (hops - 1))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! The BGP speaker: owns the peers' tasks and the listening sockets.
+//!
+//! ```text
+//!  accept tasks ──Accepted──┐            ┌─► PeerCommand ─► peer task (one each)
+//!  serve, reload ──commands─┴─► speaker ─┤
+//!                                        └─► reports, gathered
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bgp::peer::{Admin, PeerConfig, RestartConfig};
+use net::RouterId;
+use rib::PeerId;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+use super::peer::{PeerCommand, PeerTask};
+use super::report::PeerReport;
+use super::table::TableInput;
+use super::{COMMANDS, PEER_COMMANDS};
+use crate::config::{self, Bgp};
+
+/// What others ask of the speaker.
+#[derive(Debug)]
+pub(crate) enum SpeakerCommand {
+    /// A connection has come in.
+    Accepted(TcpStream, SocketAddr),
+    /// Tell how the peers are; all, or the one with this address.
+    Report(Option<IpAddr>, oneshot::Sender<Vec<(PeerId, PeerReport)>>),
+    /// Do something with one peer; answers whether there is such a peer.
+    Peer(IpAddr, PeerCommand, oneshot::Sender<bool>),
+    /// Add a peer, or set up its session anew with another configuration.
+    Configure(Box<config::Peer>),
+    /// Other filters or limits for a peer; its session stays.
+    Reconfigure(Box<config::Peer>),
+    /// Remove a peer.
+    Remove(IpAddr),
+    /// End all sessions for a restart, then answer.
+    Stop(oneshot::Sender<()>),
+}
+
+/// What the speaker is made of.
+pub(crate) struct SpeakerConfig {
+    /// `[bgp]`.
+    pub(crate) bgp: Bgp,
+    /// The BGP identifier.
+    pub(crate) router_id: RouterId,
+    /// An earlier process of ours has left routes in the kernel: the R bit is set.
+    pub(crate) restarting: bool,
+}
+
+struct Handle {
+    id: PeerId,
+    commands: mpsc::Sender<PeerCommand>,
+}
+
+/// The task; see the module's page.
+pub(crate) struct Speaker {
+    config: SpeakerConfig,
+    peers: BTreeMap<IpAddr, Handle>,
+    tasks: JoinSet<()>,
+    next_id: u32,
+    table: mpsc::Sender<TableInput>,
+    listeners: super::listener::Listeners,
+}
+
+impl Speaker {
+    /// Opens the listening sockets, starts the peers and the task itself.
+    pub(crate) fn start(
+        config: SpeakerConfig,
+        table: mpsc::Sender<TableInput>,
+    ) -> Result<mpsc::Sender<SpeakerCommand>, super::listener::ListenError> {
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let listeners = super::listener::Listeners::open(&config.bgp, &sender)?;
+        let peers = config.bgp.peers.clone();
+        let mut speaker =
+            Self { config, peers: BTreeMap::new(), tasks: JoinSet::new(), next_id: 0, table, listeners };
+        for peer in peers {
+            speaker.add(peer);
+        }
+        tokio::spawn(speaker.run(commands));
+        Ok(sender)
+    }
+
+    async fn run(mut self, mut commands: mpsc::Receiver<SpeakerCommand>) {
+        while let Some(command) = commands.recv().await {
+            match command {
+                SpeakerCommand::Accepted(stream, remote) => self.accepted(stream, remote).await,
+                SpeakerCommand::Report(address, reply) => {
+                    let reports = self.report(address).await;
+                    // Whoever asked may have gone; then nobody misses the answer.
+                    let _ = reply.send(reports);
+                }
+                SpeakerCommand::Peer(address, command, reply) => {
+                    let known = self.tell(address, command).await;
+                    let _ = reply.send(known);
+                }
+                SpeakerCommand::Configure(peer) => {
+                    let admin = if self.peers.contains_key(&peer.address) {
+                        Admin::ConfigChange
+                    } else {
+                        Admin::Deconfigured
+                    };
+                    self.remove(peer.address, admin).await;
+                    self.add(*peer);
+                }
+                SpeakerCommand::Reconfigure(peer) => {
+                    self.tell(peer.address, PeerCommand::Reconfigure(peer)).await;
+                }
+                SpeakerCommand::Remove(address) => {
+                    self.remove(address, Admin::Deconfigured).await;
+                    self.listeners.forget(address);
+                }
+                SpeakerCommand::Stop(reply) => {
+                    self.stop().await;
+                    let _ = reply.send(());
+                    return;
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, peer: config::Peer) {
+        self.next_id += 1;
+        let id = PeerId(self.next_id);
+        let (commands, receiver) = mpsc::channel(PEER_COMMANDS);
+        self.listeners.admit(&peer);
+        info!(peer = %peer.address, asn = %peer.asn, "peer configured");
+        let machine = bgp::Peer::new(self.machine_config(&peer));
+        let task = PeerTask::new(id, peer.clone(), machine, (commands.clone(), receiver), self.table.clone());
+        self.peers.insert(peer.address, Handle { id, commands });
+        self.tasks.spawn(task.run());
+    }
+
+    fn machine_config(&self, peer: &config::Peer) -> PeerConfig {
+        let time = self.config.bgp.graceful_restart.time;
+        // NOTIFICATION and an expired hold timer end a session for good: the
+        // routes of a node that is cut off go within the hold time.
+        let restart = RestartConfig {
+            restarting: self.config.restarting,
+            notification: false,
+            ..RestartConfig::new(time)
+        };
+        PeerConfig {
+            hold_time: peer.hold_time,
+            keepalive: peer.keepalive,
+            connect_retry: peer.connect_retry,
+            idle_hold: peer.idle_hold,
+            passive: peer.passive,
+            families: peer.families.clone(),
+            graceful_restart: (time > Duration::ZERO).then_some(restart),
+            shutdown: peer.shutdown.clone(),
+            seed: seed(peer.address),
+            ..PeerConfig::new(self.config.bgp.asn, self.config.router_id, peer.asn)
+        }
+    }
+
+    async fn tell(&self, address: IpAddr, command: PeerCommand) -> bool {
+        match self.peers.get(&address) {
+            Some(handle) => handle.commands.send(command).await.is_ok(),
+            None => false,
+        }
+    }
+
+    /// Only known peers are spoken to; anybody else's connection just closes.
+    async fn accepted(&self, stream: TcpStream, remote: SocketAddr) {
+        let address = remote.ip().to_canonical();
+        if !self.tell(address, PeerCommand::Accepted(stream, remote)).await {
+            debug!(%address, "connection from an address that is no peer");
+        }
+    }
+
+    async fn report(&self, address: Option<IpAddr>) -> Vec<(PeerId, PeerReport)> {
+        let mut reports = Vec::new();
+        for (peer, handle) in &self.peers {
+            if address.is_some_and(|address| address != *peer) {
+                continue;
+            }
+            let (reply, answer) = oneshot::channel();
+            if handle.commands.send(PeerCommand::Report(reply)).await.is_ok()
+                && let Ok(report) = answer.await
+            {
+                reports.push((handle.id, report));
+            }
+        }
+        reports
+    }
+
+    /// Ends a peer and tells the table to forget it.
+    async fn remove(&mut self, address: IpAddr, admin: Admin) {
+        let Some(handle) = self.peers.remove(&address) else { return };
+        if handle.commands.send(PeerCommand::Finish(admin)).await.is_err() {
+            warn!(peer = %address, "peer task was gone already");
+        }
+        // The table's channel closes only when the daemon ends.
+        let _ = self.table.send(TableInput::PeerRemoved { id: handle.id }).await;
+    }
+
+    async fn stop(&mut self) {
+        for handle in self.peers.values() {
+            // A task that is gone has no session to end.
+            let _ = handle.commands.send(PeerCommand::Finish(Admin::Restart)).await;
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// The seed of a peer's jitter: its own for each address, and for each process.
+fn seed(address: IpAddr) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(address)
+}

@@ -1,0 +1,270 @@
+//! What the API asks of the table.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use api::v1;
+use net::{Attrs, Prefix};
+use rib::{Origination, PeerId, Protocol, Query, Why};
+use tokio::sync::{mpsc, oneshot};
+use tracing::info;
+
+use super::local::own_via;
+use super::watchers::Watch;
+use super::{TableInput, TableTask};
+
+/// How many prefixes a page of an answer has.
+pub(crate) const PAGE: usize = 256;
+
+/// A question or an order.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// A page of routes.
+    Routes(RoutesQuery, oneshot::Sender<RoutesPage>),
+    /// The route that packets to an address take.
+    Lookup(IpAddr, oneshot::Sender<Option<v1::Route>>),
+    /// Originate a prefix.
+    Announce(Prefix, Box<Attrs>, oneshot::Sender<v1::Outcome>),
+    /// End that; answers whether it was announced.
+    Withdraw(Prefix, oneshot::Sender<bool>),
+    /// Follow the best routes.
+    Watch(Watch),
+    /// How many prefixes each peer told and was told.
+    PeerCounts(oneshot::Sender<HashMap<PeerId, PeerCounts>>),
+    /// The table as a whole.
+    Overview(oneshot::Sender<Overview>, oneshot::Sender<kernel::Fib>),
+}
+
+/// Which routes are asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RoutesQuery {
+    /// Which paths of a prefix.
+    pub(crate) view: v1::RouteView,
+    /// Only this prefix; with `longer`, the more specific ones too.
+    pub(crate) prefix: Option<Prefix>,
+    /// With `prefix`: the more specific ones too.
+    pub(crate) longer: bool,
+    /// Only of this family.
+    pub(crate) family: Option<net::Family>,
+    /// Only of this protocol.
+    pub(crate) protocol: Option<Protocol>,
+    /// Only of, or to, this peer.
+    pub(crate) peer: Option<IpAddr>,
+    /// The page begins after this prefix.
+    pub(crate) after: Option<Prefix>,
+}
+
+/// A page of routes.
+#[derive(Debug, Default)]
+pub(crate) struct RoutesPage {
+    /// The routes.
+    pub(crate) routes: Vec<v1::Route>,
+    /// Where the next page begins; `None` at the end.
+    pub(crate) next: Option<Prefix>,
+}
+
+/// How many prefixes a peer told and was told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PeerCounts {
+    /// In its Adj-RIB-In.
+    pub(crate) received: u64,
+    /// Of these, what import accepted.
+    pub(crate) accepted: u64,
+    /// In its Adj-RIB-Out.
+    pub(crate) advertised: u64,
+    /// Refused by its import filter.
+    pub(crate) filtered: u64,
+    /// Refused by rule before any filter.
+    pub(crate) rejected: u64,
+}
+
+/// The table as a whole.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overview {
+    /// Prefixes with a usable path.
+    pub(crate) prefixes: u64,
+    /// Paths by protocol.
+    pub(crate) paths: Vec<(Protocol, u64)>,
+    /// Routes of ours in the kernel.
+    pub(crate) installed: u64,
+    /// Routes on their way there.
+    pub(crate) pending: u64,
+    /// What is wrong.
+    pub(crate) alarms: Vec<v1::Alarm>,
+}
+
+impl Overview {
+    /// How many paths a protocol has.
+    pub(crate) fn paths_of(&self, protocol: Protocol) -> u64 {
+        self.paths.iter().find(|(other, _)| *other == protocol).map_or(0, |(_, count)| *count)
+    }
+}
+
+/// A way to ask the table.
+#[derive(Clone, Debug)]
+pub(crate) struct TableHandle(mpsc::Sender<TableInput>);
+
+impl TableHandle {
+    pub(super) fn new(inputs: mpsc::Sender<TableInput>) -> Self {
+        Self(inputs)
+    }
+
+    /// Asks; `None` when the daemon stops.
+    pub(crate) async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(TableInput::Ask(ask(reply))).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Begins to watch; false when the daemon stops.
+    pub(crate) async fn watch(&self, watch: Watch) -> bool {
+        self.0.send(TableInput::Ask(Ask::Watch(watch))).await.is_ok()
+    }
+
+    /// How many prefixes each peer told and was told.
+    pub(crate) async fn peer_counts(&self) -> Option<HashMap<PeerId, PeerCounts>> {
+        self.ask(Ask::PeerCounts).await
+    }
+
+    /// The table as a whole.
+    pub(crate) async fn overview(&self) -> Option<Overview> {
+        let (fib_reply, fib) = oneshot::channel();
+        let mut overview = self.ask(|reply| Ask::Overview(reply, fib_reply)).await?;
+        let stats = fib.await.ok()?.stats().await.ok()?;
+        overview.installed = stats.installed as u64;
+        overview.pending = stats.pending as u64;
+        Some(overview)
+    }
+}
+
+impl TableTask {
+    pub(super) fn ask(&mut self, now: Instant, ask: Ask) {
+        // Whoever asked may have gone; then nobody misses the answer.
+        match ask {
+            Ask::Routes(query, reply) => {
+                self.settle();
+                let _ = reply.send(self.routes(now, &query));
+            }
+            Ask::Lookup(address, reply) => {
+                self.settle();
+                let found = self.table.lookup(address);
+                let _ = reply.send(found.and_then(|view| self.best_of(now, &view)));
+            }
+            Ask::Announce(prefix, attrs, reply) => {
+                let outcome = self.announce(now, prefix, *attrs);
+                let _ = reply.send(outcome);
+            }
+            Ask::Withdraw(prefix, reply) => {
+                let known = self.local.announced.remove(&prefix).is_some();
+                info!(%prefix, known, "announcement withdrawn over the API");
+                self.follow_links(now);
+                let _ = reply.send(known);
+            }
+            Ask::Watch(watch) => self.watch(watch),
+            Ask::PeerCounts(reply) => {
+                self.settle();
+                let counts = self.sessions.ids().map(|id| (id, self.counts_of(id))).collect();
+                let _ = reply.send(counts);
+            }
+            Ask::Overview(reply, fib) => {
+                self.settle();
+                let _ = fib.send(self.fib.handle());
+                let _ = reply.send(self.overview());
+            }
+        }
+    }
+
+    fn announce(&mut self, now: Instant, prefix: Prefix, attrs: Attrs) -> v1::Outcome {
+        let via = own_via(prefix, &self.links);
+        let origination = Origination { attrs, ..Origination::new(Protocol::Local, via) };
+        let outcome = match self.local.announced.get(&prefix) {
+            None => v1::Outcome::Created,
+            Some(known) if known.attrs == origination.attrs => v1::Outcome::Unchanged,
+            Some(_) => v1::Outcome::Changed,
+        };
+        info!(%prefix, "announced over the API");
+        self.local.announced.insert(prefix, origination);
+        self.follow_links(now);
+        outcome
+    }
+
+    fn counts_of(&self, id: PeerId) -> PeerCounts {
+        let mut counts = PeerCounts { advertised: self.adj_out.count(id) as u64, ..PeerCounts::default() };
+        for family in net::Family::ALL {
+            let of_family = self.table.counts(id, family);
+            counts.received += of_family.received as u64;
+            counts.accepted += of_family.accepted as u64;
+        }
+        if counts.received == counts.accepted {
+            return counts;
+        }
+        let mut after = None;
+        loop {
+            let page = self.table.received(id, after, PAGE);
+            for (_, path) in &page.items {
+                match path.imported {
+                    Ok(_) => {}
+                    Err(Why::FilterRule { .. } | Why::FilterEnd(_)) => counts.filtered += 1,
+                    Err(_) => counts.rejected += 1,
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return counts;
+            }
+        }
+    }
+
+    fn overview(&mut self) -> Overview {
+        let mut overview = Overview::default();
+        let mut paths: Vec<(Protocol, u64)> =
+            Protocol::ALL.into_iter().map(|protocol| (protocol, 0)).collect();
+        let mut after = None;
+        loop {
+            let page = self.table.routes(&Query::default(), after, PAGE);
+            for view in &page.items {
+                overview.prefixes += u64::from(view.best().is_some());
+                for candidate in &view.candidates {
+                    let slot = paths.iter_mut().find(|(protocol, _)| *protocol == candidate.path.protocol);
+                    slot.into_iter().for_each(|(_, count)| *count += 1);
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        overview.paths = paths;
+        overview.alarms = self.alarms();
+        overview
+    }
+
+    fn alarms(&mut self) -> Vec<v1::Alarm> {
+        let claimed = |prefix, peer| {
+            let id = self.sessions.id_of(peer);
+            let told = |path: &rib::Path| id.is_some_and(|id| path.source == rib::Source::Peer(id));
+            self.table.route(prefix).is_some_and(|view| view.candidates.iter().any(|seen| told(&seen.path)))
+        };
+        self.local.retain_conflicts(claimed);
+        let mut alarms: Vec<v1::Alarm> = self
+            .local
+            .conflicts()
+            .map(|(prefix, peer)| v1::Alarm {
+                id: format!("prefix-conflict {prefix}"),
+                severity: v1::Severity::Error as i32,
+                text: format!("peer {peer} announces {prefix}, which belongs to this node"),
+                hint: "give one of the two nodes another subnet; until then each uses its own".to_owned(),
+            })
+            .collect();
+        if self.fib.refused() > 0 {
+            alarms.push(v1::Alarm {
+                id: "routes-not-installed".to_owned(),
+                severity: v1::Severity::Warning as i32,
+                text: format!("the kernel does not have {} of the best routes", self.fib.refused()),
+                hint: "`routectl routes` says why, route by route".to_owned(),
+            });
+        }
+        alarms
+    }
+}

@@ -1,0 +1,247 @@
+//! What this node has of its own: the subnets of its bridges, configured and
+//! announced prefixes, static routes; and who else claims them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use kernel::Links;
+use net::Prefix;
+use rib::nexthop::Link;
+use rib::{Origination, PeerId, Protocol, Via};
+use tracing::{info, warn};
+
+use super::{Originated, TableTask};
+use crate::config::{Advertise, Config};
+use crate::tasks::Owned;
+
+/// What this node originates, and what it was told to over the API.
+#[derive(Default)]
+pub(super) struct Local {
+    originated: Originated,
+    /// Announced over the API; kept until withdrawn or until the daemon ends.
+    pub(super) announced: BTreeMap<Prefix, Origination>,
+    /// Own prefixes that somebody else announces, with their addresses.
+    conflicts: BTreeMap<Prefix, BTreeSet<IpAddr>>,
+}
+
+impl Local {
+    /// Somebody else announces what is ours.
+    pub(super) fn conflict(&mut self, prefix: Prefix, peer: Option<IpAddr>) {
+        let Some(peer) = peer else { return };
+        if self.conflicts.entry(prefix).or_default().insert(peer) {
+            warn!(%prefix, %peer, "a peer announces a prefix of this node; its route is not used");
+        }
+    }
+
+    /// The conflicts there are: own prefix, and who else announces it.
+    pub(super) fn conflicts(&self) -> impl Iterator<Item = (Prefix, IpAddr)> + '_ {
+        self.conflicts.iter().flat_map(|(prefix, peers)| peers.iter().map(|peer| (*prefix, *peer)))
+    }
+
+    pub(super) fn forget_peer(&mut self, _: PeerId) {
+        self.conflicts.clear();
+    }
+
+    /// Drops the conflicts that `still` does not confirm.
+    pub(super) fn retain_conflicts(&mut self, still: impl Fn(Prefix, IpAddr) -> bool) {
+        for (prefix, peers) in &mut self.conflicts {
+            peers.retain(|peer| still(*prefix, *peer));
+        }
+        self.conflicts.retain(|_, peers| !peers.is_empty());
+    }
+}
+
+impl TableTask {
+    /// Links or addresses changed, or the configuration did.
+    pub(super) fn follow_links(&mut self, now: Instant) {
+        let wanted = originations(&self.config, &self.links, &self.local.announced);
+        self.originate(now, wanted);
+        let addresses: Vec<IpAddr> = self.links.addresses().map(|(_, address, _)| address).collect();
+        self.table.set_links(now, &connected(&self.config, &self.links), addresses.iter().copied());
+        let owned = Owned { blocks: blocks(&self.config, &self.links), addresses };
+        self.owned.send_if_modified(|current| {
+            let differs = *current != owned;
+            *current = owned;
+            differs
+        });
+    }
+
+    fn originate(&mut self, now: Instant, wanted: Originated) {
+        for (prefix, protocol) in self.local.originated.keys() {
+            if !wanted.contains_key(&(*prefix, *protocol)) {
+                info!(%prefix, %protocol, "no longer originated");
+                self.table.unoriginate(*prefix, *protocol, 0);
+            }
+        }
+        for ((prefix, protocol), origination) in &wanted {
+            let known = self.local.originated.get(&(*prefix, *protocol));
+            if known.is_none_or(|known| !same(known, origination)) {
+                info!(%prefix, %protocol, "originated");
+                self.table.originate(now, *prefix, origination.clone());
+            }
+        }
+        self.local.originated = wanted;
+    }
+
+    /// Another configuration: filters, advertised prefixes, static routes, blocks.
+    pub(super) fn configure(&mut self, now: Instant, config: Arc<Config>) {
+        self.configure_peers(&config);
+        self.config = config;
+        self.follow_links(now);
+    }
+}
+
+fn same(one: &Origination, other: &Origination) -> bool {
+    (one.via, one.metric, one.distance, &one.attrs) == (other.via, other.metric, other.distance, &other.attrs)
+}
+
+/// What the node is to originate: a function of configuration, links and
+/// announcements alone.
+fn originations(config: &Config, links: &Links, announced: &BTreeMap<Prefix, Origination>) -> Originated {
+    let mut wanted = Originated::new();
+    let mut local = |prefix, via| {
+        wanted.entry((prefix, Protocol::Local)).or_insert_with(|| Origination::new(Protocol::Local, via));
+    };
+    for (prefix, ifindex) in advertised_subnets(config, links) {
+        local(prefix, Via::OnLink { gateway: None, ifindex });
+    }
+    let prefixes = config.advertise.iter().filter_map(|advertise| match advertise {
+        Advertise::Prefix(prefix) => Some(*prefix),
+        Advertise::Interface(_) => None,
+    });
+    for prefix in prefixes.chain(config.ipam.blocks.iter().copied()) {
+        local(prefix, own_via(prefix, links));
+    }
+    for (prefix, origination) in announced {
+        wanted.entry((*prefix, Protocol::Local)).or_insert_with(|| origination.clone());
+    }
+    for route in &config.statics {
+        let via = Via::Gateway(route.via);
+        wanted.insert((route.prefix, Protocol::Static), Origination::new(Protocol::Static, via));
+    }
+    wanted
+}
+
+/// Where the packets of an own prefix go that no more specific route takes:
+/// to the link that has the very subnet, else nowhere, so that they do not
+/// loop by the default route. A host route is the kernel's own affair.
+pub(super) fn own_via(prefix: Prefix, links: &Links) -> Via {
+    let on = links.addresses().find(|(_, address, length)| Prefix::new(*address, *length) == Some(prefix));
+    match on {
+        Some((ifindex, ..)) => Via::OnLink { gateway: None, ifindex },
+        None if prefix.is_host() => Via::Kernel,
+        None => Via::Discard,
+    }
+}
+
+/// The subnets of the advertised interfaces that are up.
+fn advertised_subnets(config: &Config, links: &Links) -> Vec<(Prefix, u32)> {
+    let interfaces = config.advertise.iter().filter_map(|advertise| match advertise {
+        Advertise::Interface(name) => links.by_name(name).filter(|link| link.up),
+        Advertise::Prefix(_) => None,
+    });
+    interfaces
+        .flat_map(|link| links.subnets_of(&link.name).into_iter().map(|prefix| (prefix, link.index)))
+        .collect()
+}
+
+/// The blocks that containers of this node get their addresses from.
+fn blocks(config: &Config, links: &Links) -> Vec<Prefix> {
+    if !config.ipam.blocks.is_empty() {
+        return config.ipam.blocks.clone();
+    }
+    let in_pools = |prefix: &Prefix| config.cluster.pools.iter().any(|pool| pool.covers(*prefix));
+    let mut blocks: Vec<Prefix> =
+        advertised_subnets(config, links).into_iter().map(|(prefix, _)| prefix).filter(in_pools).collect();
+    blocks.sort_unstable();
+    blocks.dedup();
+    blocks
+}
+
+/// The subnets of the other links that are up: there next hops are found.
+fn connected(config: &Config, links: &Links) -> Vec<Link> {
+    let own: BTreeSet<Prefix> =
+        advertised_subnets(config, links).into_iter().map(|(prefix, _)| prefix).collect();
+    let mut connected: Vec<Link> = links
+        .iter()
+        .filter(|link| link.up)
+        .flat_map(|link| {
+            links.subnets_of(&link.name).into_iter().map(|prefix| Link { prefix, ifindex: link.index })
+        })
+        .filter(|link| !own.contains(&link.prefix) && !link.prefix.is_martian())
+        .collect();
+    connected.sort_unstable();
+    connected
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::KernelEvent;
+    use kernel::links::{Link as KernelLink, LinkKind};
+
+    use super::*;
+
+    fn config(source: &str) -> Config {
+        crate::config::parse("test.toml", source).unwrap().0
+    }
+
+    fn links() -> Links {
+        let link = |index, name: &str| {
+            let name = name.to_owned();
+            KernelEvent::Link(KernelLink {
+                index,
+                name,
+                up: true,
+                running: true,
+                mtu: 1500,
+                kind: LinkKind::Bridge,
+            })
+        };
+        let address = |index, address: &str, prefix_len| KernelEvent::Address {
+            index,
+            address: address.parse().unwrap(),
+            prefix_len,
+        };
+        let mut links = Links::default();
+        for event in [
+            link(2, "eth0"),
+            link(3, "docker0"),
+            address(2, "192.0.2.1", 24),
+            address(3, "10.244.1.1", 24),
+            address(3, "fe80::1", 64),
+        ] {
+            links.apply(&event);
+        }
+        links
+    }
+
+    fn p(text: &str) -> Prefix {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_subnet_of_an_advertised_bridge_is_a_block_and_a_local_route() {
+        let config = config("[[advertise]]\ninterface = \"docker0\"\n");
+        let wanted = originations(&config, &links(), &BTreeMap::new());
+        assert_eq!(wanted.keys().collect::<Vec<_>>(), [&(p("10.244.1.0/24"), Protocol::Local)]);
+        assert_eq!(blocks(&config, &links()), [p("10.244.1.0/24")]);
+        assert_eq!(connected(&config, &links()), [Link { prefix: p("192.0.2.0/24"), ifindex: 2 }]);
+    }
+
+    #[test]
+    fn a_bridge_outside_the_pools_is_no_block() {
+        let config = config("[cluster]\npools = [\"10.0.0.0/16\"]\n[[advertise]]\ninterface = \"docker0\"\n");
+        assert_eq!(blocks(&config, &links()), []);
+    }
+
+    #[test]
+    fn an_own_prefix_that_no_link_has_is_discarded() {
+        let config =
+            config("[[advertise]]\nprefix = \"10.1.0.0/16\"\n[[advertise]]\nprefix = \"192.0.2.0/24\"\n");
+        let wanted = originations(&config, &links(), &BTreeMap::new());
+        assert_eq!(wanted[&(p("10.1.0.0/16"), Protocol::Local)].via, Via::Discard);
+        assert!(matches!(wanted[&(p("192.0.2.0/24"), Protocol::Local)].via, Via::OnLink { ifindex: 2, .. }));
+    }
+}

@@ -1,0 +1,322 @@
+//! The table task: the one owner of the routing table.
+//!
+//! ```text
+//!  peers ── TableInput ──┐                     ┌─► FIB writer     routes that differ
+//!  watcher ─ KernelEvent ─┼─► rib::Table ──────┼─► AdjOut ─► Notify ─► peers pull
+//!  FIB ───── FibEvent ───┤    take_changes     ├─► watchers
+//!  API ───── Ask ────────┘                     └─► Owned (watch) ─► policy, addresses
+//! ```
+//! Every wake takes what waits, up to a batch, and then flushes once: so ten
+//! updates of one prefix are one change.
+
+pub(crate) mod ask;
+mod fib;
+mod local;
+mod session;
+pub(crate) mod view;
+pub(crate) mod watchers;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bgp::conn::Up;
+use bgp::peer::Graceful;
+use bgp::wire::Update;
+use kernel::{Fib, FibEvent, KernelEvent, Links};
+use net::{Family, Prefix};
+use rib::adj_out::Out;
+use rib::{AdjOut, Origination, PeerId, Rules, Table};
+use rustc_hash::FxHashMap;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use self::ask::{Ask, TableHandle};
+use self::fib::FibState;
+use self::local::Local;
+use self::session::Sessions;
+use self::watchers::Watchers;
+use super::Owned;
+use crate::config::Config;
+
+/// How many inputs are taken before the table is flushed.
+const BATCH: usize = 64;
+/// How many changes are passed on at a time.
+const CHANGES: usize = 4096;
+/// How soon a reader that could not take more is tried again.
+const READER_RETRY: Duration = Duration::from_millis(20);
+/// How many prefixes a peer is told at a time.
+const PULL: usize = 2000;
+
+/// What comes into the table from peers and from the API.
+#[derive(Debug)]
+pub(crate) enum TableInput {
+    /// A session is up.
+    PeerUp {
+        /// The peer.
+        id: PeerId,
+        /// Its configuration.
+        config: Box<crate::config::Peer>,
+        /// What was negotiated.
+        up: Arc<Up>,
+        /// Rung when there is something to pull.
+        more: Arc<Notify>,
+        /// To end the session when the peer sends too much.
+        control: mpsc::Sender<super::PeerCommand>,
+    },
+    /// A session is down.
+    PeerDown {
+        /// The peer.
+        id: PeerId,
+        /// Its routes may be kept.
+        graceful: Option<Graceful>,
+    },
+    /// A peer is configured no more.
+    PeerRemoved {
+        /// The peer.
+        id: PeerId,
+    },
+    /// Routes of a peer.
+    Update {
+        /// The peer.
+        id: PeerId,
+        /// The routes.
+        update: Update,
+    },
+    /// A peer has told all its routes of a family.
+    EndOfRib {
+        /// The peer.
+        id: PeerId,
+        /// The family.
+        family: Family,
+    },
+    /// A peer wants to be told a family again.
+    RefreshRequest {
+        /// The peer.
+        id: PeerId,
+        /// The family.
+        family: Family,
+    },
+    /// A peer can send more.
+    Pull {
+        /// The peer.
+        id: PeerId,
+        /// Gets what to send; empty when there is nothing.
+        reply: oneshot::Sender<Vec<Out>>,
+    },
+    /// A question or an order of the API.
+    Ask(Ask),
+    /// Another configuration after a reload.
+    Configure(Arc<Config>),
+}
+
+/// What the task starts with.
+pub(crate) struct TableStart {
+    /// The configuration.
+    pub(crate) config: Arc<Config>,
+    /// The rules of the decision.
+    pub(crate) rules: Rules,
+    /// Links and addresses as they were at start.
+    pub(crate) links: Links,
+    /// The FIB writer, which has adopted what an earlier run left.
+    pub(crate) fib: Fib,
+    /// What the FIB writer tells.
+    pub(crate) fib_events: mpsc::Receiver<FibEvent>,
+    /// What the kernel tells.
+    pub(crate) kernel_events: mpsc::Receiver<KernelEvent>,
+    /// Gets what the node owns.
+    pub(crate) owned: watch::Sender<Owned>,
+}
+
+pub(crate) struct TableTask {
+    config: Arc<Config>,
+    table: Table,
+    adj_out: AdjOut,
+    sessions: Sessions,
+    local: Local,
+    fib: FibState,
+    watchers: Watchers,
+    links: Links,
+    owned: watch::Sender<Owned>,
+}
+
+/// What woke the task.
+enum Wake {
+    Input(Option<TableInput>),
+    Kernel(Option<KernelEvent>),
+    Fib(Option<FibEvent>),
+    Deadline,
+}
+
+/// Starts the task and returns the ways to it.
+pub(crate) fn start(
+    start: TableStart,
+) -> (mpsc::Sender<TableInput>, TableHandle, tokio::task::JoinHandle<()>) {
+    let (inputs, receiver) = mpsc::channel(super::TABLE_INPUTS);
+    let TableStart { config, rules, links, fib, fib_events, kernel_events, owned } = start;
+    let now = Instant::now();
+    let expected = config.bgp.as_ref().map_or(0, |bgp| bgp.peers.len());
+    let deferral = config.bgp.as_ref().map_or(Duration::ZERO, |bgp| bgp.graceful_restart.time);
+    let mut task = TableTask {
+        table: Table::new(rules),
+        adj_out: AdjOut::new(rules.cluster_id),
+        sessions: Sessions::new(now, expected, deferral),
+        local: Local::default(),
+        fib: FibState::new(fib),
+        watchers: Watchers::default(),
+        links,
+        owned,
+        config,
+    };
+    task.follow_links(now);
+    let handle = TableHandle::new(inputs.clone());
+    let join = tokio::spawn(task.run(receiver, kernel_events, fib_events));
+    (inputs, handle, join)
+}
+
+impl TableTask {
+    async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<TableInput>,
+        mut kernel: mpsc::Receiver<KernelEvent>,
+        mut fib: mpsc::Receiver<FibEvent>,
+    ) {
+        self.flush().await;
+        let mut watching = true;
+        loop {
+            let deadline = self.next_deadline();
+            let wake = tokio::select! {
+                input = inputs.recv() => Wake::Input(input),
+                event = kernel.recv(), if watching => Wake::Kernel(event),
+                event = fib.recv() => Wake::Fib(event),
+                () = sleep_until(deadline) => Wake::Deadline,
+            };
+            let now = Instant::now();
+            match wake {
+                Wake::Input(Some(input)) => self.take_inputs(now, input, &mut inputs),
+                // The daemon stops: the routes stay in the kernel.
+                Wake::Input(None) => break,
+                Wake::Kernel(Some(event)) => self.kernel_event(now, event, &mut kernel).await,
+                Wake::Kernel(None) => {
+                    tracing::error!("links and addresses are no longer watched; restart routed");
+                    watching = false;
+                }
+                Wake::Fib(Some(event)) => self.fib.event(event),
+                Wake::Fib(None) => break,
+                Wake::Deadline => self.deadline(now).await,
+            }
+            self.flush().await;
+        }
+    }
+
+    /// When there is something to do although nothing has come: stale routes
+    /// go, or a reader that was slow may take more by then.
+    fn next_deadline(&self) -> Option<Instant> {
+        let readers = self.watchers.wait().then(|| Instant::now() + READER_RETRY);
+        self.sessions.next_deadline().into_iter().chain(readers).min()
+    }
+
+    fn take_inputs(&mut self, now: Instant, first: TableInput, inputs: &mut mpsc::Receiver<TableInput>) {
+        self.input(now, first);
+        for _ in 1..BATCH {
+            match inputs.try_recv() {
+                Ok(input) => self.input(now, input),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn input(&mut self, now: Instant, input: TableInput) {
+        match input {
+            TableInput::PeerUp { id, config, up, more, control } => {
+                self.peer_up(now, id, *config, &up, session::Bells { more, control });
+            }
+            TableInput::PeerDown { id, graceful } => self.peer_down(now, id, graceful),
+            TableInput::PeerRemoved { id } => self.peer_removed(id),
+            TableInput::Update { id, update } => self.update(now, id, update),
+            TableInput::EndOfRib { id, family } => self.end_of_rib(id, family),
+            TableInput::RefreshRequest { id, family } => self.adj_out.refresh(id, family),
+            TableInput::Pull { id, reply } => {
+                // The changes so far belong to what is told.
+                self.settle();
+                // The session may have ended meanwhile; then nobody is to be told.
+                let _ = reply.send(self.adj_out.pull(id, PULL));
+            }
+            TableInput::Ask(ask) => self.ask(now, ask),
+            TableInput::Configure(config) => self.configure(now, config),
+        }
+    }
+
+    async fn kernel_event(
+        &mut self,
+        now: Instant,
+        first: KernelEvent,
+        events: &mut mpsc::Receiver<KernelEvent>,
+    ) {
+        let mut next = Some(first);
+        let mut changed = false;
+        while let Some(event) = next {
+            self.fib.heard(&event).await;
+            changed |= !matches!(event, KernelEvent::Route { .. });
+            self.links.apply(&event);
+            next = events.try_recv().ok();
+        }
+        if changed {
+            self.follow_links(now);
+        }
+    }
+
+    async fn deadline(&mut self, now: Instant) {
+        for (id, family) in self.sessions.expired(now) {
+            let swept = self.table.sweep_stale(id, family);
+            tracing::warn!(peer = id.0, %family, routes = swept, "peer did not come back in time; its routes go");
+        }
+        for id in self.sessions.forgotten() {
+            self.table.peer_down(id);
+        }
+        if self.sessions.sweep_due(now) {
+            self.settle();
+            self.fib.write().await;
+            self.fib.sweep().await;
+        }
+    }
+
+    /// Passes on every change there is, to where it is kept until it is sent.
+    fn settle(&mut self) {
+        while self.table.has_changes() {
+            for change in self.table.take_changes(CHANGES) {
+                self.adj_out.change(&self.table, &change);
+                self.fib.change(&change);
+                self.watchers.change(change.prefix);
+            }
+        }
+    }
+
+    /// Everything that follows from what was taken in.
+    async fn flush(&mut self) {
+        self.settle();
+        self.report_conflicts();
+        self.fib.write().await;
+        self.sessions.ring(&self.adj_out);
+        self.feed_watchers();
+    }
+
+    fn report_conflicts(&mut self) {
+        for (prefix, id) in self.table.take_conflicts() {
+            let address = self.sessions.address_of(id);
+            self.local.conflict(prefix, address);
+        }
+    }
+}
+
+/// What this node originates, by prefix and protocol.
+type Originated = BTreeMap<(Prefix, rib::Protocol), Origination>;
+
+/// A table of small things by peer.
+type ByPeer<T> = FxHashMap<PeerId, T>;
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,335 @@
+//! Peers as the table sees them: up, kept through a restart, or gone.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bgp::conn::Up;
+use bgp::peer::{Admin, Graceful};
+use bgp::wire::Update;
+use net::Family;
+use rib::filter::{self, Filter};
+use rib::peer::LocalEnd;
+use rib::{AdjOut, NextHopMode, PeerId, PeerInfo};
+use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::sync::{Notify, mpsc};
+use tracing::{info, warn};
+
+use super::{ByPeer, TableTask};
+use crate::config::{self, Config};
+use crate::tasks::PeerCommand;
+
+/// How long the routes of a peer that is back may wait for its End-of-RIB;
+/// FRR's default of its stale path timer.
+const STALE_PATH: Duration = Duration::from_secs(360);
+
+/// The ways back to a peer task.
+pub(super) struct Bells {
+    /// Rung when there is something to pull.
+    pub(super) more: Arc<Notify>,
+    /// To end the session when the peer sends too much.
+    pub(super) control: mpsc::Sender<PeerCommand>,
+}
+
+struct Session {
+    bells: Bells,
+    max_prefixes: u32,
+    /// Families whose End-of-RIB has not come.
+    silent: Vec<Family>,
+    over_limit: bool,
+}
+
+/// Sessions, and what is remembered of those that are no more.
+pub(super) struct Sessions {
+    up: ByPeer<Session>,
+    addresses: ByPeer<IpAddr>,
+    /// Until when the routes of a family are kept unheard.
+    stale: BTreeMap<(PeerId, Family), Instant>,
+    /// Peers without a session whose last stale routes have gone.
+    forgotten: Vec<PeerId>,
+    /// Peers that have told everything since the start.
+    spoken: FxHashSet<PeerId>,
+    expected: usize,
+    /// When routes of an earlier run that nobody confirmed go; `None`: they went.
+    sweep: Option<Instant>,
+}
+
+impl Sessions {
+    /// Routes of an earlier run are kept until `expected` peers have spoken,
+    /// or `deferral` has passed (RFC 4724 §4.1, the selection deferral timer).
+    pub(super) fn new(now: Instant, expected: usize, deferral: Duration) -> Self {
+        let deferral = if expected == 0 { Duration::ZERO } else { deferral };
+        Self {
+            up: ByPeer::default(),
+            addresses: ByPeer::default(),
+            stale: BTreeMap::new(),
+            forgotten: Vec::new(),
+            spoken: FxHashSet::default(),
+            expected,
+            sweep: Some(now + deferral),
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.stale.values().copied().chain(self.sweep).min()
+    }
+
+    /// The families whose routes have waited too long.
+    pub(super) fn expired(&mut self, now: Instant) -> Vec<(PeerId, Family)> {
+        let due: Vec<_> = self.stale.iter().filter(|(_, at)| **at <= now).map(|(key, _)| *key).collect();
+        for (id, family) in &due {
+            self.unstale(*id, *family);
+        }
+        due
+    }
+
+    /// Peers that are without a session and without routes; the table forgets them.
+    pub(super) fn forgotten(&mut self) -> Vec<PeerId> {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    /// True once: when routes of an earlier run are to go.
+    pub(super) fn sweep_due(&mut self, now: Instant) -> bool {
+        let due = self.sweep.is_some_and(|at| at <= now);
+        if due {
+            self.sweep = None;
+        }
+        due
+    }
+
+    /// Rings at every peer that has something to pull.
+    pub(super) fn ring(&self, adj_out: &AdjOut) {
+        for (id, session) in &self.up {
+            if adj_out.has_work(*id) {
+                session.bells.more.notify_one();
+            }
+        }
+    }
+
+    /// The address of a peer, also after its session has ended.
+    pub(super) fn address_of(&self, id: PeerId) -> Option<IpAddr> {
+        self.addresses.get(&id).copied()
+    }
+
+    /// The number of the peer with this address.
+    pub(super) fn id_of(&self, address: IpAddr) -> Option<PeerId> {
+        self.addresses.iter().find(|(_, other)| **other == address).map(|(id, _)| *id)
+    }
+
+    /// Every peer that has had a session.
+    pub(super) fn ids(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.addresses.keys().copied()
+    }
+
+    fn unstale(&mut self, id: PeerId, family: Family) {
+        self.stale.remove(&(id, family));
+        let waits = self.stale.keys().any(|(other, _)| *other == id);
+        if !waits && !self.up.contains_key(&id) {
+            self.forgotten.push(id);
+        }
+    }
+
+    fn spoke(&mut self, now: Instant, id: PeerId) {
+        self.spoken.insert(id);
+        if self.spoken.len() >= self.expected && self.sweep.is_some() {
+            self.sweep = Some(now);
+        }
+    }
+}
+
+impl TableTask {
+    pub(super) fn peer_up(&mut self, now: Instant, id: PeerId, config: config::Peer, up: &Up, bells: Bells) {
+        let info = self.peer_info(id, &config, up);
+        self.sessions.addresses.insert(id, config.address);
+        self.table.peer_up(info.clone());
+        self.adj_out.peer_up(&self.table, &info);
+        // What the peer did not keep over its restart, it has to tell anew (RFC 4724 §4.2).
+        for family in Family::ALL {
+            if !self.sessions.stale.contains_key(&(id, family)) {
+                continue;
+            }
+            if kept(up, family) {
+                self.sessions.stale.insert((id, family), now + STALE_PATH);
+            } else {
+                self.sessions.stale.remove(&(id, family));
+                self.table.sweep_stale(id, family);
+            }
+        }
+        let session = Session {
+            bells,
+            max_prefixes: config.max_prefixes,
+            silent: up.families.clone(),
+            over_limit: false,
+        };
+        self.sessions.up.insert(id, session);
+    }
+
+    fn peer_info(&self, id: PeerId, config: &config::Peer, up: &Up) -> PeerInfo {
+        let local = up.endpoints.local.ip().to_canonical();
+        let ifindex = match up.endpoints.remote {
+            std::net::SocketAddr::V6(remote) if remote.scope_id() != 0 => Some(remote.scope_id()),
+            _ => self.links.connected(config.address),
+        };
+        PeerInfo {
+            id,
+            address: config.address,
+            local: self.local_end(local, ifindex),
+            ifindex,
+            asn: up.peer_as,
+            local_asn: up.local_as,
+            router_id: up.router_id,
+            route_reflector_client: config.route_reflector_client,
+            allow_own_asn: 0,
+            next_hop: match config.next_hop {
+                config::NextHopMode::Auto => NextHopMode::Auto,
+                config::NextHopMode::Own => NextHopMode::Myself,
+                config::NextHopMode::Keep => NextHopMode::Keep,
+            },
+            families: up.families.clone(),
+            import: filter_named(&self.config, &config.import),
+            export: filter_named(&self.config, &config.export),
+        }
+    }
+
+    /// Our addresses on a session: that of the session, and of each family
+    /// one more on the same link, so that both families can be told over one.
+    fn local_end(&self, local: IpAddr, ifindex: Option<u32>) -> LocalEnd {
+        let mut end = LocalEnd::of(local);
+        for (address, _) in ifindex.into_iter().flat_map(|index| self.links.addresses_of(index)) {
+            let other = LocalEnd::of(address);
+            end.v4 = end.v4.or(other.v4);
+            end.v6 = end.v6.or(other.v6);
+            end.link_local = end.link_local.or(other.link_local);
+        }
+        end
+    }
+
+    pub(super) fn peer_down(&mut self, now: Instant, id: PeerId, graceful: Option<Graceful>) {
+        self.sessions.up.remove(&id);
+        self.adj_out.peer_down(id);
+        let Some(Graceful { restart_time, families }) = graceful else {
+            self.forget(id);
+            return;
+        };
+        for family in Family::ALL {
+            // What was stale already goes at the second loss in a row (RFC 4724 §4.2).
+            self.table.sweep_stale(id, family);
+            self.table.mark_stale(id, family);
+            if families.contains(&family) {
+                self.sessions.stale.insert((id, family), now + restart_time);
+            } else {
+                self.sessions.stale.remove(&(id, family));
+                self.table.sweep_stale(id, family);
+            }
+        }
+        info!(peer = %self.peer_name(id), seconds = restart_time.as_secs(), "routes kept while the peer restarts");
+    }
+
+    fn forget(&mut self, id: PeerId) {
+        self.sessions.stale.retain(|(other, _), _| *other != id);
+        self.table.peer_down(id);
+    }
+
+    pub(super) fn peer_removed(&mut self, id: PeerId) {
+        self.sessions.up.remove(&id);
+        self.adj_out.peer_down(id);
+        self.forget(id);
+        self.sessions.addresses.remove(&id);
+        self.local.forget_peer(id);
+    }
+
+    pub(super) fn update(&mut self, now: Instant, id: PeerId, update: Update) {
+        let pairs = |nlri: &[bgp::wire::Nlri]| {
+            nlri.iter().map(|nlri| (nlri.prefix, nlri.path_id)).collect::<Vec<_>>()
+        };
+        for (_, unreach) in &update.unreach {
+            // A batch of a session that has ended is of no interest any more.
+            let _ = self.table.withdraw(id, pairs(unreach));
+        }
+        for reach in &update.reach {
+            let _ = self.table.update(now, id, pairs(&reach.nlri), &reach.attrs);
+        }
+        self.check_limit(id);
+    }
+
+    /// Ends the session of a peer that sends more than it may (RFC 4486 §4).
+    fn check_limit(&mut self, id: PeerId) {
+        let Some(session) = self.sessions.up.get_mut(&id).filter(|session| !session.over_limit) else {
+            return;
+        };
+        let limit = session.max_prefixes;
+        let over =
+            Family::ALL.into_iter().find(|family| self.table.counts(id, *family).received > limit as usize);
+        if let Some(family) = over {
+            session.over_limit = true;
+            let stop = PeerCommand::Stop(Admin::MaxPrefixes { family, limit });
+            if session.bells.control.try_send(stop).is_err() {
+                // Its queue is full: the next update tries again.
+                session.over_limit = false;
+            }
+            warn!(peer = %self.peer_name(id), %family, limit, "peer sent more prefixes than max_prefixes; session ends");
+        }
+    }
+
+    pub(super) fn end_of_rib(&mut self, id: PeerId, family: Family) {
+        if self.sessions.stale.remove(&(id, family)).is_some() {
+            let swept = self.table.sweep_stale(id, family);
+            info!(peer = %self.peer_name(id), %family, swept, "peer is back and has told its routes");
+        }
+        if let Some(session) = self.sessions.up.get_mut(&id) {
+            session.silent.retain(|other| *other != family);
+            if session.silent.is_empty() {
+                self.sessions.spoke(Instant::now(), id);
+            }
+        }
+    }
+
+    /// Other filters and limits for the peers whose sessions stay.
+    pub(super) fn configure_peers(&mut self, config: &Config) {
+        let peers = config.bgp.as_ref().map_or(&[][..], |bgp| &bgp.peers);
+        let by_address: FxHashMap<IpAddr, &config::Peer> =
+            peers.iter().map(|peer| (peer.address, peer)).collect();
+        for (id, session) in &mut self.sessions.up {
+            let Some(info) = self.table.peer(*id).cloned() else { continue };
+            let Some(peer) = by_address.get(&info.address) else { continue };
+            session.max_prefixes = peer.max_prefixes;
+            let next_hop = match peer.next_hop {
+                config::NextHopMode::Auto => NextHopMode::Auto,
+                config::NextHopMode::Own => NextHopMode::Myself,
+                config::NextHopMode::Keep => NextHopMode::Keep,
+            };
+            let import = filter_named(config, &peer.import);
+            let export = filter_named(config, &peer.export);
+            let info = PeerInfo { import, export, next_hop, ..info };
+            self.table.peer_up(info.clone());
+            self.adj_out.peer_changed(&self.table, &info);
+        }
+    }
+
+    pub(super) fn peer_name(&self, id: PeerId) -> String {
+        self.sessions.address_of(id).map_or_else(|| format!("number {}", id.0), |address| address.to_string())
+    }
+}
+
+/// True when the peer says that it forwarded on for this family while it
+/// restarted: only then do its old routes lead anywhere.
+fn kept(up: &Up, family: Family) -> bool {
+    let restart = up.graceful_restart.as_ref();
+    up.families.contains(&family)
+        && restart.is_some_and(|restart| restart.families.contains(&(family.afi(), family.safi(), true)))
+}
+
+/// The filter of this name: a configured one, or a built-in one. The
+/// configuration has made sure that there is one.
+fn filter_named(config: &Config, name: &str) -> Arc<Filter> {
+    if let Some(found) = config.filters.iter().find(|found| &*found.filter.name == name) {
+        return Arc::clone(&found.filter);
+    }
+    Arc::new(match name {
+        filter::CLUSTER_ONLY => filter::cluster_only(&config.cluster.pools),
+        filter::LOCAL_ONLY => filter::local_only(),
+        "accept-all" => filter::accept_all(),
+        _ => filter::reject_all(),
+    })
+}
