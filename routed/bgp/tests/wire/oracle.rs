@@ -45,6 +45,10 @@ fn spoken(mut attrs: Attrs, mut nlri: Vec<Nlri>) -> (Attrs, Vec<Nlri>) {
         .as_path
         .segments
         .retain(|segment| matches!(segment.kind, net::SegmentKind::Sequence | net::SegmentKind::Set));
+    // Of the typed ones, netgauze loses octets that are reserved; route targets have none.
+    for community in &mut attrs.ext_communities {
+        community.0 = community.0 & 0xffff_ffff_ffff | 0x0002 << 48;
+    }
     nlri.retain(|nlri| !nlri.prefix.address().is_multicast() && !nlri.prefix.is_martian());
     (attrs, nlri)
 }
