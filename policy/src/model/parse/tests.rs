@@ -102,7 +102,9 @@ metadata: { name: x }
 ---
 just text
 "#;
-    check_errors(text, &expect![[r#"
+    check_errors(
+        text,
+        &expect![[r#"
         p.yaml:2:13: document 1: apiVersion: "projectcalico.org/v2" is not read here; write projectcalico.org/v3
         p.yaml:4:19: document 1: metadata.name: "Web_Only" is no name; write at most 253 of a-z 0-9 - and . that begin and end with a letter or digit
         p.yaml:4:40: document 1: metadata.namespace: a GlobalNetworkPolicy has no namespace; take it out, or make the kind NetworkPolicy
@@ -126,23 +128,36 @@ just text
         p.yaml:25:1: document 2: spec: missing; write selector, types, ingress and egress under it
         p.yaml:25:7: document 2: kind: "Service" is not read here; write GlobalNetworkPolicy or NetworkPolicy
         p.yaml:28:1: document 3: a text or number where a mapping belongs; its fields are apiVersion, kind, metadata, spec
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_broken_text_is_told_with_its_place() {
-    check_errors("a: [1, 2\nb: }", &expect![[r#"
+    check_errors(
+        "a: [1, 2\nb: }",
+        &expect![[r"
         p.yaml:2:2: syntax: illegal placement of ':' indicator
-    "#]]);
-    check_errors("a: &x 1\nb: *x\n", &expect![[r#"
+    "]],
+    );
+    check_errors(
+        "a: &x 1\nb: *x\n",
+        &expect![[r"
         p.yaml:2:4: syntax: aliases are not read; write the value in full
-    "#]]);
-    check_errors("a: \"open\n", &expect![[r#"
+    "]],
+    );
+    check_errors(
+        "a: \"open\n",
+        &expect![[r"
         p.yaml:2:1: syntax: invalid indentation in multiline quoted scalar
-    "#]]);
-    check_errors(&format!("{WEB}---{WEB}"), &expect![[r#"
+    "]],
+    );
+    check_errors(
+        &format!("{WEB}---{WEB}"),
+        &expect![[r"
         p.yaml:15:1: GlobalNetworkPolicy/web-only: it is in this text twice; keep one
-    "#]]);
+    "]],
+    );
 }
 
 #[test]
