@@ -14,9 +14,9 @@ use crate::ranges::Ranges;
 use crate::ruleset::{Base, Chain, End, Match, Names, SetKind, Statement, Then, VerdictMap};
 use crate::{DefaultAction, Direction, Facts, Model, Nat, Ruleset};
 
-/// Before the NAT of nobody in particular: `filter`.
+/// `filter`: after any translation of destinations.
 const FILTER: i32 = 0;
-/// `srcnat`.
+/// `srcnat`: after every filter.
 const SRCNAT: i32 = 100;
 
 /// The ruleset that makes the kernel do what the model says.

@@ -136,27 +136,27 @@ just text
 fn a_broken_text_is_told_with_its_place() {
     check_errors(
         "a: [1, 2\nb: }",
-        &expect![[r#"
+        &expect![[r"
         p.yaml:2:2: syntax: illegal placement of ':' indicator
-    "#]],
+    "]],
     );
     check_errors(
         "a: &x 1\nb: *x\n",
-        &expect![[r#"
+        &expect![[r"
         p.yaml:2:4: syntax: aliases are not read; write the value in full
-    "#]],
+    "]],
     );
     check_errors(
         "a: \"open\n",
-        &expect![[r#"
+        &expect![[r"
         p.yaml:2:1: syntax: invalid indentation in multiline quoted scalar
-    "#]],
+    "]],
     );
     check_errors(
         &format!("{WEB}---{WEB}"),
-        &expect![[r#"
+        &expect![[r"
         p.yaml:15:1: GlobalNetworkPolicy/web-only: it is in this text twice; keep one
-    "#]],
+    "]],
     );
 }
 
