@@ -12,8 +12,8 @@ fn hops(table: &Table, prefix: &str) -> Result<Target, Why> {
     }
 }
 
-fn through(gateway: &str, ifindex: u32) -> Result<Target, Why> {
-    Ok(Target::Hops(vec![Hop { gateway: Some(ip(gateway)), ifindex }]))
+fn through(gateway: &str, ifindex: u32) -> Target {
+    Target::Hops(vec![Hop { gateway: Some(ip(gateway)), ifindex }])
 }
 
 fn unreachable(next_hop: &str) -> Result<Target, Why> {
@@ -39,8 +39,8 @@ fn a_next_hop_resolves_on_a_link_or_through_a_static_route() {
     {
         t.update(now, PeerId(1), [(p(prefix), 0)], &attrs(&[], next_hop)).unwrap();
     }
-    assert_eq!(hops(&t, "10.1.0.0/16"), through("192.0.2.1", 2));
-    assert_eq!(hops(&t, "10.2.0.0/16"), through("192.0.2.7", 2));
+    assert_eq!(hops(&t, "10.1.0.0/16"), Ok(through("192.0.2.1", 2)));
+    assert_eq!(hops(&t, "10.2.0.0/16"), Ok(through("192.0.2.7", 2)));
     assert_eq!(hops(&t, "10.3.0.0/16"), unreachable("203.0.113.1"));
 }
 
@@ -57,7 +57,7 @@ fn rip_leads_to_its_gateway_and_lends_its_metric() {
     }
     let view = t.route(p("10.0.0.0/8")).unwrap();
     assert_eq!(view.candidates[0].standing, Standing::Best(crate::Step::IgpMetric));
-    assert_eq!(view.target, Some(through("192.0.2.2", 2).unwrap()));
+    assert_eq!(view.target, Some(through("192.0.2.2", 2)));
 }
 
 #[test]
@@ -127,9 +127,9 @@ fn a_link_local_next_hop_leaves_by_the_interface_of_the_session() {
     t.update(now, PeerId(2), [(p("fd00:2::/48"), 0)], &told).unwrap();
     t.update(now, PeerId(1), [(p("fd00:3::/48"), 0)], &attrs(&[65001], "fe80::1")).unwrap();
     t.update(now, PeerId(2), [(p("fd00:4::/48"), 0)], &attrs(&[65001], "fe80::1")).unwrap();
-    assert_eq!(hops(&t, "fd00:1::/48"), through("fe80::1", 7));
-    assert_eq!(hops(&t, "fd00:2::/48"), through("2001:db8::1", 2));
-    assert_eq!(hops(&t, "fd00:3::/48"), through("fe80::1", 7));
+    assert_eq!(hops(&t, "fd00:1::/48"), Ok(through("fe80::1", 7)));
+    assert_eq!(hops(&t, "fd00:2::/48"), Ok(through("2001:db8::1", 2)));
+    assert_eq!(hops(&t, "fd00:3::/48"), Ok(through("fe80::1", 7)));
     assert_eq!(hops(&t, "fd00:4::/48"), unreachable("fe80::1"));
 }
 
