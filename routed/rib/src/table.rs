@@ -130,6 +130,8 @@ pub struct Table {
     /// Prefixes whose paths next hops may resolve through, and that changed.
     pub(crate) touched: FxHashSet<Prefix>,
     pub(crate) local_changed: bool,
+    /// The links as they were last given.
+    pub(crate) links: FxHashSet<Link>,
 }
 
 impl Table {
@@ -146,6 +148,7 @@ impl Table {
             dirty: IndexSet::default(),
             touched: FxHashSet::default(),
             local_changed: false,
+            links: FxHashSet::default(),
         }
     }
 
@@ -302,15 +305,7 @@ impl Table {
     /// connected route, with the interface index as its path identifier.
     pub fn set_links(&mut self, now: Instant, links: &[Link], addresses: impl IntoIterator<Item = IpAddr>) {
         let wanted: FxHashSet<Link> = links.iter().copied().collect();
-        let connected = |path: &&Arc<Path>| path.protocol == Protocol::Connected;
-        let present: FxHashSet<Link> = self
-            .dests
-            .iter()
-            .filter_map(|(network, dest)| Some((word(network)?, dest)))
-            .flat_map(|(prefix, dest)| {
-                dest.paths.iter().filter(connected).map(move |path| Link { prefix, ifindex: path.path_id })
-            })
-            .collect();
+        let present = std::mem::replace(&mut self.links, wanted.clone());
         for link in present.difference(&wanted) {
             self.unoriginate(link.prefix, Protocol::Connected, link.ifindex);
         }

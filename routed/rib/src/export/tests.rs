@@ -13,16 +13,11 @@ fn told(from: Option<&PeerInfo>, to: &PeerInfo, change: impl FnOnce(&mut Attrs))
     change(&mut attrs);
     let mut t: Table = table(now, from.map(std::slice::from_ref).unwrap_or_default());
     let prefix = p("10.1.0.0/16");
-    match from {
-        Some(from) => t.update(now, from.id, [(prefix, 0)], &Arc::new(attrs)).unwrap(),
-        None => {
-            let attrs = Attrs { next_hop: None, as_path: AsPath::default(), ..attrs };
-            t.originate(
-                now,
-                prefix,
-                Origination { attrs, ..Origination::new(Protocol::Static, Via::Discard) },
-            );
-        }
+    if let Some(from) = from {
+        t.update(now, from.id, [(prefix, 0)], &Arc::new(attrs)).unwrap();
+    } else {
+        let attrs = Attrs { next_hop: None, as_path: AsPath::default(), ..attrs };
+        t.originate(now, prefix, Origination { attrs, ..Origination::new(Protocol::Static, Via::Discard) });
     }
     let best = t.take_changes(9).remove(0).new.unwrap();
     match export(prefix, &best, from, &Audience::of(to), [9, 9, 9, 9].into()) {

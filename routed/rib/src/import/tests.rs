@@ -1,1 +1,75 @@
+use std::net::Ipv4Addr;
+use std::time::Instant;
 
+use crate::fixture::{OURS, attrs, p, peer, table};
+use crate::{PeerId, PeerInfo, Standing, Table, Why};
+
+use net::Asn;
+
+use super::*;
+
+/// What becomes of one route of a peer: its attributes, or why it is not used.
+fn check(peer: &PeerInfo, prefix: &str, change: impl FnOnce(&mut Attrs)) -> Result<Arc<Attrs>, Why> {
+    let now = Instant::now();
+    let next_hop = if p(prefix).network().is_ipv4() { "192.0.2.1" } else { "2001:db8::1" };
+    let mut told = Attrs::clone(&attrs(&[65001, 65002], next_hop));
+    change(&mut told);
+    let told = Arc::new(told);
+    let mut t: Table = table(now, std::slice::from_ref(peer));
+    t.update(now, peer.id, [(p(prefix), 0)], &told).unwrap();
+    t.take_changes(usize::MAX);
+    let received = t.received(peer.id, None, 9).items;
+    assert_eq!(received[0].1.received, told, "what was received stays as it was");
+    let view = t.route(p(prefix)).unwrap().candidates.remove(0);
+    match view.standing {
+        Standing::Ineligible(why) => Err(why),
+        _ => Ok(Arc::clone(view.path.attrs())),
+    }
+}
+
+#[test]
+fn loops_are_refused_and_say_which() {
+    let (ebgp, ibgp) = (peer(1, 65001), peer(1, OURS));
+    let ours = |a: &mut Attrs| a.as_path = net::AsPath::sequence([65001, OURS]);
+    assert_eq!(check(&ebgp, "10.0.0.0/8", ours), Err(Why::AsLoop(Asn(OURS))));
+    assert!(check(&PeerInfo { allow_own_asn: 1, ..ebgp.clone() }, "10.0.0.0/8", ours).is_ok());
+    let we = |a: &mut Attrs| a.originator_id = Some("192.0.2.254".parse().unwrap());
+    assert_eq!(check(&ibgp, "10.0.0.0/8", we), Err(Why::OriginatorLoop));
+    let id = Ipv4Addr::new(192, 0, 2, 254);
+    assert_eq!(check(&ibgp, "10.0.0.0/8", |a| a.cluster_list.push(id)), Err(Why::ClusterLoop(id)));
+}
+
+#[test]
+fn prefixes_and_next_hops_that_cannot_be_are_refused() {
+    let peer = peer(1, 65001);
+    for martian in ["127.0.0.0/8", "224.0.0.0/4", "fe80::/64", "ff00::/8"] {
+        assert_eq!(check(&peer, martian, |_| {}), Err(Why::Martian), "{martian}");
+    }
+    let hop = |text: &str| Some(net::NextHop::from(crate::fixture::ip(text)));
+    assert_eq!(check(&peer, "10.0.0.0/8", |a| a.next_hop = None), Err(Why::NoNextHop));
+    let ours = crate::fixture::ip("192.0.2.254");
+    assert_eq!(check(&peer, "10.0.0.0/8", |a| a.next_hop = hop("192.0.2.254")), Err(Why::NextHopSelf(ours)));
+    let far = crate::fixture::ip("198.51.100.1");
+    assert_eq!(
+        check(&peer, "10.0.0.0/8", |a| a.next_hop = hop("198.51.100.1")),
+        Err(Why::NextHopUnreachable(far))
+    );
+}
+
+#[test]
+fn the_local_pref_of_an_external_peer_says_nothing() {
+    let told = |a: &mut Attrs| a.local_pref = Some(300);
+    assert_eq!(check(&peer(1, 65001), "10.0.0.0/8", told).unwrap().local_pref, None);
+    assert_eq!(check(&peer(1, OURS), "10.0.0.0/8", told).unwrap().local_pref, Some(300));
+}
+
+#[test]
+fn the_import_filter_edits_what_counts_and_not_what_was_received() {
+    let filter = toml::from_str(
+        "name = \"in\"\nrules = [{ prefix = \"10.0.0.0/8 le 16\", action = \"accept\", set = { local_pref = 200 } }]",
+    );
+    let peer = PeerInfo { import: Arc::new(filter.unwrap()), ..peer(1, 65001) };
+    assert_eq!(check(&peer, "10.1.0.0/16", |_| {}).unwrap().local_pref, Some(200));
+    assert_eq!(check(&peer, "10.1.1.0/24", |_| {}), Err(Why::FilterEnd("in".into())));
+    assert_eq!(peer.id, PeerId(1));
+}
