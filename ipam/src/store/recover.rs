@@ -301,7 +301,7 @@ fn open_database(
     repairs: &mut Vec<Repair>,
 ) -> Result<(Database, Content), OpenError> {
     let path = &files.database;
-    let mut failure = match Database::open(path, limit) {
+    let mut failure = match open_patiently(path, limit) {
         Ok(opened) => return Ok(opened),
         Err(failure) => failure,
     };
@@ -326,10 +326,22 @@ fn open_database(
             let kept = free_name(&files.dir);
             fs::rename(path, &kept).map_err(OpenError::io(path))?;
             repairs.push(Repair::DatabaseSetAside { because: failure.to_string(), kept });
-            Database::open(path, limit)
+            open_patiently(path, limit)
                 .map_err(|failure| OpenError::Database { path: path.clone(), error: failure.to_string() })
         }
     }
+}
+
+/// Opens the database; one that is locked is tried again for a second, as a
+/// process that ends, or a handle just closed, lets go of it a moment later.
+fn open_patiently(path: &Path, limit: Duration) -> Result<(Database, Content), Failure> {
+    for _ in 0..10 {
+        match Database::open(path, limit) {
+            Err(Failure::Locked) => std::thread::park_timeout(Duration::from_millis(100)),
+            other => return other,
+        }
+    }
+    Database::open(path, limit)
 }
 
 fn snapshots(database: &Path, only_unfinished: bool) -> io::Result<Vec<PathBuf>> {

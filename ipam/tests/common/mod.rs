@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use ipam::{AllocateRequest, Ipam, OpenConfig};
+use nix::fcntl::{Flock, FlockArg};
 
 /// A store in `dir` with a /16 and a /80.
 pub(crate) fn config(dir: &Path) -> OpenConfig {
@@ -19,6 +20,14 @@ pub(crate) fn config(dir: &Path) -> OpenConfig {
 
 pub(crate) fn open(dir: &Path) -> Ipam {
     Ipam::open(config(dir)).unwrap()
+}
+
+/// Closes a store and waits until the database library has let go of its
+/// files: it does so a moment later, from a thread of its own.
+pub(crate) fn close(ipam: Ipam, dir: &Path) {
+    ipam.close().unwrap();
+    let log = std::fs::File::open(dir.join("ipam/db")).unwrap();
+    drop(Flock::lock(log, FlockArg::LockExclusive).unwrap());
 }
 
 pub(crate) fn by_handle(handle: &str) -> AllocateRequest {
