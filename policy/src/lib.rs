@@ -51,4 +51,4 @@ pub use model::{
     Peer, Policy, PolicyId, PortRange, Protocol, RestoreError, Rule, Scope, Selector, Types, parse,
     to_document,
 };
-pub use ruleset::{Counter, Origin, Ruleset, Size, TABLE, Transaction, diff};
+pub use ruleset::{Counter, Elements, Origin, Ruleset, Size, TABLE, Transaction, diff};

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use net::Family;
 
 pub use counters::Counter;
-pub use diff::{Transaction, diff};
+pub use diff::{Elements, Transaction, diff};
 pub(crate) use names::Names;
 
 use crate::ranges::Ranges;

@@ -3,6 +3,7 @@
 use net::Family;
 use serde_json::{Map, Value, json};
 
+use super::diff::Elements;
 use super::names::comment;
 use super::{Chain, End, Match, Ruleset, Set, SetKind, Statement, TABLE, Then, VerdictMap};
 use crate::ranges::address;
@@ -40,12 +41,36 @@ fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>().into()
 }
 
+impl Elements {
+    /// The transaction that empties each set and fills it again.
+    pub(super) fn json(&self) -> String {
+        let refill = |what: &'static str, name: &str, elements: Vec<Value>| {
+            let target = json!({ "family": "inet", "table": TABLE, "name": name });
+            let flush = object([("flush", object([(what, target.clone())]))]);
+            let mut filled = target;
+            put_elements(&mut filled, elements);
+            let fill = filled.get("elem").is_some().then(|| add(object([("element", filled)])));
+            std::iter::once(flush).chain(fill)
+        };
+        let sets = self.sets.iter().flat_map(|(name, set)| refill("set", name, set_elements(set)));
+        let maps = self.maps.iter().flat_map(|(name, map)| refill("map", name, map_elements(map)));
+        json!({ "nftables": sets.chain(maps).collect::<Vec<_>>() }).to_string()
+    }
+}
+
 fn set_json(name: &str, set: &Set) -> Value {
     let (kind, flags) = match set.kind {
         SetKind::Addresses(family) => (address_type(family), json!([])),
         SetKind::Nets(family) => (address_type(family), json!(["interval"])),
         SetKind::Ports => ("inet_service", json!(["interval"])),
     };
+    let mut set_object =
+        json!({ "family": "inet", "table": TABLE, "name": name, "type": kind, "flags": flags });
+    put_elements(&mut set_object, set_elements(set));
+    object([("set", set_object)])
+}
+
+fn set_elements(set: &Set) -> Vec<Value> {
     let element = |number| match set.kind {
         SetKind::Addresses(family) | SetKind::Nets(family) => json!(address(family, number).to_string()),
         SetKind::Ports => json!(u64::try_from(number).unwrap_or(u64::MAX)),
@@ -53,27 +78,25 @@ fn set_json(name: &str, set: &Set) -> Value {
     let range = |(first, last)| {
         if first == last { element(first) } else { json!({ "range": [element(first), element(last)] }) }
     };
-    // A hash has single elements only, also where addresses are neighbours.
-    let elements: Vec<_> = match set.kind {
+    match set.kind {
+        // A hash has single elements only, also where addresses are neighbours.
         SetKind::Addresses(_) => {
             set.elements.iter().flat_map(|(first, last)| first..=last).map(element).collect()
         }
         SetKind::Nets(_) | SetKind::Ports => set.elements.iter().map(range).collect(),
-    };
-    let mut set_object =
-        json!({ "family": "inet", "table": TABLE, "name": name, "type": kind, "flags": flags });
-    put_elements(&mut set_object, elements);
-    object([("set", set_object)])
+    }
 }
 
 fn map_json(name: &str, map: &VerdictMap) -> Value {
-    let elements =
-        map.elements.iter().map(|(address, then)| json!([address.to_string(), then_json(then)])).collect();
     let mut map_object = json!({
         "family": "inet", "table": TABLE, "name": name, "type": address_type(map.family), "map": "verdict",
     });
-    put_elements(&mut map_object, elements);
+    put_elements(&mut map_object, map_elements(map));
     object([("map", map_object)])
+}
+
+fn map_elements(map: &VerdictMap) -> Vec<Value> {
+    map.elements.iter().map(|(address, then)| json!([address.to_string(), then_json(then)])).collect()
 }
 
 /// nft refuses an empty list of elements.

@@ -35,6 +35,12 @@ fn some_ruleset() -> impl Strategy<Value = Ruleset> {
 
 proptest! {
     #[test]
+    fn rules_are_touched_only_where_they_differ(a in some_ruleset(), b in some_ruleset()) {
+        let replaces = matches!(diff(Some(&a), &b), Transaction::Replace(_));
+        prop_assert_eq!(replaces, a.chains != b.chains);
+    }
+
+    #[test]
     fn what_diff_says_makes_the_one_the_other(a in some_ruleset(), b in some_ruleset()) {
         let transaction = diff(Some(&a), &b);
         prop_assert_eq!(transaction.json().is_none(), a == b);

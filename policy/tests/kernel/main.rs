@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use lab::{Lab, in_namespace, nft};
 use policy::{
     DefaultAction, Endpoint, Evaluation, Facts, Flow, Model, Nat, Origin, Protocol, Reason, Ruleset,
-    Transport, Verdict, compile, evaluate, parse,
+    Transaction, Transport, Verdict, compile, diff, evaluate, parse,
 };
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -156,6 +156,51 @@ fn nft_takes_whatever_the_compiler_makes() {
             nft(&["-c", "-f", "-"], &compile(&model, &facts).json()).map(drop).map_err(TestCaseError::fail)
         });
         result.unwrap_or_else(|error| panic!("{error}"));
+    });
+}
+
+/// What the kernel lists, without the numbers that it gives to objects.
+fn listed() -> serde_json::Value {
+    let text = nft(&["list", "table", "inet", "routed"], "").unwrap();
+    let mut listed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for item in listed["nftables"].as_array_mut().unwrap() {
+        for object in item.as_object_mut().unwrap().values_mut() {
+            object.as_object_mut().unwrap().remove("handle");
+            if let Some(elements) = object.get_mut("elem").and_then(|elements| elements.as_array_mut()) {
+                elements.sort_by_key(ToString::to_string);
+            }
+        }
+    }
+    listed
+}
+
+#[test]
+fn a_difference_leads_the_kernel_to_where_a_replacement_does() {
+    in_namespace(|| {
+        let kinds = RefCell::new([0_usize; 3]);
+        let cases = (generate::model(), generate::facts(), generate::facts());
+        let result = runner(64).run(&cases, |(model, before, mut after)| {
+            after.default_action = before.default_action;
+            let (old, new) = (compile(&model, &before), compile(&model, &after));
+            install(&old);
+            let transaction = diff(Some(&old), &new);
+            let kind = match transaction {
+                Transaction::Nothing => 0,
+                Transaction::Elements(_) => 1,
+                Transaction::Replace(_) => 2,
+            };
+            kinds.borrow_mut()[kind] += 1;
+            if let Some(json) = transaction.json() {
+                nft(&["-f", "-"], &json).map_err(TestCaseError::fail)?;
+            }
+            let stepped = listed();
+            install(&new);
+            proptest::prop_assert_eq!(stepped, listed());
+            Ok(())
+        });
+        result.unwrap_or_else(|error| panic!("{error}"));
+        let [_, elements, replace] = kinds.into_inner();
+        assert!(elements > 5 && replace > 5, "one-sided cases prove nothing: {elements} {replace}");
     });
 }
 
