@@ -86,9 +86,13 @@ impl Daemon {
         let (fib, fib_events) = Fib::start(fib_config(&config))?;
         let watching = WatchConfig { own_port: Some(fib.port()), ..WatchConfig::default() };
         let (snapshot, kernel_events) = kernel::watch::start(watching).await?;
+        for event in &snapshot {
+            // A writer that has ended already says so at the first route.
+            let _ = fib.heard(event).await;
+        }
         let links = Links::from_snapshot(&snapshot);
         let router_id = router_id(&config, &links)?;
-        set_forwarding(&config, &state)?;
+        set_sysctls(&config, &state)?;
 
         let (owned, owned_reader) = watch::channel(Owned::default());
         let addresses = open_addresses(&config)?;
@@ -154,6 +158,9 @@ impl Daemon {
     async fn finish(self) {
         info!("stopping; routes and policy stay in the kernel");
         self.stop.cancel();
+        // The table ends first: it must not hear that the sessions end, or it
+        // would take their routes out of the kernel.
+        self.table.abort();
         if let Some(speaker) = &self.handles.speaker {
             let (reply, done) = oneshot::channel();
             if speaker.send(SpeakerCommand::Stop(reply)).await.is_ok() {
@@ -165,7 +172,6 @@ impl Daemon {
         let addresses = self.handles.addresses.clone();
         drop(self.handles);
         drop(self.inputs);
-        self.table.abort();
         if self.fib.flush().await.is_err() {
             warn!("the FIB writer had ended before the daemon did");
         }
@@ -184,9 +190,13 @@ impl Daemon {
         let default = self.source.file == std::path::Path::new(crate::config::defaults::CONFIG_FILE);
         let file = (!default || self.source.file.exists()).then_some(self.source.file.as_path());
         let (config, warnings) = crate::load(file).inspect_err(|findings| {
-            findings.iter().for_each(|finding| warn!(%finding, "not reloaded"));
+            for finding in findings {
+                warn!(%finding, "not reloaded");
+            }
         })?;
-        warnings.iter().for_each(|finding| warn!(%finding, "configuration"));
+        for finding in &warnings {
+            warn!(%finding, "configuration");
+        }
         let config =
             crate::with_overrides(config, self.source.state_dir.as_ref(), self.source.socket.as_ref());
         let changes = diff(&self.config, &config);
@@ -265,20 +275,33 @@ fn router_id(config: &Config, links: &Links) -> Result<Option<RouterId>, Fatal> 
     if config.bgp.is_some() && found.is_none() { Err(Fatal::NoRouterId) } else { Ok(found) }
 }
 
-/// A router forwards. What was set before is kept for `--cleanup`. IPv6
-/// forwarding ends router advertisements on the host, so it is switched on
-/// only where there is an IPv6 pool.
-fn set_forwarding(config: &Config, state: &StateDir) -> Result<(), Fatal> {
+/// Bridged frames pass the forward hook only with these, so that policy also
+/// holds between two containers of one bridge (Docker sets them too).
+const BRIDGE_FILTERS: [&str; 2] =
+    ["net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables"];
+
+/// A router forwards, and policy sees bridged frames. What was set before is
+/// kept for `--cleanup`. IPv6 forwarding ends router advertisements on the
+/// host, so it is switched on only where there is an IPv6 pool.
+fn set_sysctls(config: &Config, state: &StateDir) -> Result<(), Fatal> {
     let mut changes: Changes = state.load(SYSCTLS)?.unwrap_or_default();
     let wants = |family| config.cluster.pools.iter().any(|pool| pool.family() == family);
-    let settings = [
-        (wants(Family::Ipv4Unicast), Sysctl::ipv4_forwarding()),
-        (wants(Family::Ipv6Unicast), Sysctl::ipv6_forwarding()),
-    ];
-    for (_, setting) in settings.iter().filter(|(wanted, _)| *wanted) {
+    let mut switch_on = |setting: &Sysctl| {
         if changes.set(setting, "1")? {
             info!(%setting, "switched on");
             state.save(SYSCTLS, &changes)?;
+        }
+        Ok::<(), Fatal>(())
+    };
+    if wants(Family::Ipv4Unicast) {
+        switch_on(&Sysctl::ipv4_forwarding())?;
+    }
+    if wants(Family::Ipv6Unicast) {
+        switch_on(&Sysctl::ipv6_forwarding())?;
+    }
+    for name in BRIDGE_FILTERS.iter().filter(|_| config.policy.enabled) {
+        if let Err(error) = switch_on(&Sysctl::new(name)?) {
+            warn!(%error, "policy does not hold between containers of one bridge; load the module br_netfilter");
         }
     }
     Ok(())

@@ -138,6 +138,9 @@ impl ProtocolView {
     fn cell(&self) -> Cell {
         let Self { protocol, state, neighbors, neighbors_up, routes, reason } = self;
         let (text, tone) = match (state.as_str(), reason) {
+            ("running", _) if *neighbors == 0 => {
+                (format!("{protocol} running, {routes} routes"), Tone::Plain)
+            }
             ("running", _) => (
                 format!("{protocol} running, {neighbors_up} of {neighbors} up, {routes} routes"),
                 Tone::Plain,

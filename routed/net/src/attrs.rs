@@ -1,7 +1,7 @@
 //! Path attributes: what a route says about its path (RFC 4271 §5).
 //!
 //! `bgp` decodes the wire into [`Attrs`], `rib` interns and compares them,
-//! the API prints them. The next hop of an MP_REACH_NLRI attribute is here
+//! the API prints them. The next hop of an `MP_REACH_NLRI` attribute is here
 //! too: for the table it makes no difference where it stood on the wire.
 
 use std::fmt;
@@ -132,7 +132,7 @@ pub struct Attrs {
 }
 
 impl Attrs {
-    /// The default of LOCAL_PREF where none was received (the value that
+    /// The default of `LOCAL_PREF` where none was received (the value that
     /// every other implementation uses; RFC 4271 §9.1.1 leaves it open).
     pub const DEFAULT_LOCAL_PREF: u32 = 100;
 

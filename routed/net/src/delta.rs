@@ -201,27 +201,27 @@ mod tests {
                     3 => { delta.gone(key); installed.remove(&key); }
                     _ => {
                         for (key, step) in delta.next_batch(2) {
-                            apply(&mut delta, &mut installed, key, step);
+                            apply(&mut delta, &mut installed, key, &step);
                         }
                     }
                 }
             }
             for (key, step) in delta.next_batch(usize::MAX) {
-                apply(&mut delta, &mut installed, key, step);
+                apply(&mut delta, &mut installed, key, &step);
             }
             prop_assert_eq!(desired, installed);
             prop_assert_eq!(delta.pending(), 0);
         }
     }
 
-    fn apply(delta: &mut Delta<u8, u8>, world: &mut BTreeMap<u8, u8>, key: u8, step: Step<u8>) {
+    fn apply(delta: &mut Delta<u8, u8>, world: &mut BTreeMap<u8, u8>, key: u8, step: &Step<u8>) {
         match step {
             Step::Install { value, replaces } => {
-                assert_eq!(world.insert(key, value), replaces);
-                delta.have(key, value);
+                assert_eq!(world.insert(key, *value), *replaces);
+                delta.have(key, *value);
             }
             Step::Remove(installed) => {
-                assert_eq!(world.remove(&key), Some(installed));
+                assert_eq!(world.remove(&key).as_ref(), Some(installed));
                 delta.gone(key);
             }
         }

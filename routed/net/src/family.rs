@@ -31,7 +31,9 @@ impl Family {
 
     /// The subsequent address family identifier of the registry.
     pub fn safi(self) -> u8 {
-        1
+        match self {
+            Self::Ipv4Unicast | Self::Ipv6Unicast => 1,
+        }
     }
 
     /// The family with these numbers, if routed speaks it.

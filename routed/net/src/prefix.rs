@@ -69,7 +69,7 @@ impl Prefix {
         Family::of(self.0.ip())
     }
 
-    /// True for 0.0.0.0/0 and ::/0.
+    /// True for `0.0.0.0/0` and `::/0`.
     pub fn is_default(self) -> bool {
         self.len() == 0
     }

@@ -21,7 +21,7 @@ pub const HOLD_TIME: Duration = Duration::from_secs(90);
 /// wait two minutes, and every attempt is jittered.
 pub const CONNECT_RETRY: Duration = Duration::from_secs(5);
 /// The first wait after a session failed; it doubles up to a cap (RFC 4271 §8.1.1,
-/// DampPeerOscillations).
+/// `DampPeerOscillations`).
 pub const IDLE_HOLD: Duration = Duration::from_secs(1);
 /// How long peers keep our routes while we restart (RFC 4724; 120 s is the
 /// value that FRR and BIRD use).

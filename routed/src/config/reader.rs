@@ -113,14 +113,11 @@ impl<'i> Section<'i> {
         let name = format!("{}{key}", self.prefix());
         let Some(node) = self.take(key) else { return vec![] };
         let span = node.span();
-        match node.into_inner() {
-            DeValue::Array(array) => {
-                array.into_iter().filter_map(|node| as_table(name.clone(), node, findings)).collect()
-            }
-            _ => {
-                findings.error(&span, format!("{name}: a list of tables is expected; write [[{name}]]"));
-                vec![]
-            }
+        if let DeValue::Array(array) = node.into_inner() {
+            array.into_iter().filter_map(|node| as_table(name.clone(), node, findings)).collect()
+        } else {
+            findings.error(&span, format!("{name}: a list of tables is expected; write [[{name}]]"));
+            vec![]
         }
     }
 

@@ -142,8 +142,8 @@ where
         + 'static,
     C::ConnectInfo: Clone + Send + Sync + 'static,
 {
-    let served = server.add_routes(routes).serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
-    if let Err(error) = served.await {
+    let ended = server.add_routes(routes).serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
+    if let Err(error) = ended.await {
         warn!(%error, "api server");
     }
 }

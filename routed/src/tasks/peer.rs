@@ -27,7 +27,7 @@ use tracing::{debug, info, warn};
 
 use super::conn::{Conn, OUTPUT_LOW, Read};
 use super::report::PeerReport;
-use super::table::TableInput;
+use super::table::{SessionUp, TableInput};
 use crate::config;
 
 /// What others ask of a peer task.
@@ -289,9 +289,9 @@ impl PeerTask {
             more: Arc::clone(&more),
             pull: Pull::Idle,
         });
-        let config = self.config.clone();
+        let config = (*self.config).clone();
         let control = self.control.clone();
-        self.outbox.push(TableInput::PeerUp { id: self.id, config, up, more, control });
+        self.outbox.push(TableInput::PeerUp(Box::new(SessionUp { id: self.id, config, up, more, control })));
     }
 
     fn send(&mut self, id: ConnId, message: &Message) {

@@ -79,7 +79,7 @@ impl Speaker {
         let peers = config.bgp.peers.clone();
         let mut speaker =
             Self { config, peers: BTreeMap::new(), tasks: JoinSet::new(), next_id: 0, table, listeners };
-        for peer in peers {
+        for peer in &peers {
             speaker.add(peer);
         }
         tokio::spawn(speaker.run(commands));
@@ -106,7 +106,7 @@ impl Speaker {
                         Admin::Deconfigured
                     };
                     self.remove(peer.address, admin).await;
-                    self.add(*peer);
+                    self.add(&peer);
                 }
                 SpeakerCommand::Reconfigure(peer) => {
                     self.tell(peer.address, PeerCommand::Reconfigure(peer)).await;
@@ -124,13 +124,13 @@ impl Speaker {
         }
     }
 
-    fn add(&mut self, peer: config::Peer) {
+    fn add(&mut self, peer: &config::Peer) {
         self.next_id += 1;
         let id = PeerId(self.next_id);
         let (commands, receiver) = mpsc::channel(PEER_COMMANDS);
-        self.listeners.admit(&peer);
+        self.listeners.admit(peer);
         info!(peer = %peer.address, asn = %peer.asn, "peer configured");
-        let machine = bgp::Peer::new(self.machine_config(&peer));
+        let machine = bgp::Peer::new(self.machine_config(peer));
         let task = PeerTask::new(id, peer.clone(), machine, (commands.clone(), receiver), self.table.clone());
         self.peers.insert(peer.address, Handle { id, commands });
         self.tasks.spawn(task.run());

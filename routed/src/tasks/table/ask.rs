@@ -227,7 +227,9 @@ impl TableTask {
                 overview.prefixes += u64::from(view.best().is_some());
                 for candidate in &view.candidates {
                     let slot = paths.iter_mut().find(|(protocol, _)| *protocol == candidate.path.protocol);
-                    slot.into_iter().for_each(|(_, count)| *count += 1);
+                    if let Some((_, count)) = slot {
+                        *count += 1;
+                    }
                 }
             }
             after = page.next;

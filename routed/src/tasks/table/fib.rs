@@ -80,9 +80,10 @@ impl FibState {
                     self.result(prefix, result);
                 }
             }
+            FibEvent::Adopted(0) | FibEvent::Swept(0) => {}
             FibEvent::Adopted(routes) => info!(routes, "routes of an earlier run adopted"),
             FibEvent::Swept(routes) => {
-                info!(routes, "routes of an earlier run removed that no peer confirmed")
+                info!(routes, "routes of an earlier run removed that no peer confirmed");
             }
             FibEvent::Repaired(routes) => warn!(routes, "routes put back that somebody else had removed"),
             FibEvent::Resynced => info!("routes read back from the kernel"),

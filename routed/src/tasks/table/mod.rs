@@ -51,18 +51,7 @@ const PULL: usize = 2000;
 #[derive(Debug)]
 pub(crate) enum TableInput {
     /// A session is up.
-    PeerUp {
-        /// The peer.
-        id: PeerId,
-        /// Its configuration.
-        config: Box<crate::config::Peer>,
-        /// What was negotiated.
-        up: Arc<Up>,
-        /// Rung when there is something to pull.
-        more: Arc<Notify>,
-        /// To end the session when the peer sends too much.
-        control: mpsc::Sender<super::PeerCommand>,
-    },
+    PeerUp(Box<SessionUp>),
     /// A session is down.
     PeerDown {
         /// The peer.
@@ -107,6 +96,21 @@ pub(crate) enum TableInput {
     Ask(Ask),
     /// Another configuration after a reload.
     Configure(Arc<Config>),
+}
+
+/// A session that has come up.
+#[derive(Debug)]
+pub(crate) struct SessionUp {
+    /// The peer.
+    pub(crate) id: PeerId,
+    /// Its configuration.
+    pub(crate) config: crate::config::Peer,
+    /// What was negotiated.
+    pub(crate) up: Arc<Up>,
+    /// Rung when there is something to pull.
+    pub(crate) more: Arc<Notify>,
+    /// To end the session when the peer sends too much.
+    pub(crate) control: mpsc::Sender<super::PeerCommand>,
 }
 
 /// What the task starts with.
@@ -227,9 +231,7 @@ impl TableTask {
 
     fn input(&mut self, now: Instant, input: TableInput) {
         match input {
-            TableInput::PeerUp { id, config, up, more, control } => {
-                self.peer_up(now, id, *config, &up, session::Bells { more, control });
-            }
+            TableInput::PeerUp(session) => self.peer_up(now, *session),
             TableInput::PeerDown { id, graceful } => self.peer_down(now, id, graceful),
             TableInput::PeerRemoved { id } => self.peer_removed(id),
             TableInput::Update { id, update } => self.update(now, id, update),

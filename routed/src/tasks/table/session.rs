@@ -16,7 +16,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::{Notify, mpsc};
 use tracing::{info, warn};
 
-use super::{ByPeer, TableTask};
+use super::{ByPeer, SessionUp, TableTask};
 use crate::config::{self, Config};
 use crate::tasks::PeerCommand;
 
@@ -24,16 +24,11 @@ use crate::tasks::PeerCommand;
 /// FRR's default of its stale path timer.
 const STALE_PATH: Duration = Duration::from_secs(360);
 
-/// The ways back to a peer task.
-pub(super) struct Bells {
-    /// Rung when there is something to pull.
-    pub(super) more: Arc<Notify>,
-    /// To end the session when the peer sends too much.
-    pub(super) control: mpsc::Sender<PeerCommand>,
-}
-
 struct Session {
-    bells: Bells,
+    /// Rung when there is something to pull.
+    more: Arc<Notify>,
+    /// To end the session when the peer sends too much.
+    control: mpsc::Sender<PeerCommand>,
     max_prefixes: u32,
     /// Families whose End-of-RIB has not come.
     silent: Vec<Family>,
@@ -102,7 +97,7 @@ impl Sessions {
     pub(super) fn ring(&self, adj_out: &AdjOut) {
         for (id, session) in &self.up {
             if adj_out.has_work(*id) {
-                session.bells.more.notify_one();
+                session.more.notify_one();
             }
         }
     }
@@ -139,8 +134,9 @@ impl Sessions {
 }
 
 impl TableTask {
-    pub(super) fn peer_up(&mut self, now: Instant, id: PeerId, config: config::Peer, up: &Up, bells: Bells) {
-        let info = self.peer_info(id, &config, up);
+    pub(super) fn peer_up(&mut self, now: Instant, session: SessionUp) {
+        let SessionUp { id, config, up, more, control } = session;
+        let info = self.peer_info(id, &config, &up);
         self.sessions.addresses.insert(id, config.address);
         self.table.peer_up(info.clone());
         self.adj_out.peer_up(&self.table, &info);
@@ -149,7 +145,7 @@ impl TableTask {
             if !self.sessions.stale.contains_key(&(id, family)) {
                 continue;
             }
-            if kept(up, family) {
+            if kept(&up, family) {
                 self.sessions.stale.insert((id, family), now + STALE_PATH);
             } else {
                 self.sessions.stale.remove(&(id, family));
@@ -157,7 +153,8 @@ impl TableTask {
             }
         }
         let session = Session {
-            bells,
+            more,
+            control,
             max_prefixes: config.max_prefixes,
             silent: up.families.clone(),
             over_limit: false,
@@ -264,7 +261,7 @@ impl TableTask {
         if let Some(family) = over {
             session.over_limit = true;
             let stop = PeerCommand::Stop(Admin::MaxPrefixes { family, limit });
-            if session.bells.control.try_send(stop).is_err() {
+            if session.control.try_send(stop).is_err() {
                 // Its queue is full: the next update tries again.
                 session.over_limit = false;
             }
