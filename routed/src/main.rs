@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use routed::config::{self, Config, Severity, defaults};
+use routed::config::{self, Config, Diagnostic, Severity, defaults};
 use tracing::error;
 
 /// Routes container subnets between hosts by BGP, without encapsulation.
@@ -23,7 +23,7 @@ struct Args {
     /// Remove every route, rule, table and sysctl that routed made, and nothing else.
     #[arg(long)]
     cleanup: bool,
-    /// Where to keep what must survive the daemon [default: node.state_dir].
+    /// Where to keep what must survive the daemon [default: `node.state_dir`].
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// The API's Unix socket [default: api.socket].
@@ -84,15 +84,21 @@ fn main() -> ExitCode {
 fn load(file: Option<&Path>) -> Result<Config, ExitCode> {
     match routed::load(file) {
         Ok((config, warnings)) => {
-            warnings.iter().for_each(|warning| eprintln!("{warning}"));
+            report(&warnings);
             Ok(config)
         }
         Err(findings) => {
-            findings.iter().for_each(|finding| eprintln!("{finding}"));
+            report(&findings);
             let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
             eprintln!("routed: {errors} error{} in the configuration", if errors == 1 { "" } else { "s" });
             Err(ExitCode::from(BAD_CONFIG))
         }
+    }
+}
+
+fn report(findings: &[Diagnostic]) {
+    for finding in findings {
+        eprintln!("{finding}");
     }
 }
 

@@ -18,9 +18,9 @@ fn root() -> PathBuf {
 }
 
 fn rust_files(dir: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    for entry in fs::read_dir(dir).expect("a directory of the workspace") {
+        let entry = entry.expect("its entries");
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         if path.is_dir() && name != "target" && !name.starts_with('.') {
             rust_files(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {

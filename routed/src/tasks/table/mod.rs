@@ -197,15 +197,14 @@ impl TableTask {
             let now = Instant::now();
             match wake {
                 Wake::Input(Some(input)) => self.take_inputs(now, input, &mut inputs),
-                // The daemon stops: the routes stay in the kernel.
-                Wake::Input(None) => break,
                 Wake::Kernel(Some(event)) => self.kernel_event(now, event, &mut kernel).await,
                 Wake::Kernel(None) => {
                     tracing::error!("links and addresses are no longer watched; restart routed");
                     watching = false;
                 }
                 Wake::Fib(Some(event)) => self.fib.event(event),
-                Wake::Fib(None) => break,
+                // The daemon stops: the routes stay in the kernel.
+                Wake::Input(None) | Wake::Fib(None) => break,
                 Wake::Deadline => self.deadline(now).await,
             }
             self.flush().await;
@@ -234,7 +233,7 @@ impl TableTask {
             TableInput::PeerUp(session) => self.peer_up(now, *session),
             TableInput::PeerDown { id, graceful } => self.peer_down(now, id, graceful),
             TableInput::PeerRemoved { id } => self.peer_removed(id),
-            TableInput::Update { id, update } => self.update(now, id, update),
+            TableInput::Update { id, update } => self.update(now, id, &update),
             TableInput::EndOfRib { id, family } => self.end_of_rib(id, family),
             TableInput::RefreshRequest { id, family } => self.adj_out.refresh(id, family),
             TableInput::Pull { id, reply } => {

@@ -236,7 +236,7 @@ impl TableTask {
         self.local.forget_peer(id);
     }
 
-    pub(super) fn update(&mut self, now: Instant, id: PeerId, update: Update) {
+    pub(super) fn update(&mut self, now: Instant, id: PeerId, update: &Update) {
         let pairs = |nlri: &[bgp::wire::Nlri]| {
             nlri.iter().map(|nlri| (nlri.prefix, nlri.path_id)).collect::<Vec<_>>()
         };

@@ -41,13 +41,12 @@ impl TableTask {
             Some(id) => id,
             None => None,
         };
-        let page = match query.prefix.filter(|_| !query.longer) {
-            Some(prefix) => Page { items: self.table.route(prefix).into_iter().collect(), next: None },
-            None => {
-                let wanted_routes =
-                    Query { within: query.prefix, family: query.family, protocol: query.protocol, peer };
-                self.table.routes(&wanted_routes, query.after, PAGE)
-            }
+        let page = if let Some(prefix) = query.prefix.filter(|_| !query.longer) {
+            Page { items: self.table.route(prefix).into_iter().collect(), next: None }
+        } else {
+            let within = query.prefix;
+            let wanted = Query { within, family: query.family, protocol: query.protocol, peer };
+            self.table.routes(&wanted, query.after, PAGE)
         };
         let mut routes = Vec::with_capacity(page.items.len());
         for view in &page.items {

@@ -131,12 +131,11 @@ impl TableTask {
                 batch.push(event(v1::RouteEventKind::Updated, Some(route)));
             }
         }
-        watcher.snapshot = match page.next {
-            Some(next) => Snapshot::After(Some(next)),
-            None => {
-                batch.push(event(v1::RouteEventKind::SnapshotEnd, None));
-                Snapshot::Done
-            }
+        watcher.snapshot = if page.next.is_some() {
+            Snapshot::After(page.next)
+        } else {
+            batch.push(event(v1::RouteEventKind::SnapshotEnd, None));
+            Snapshot::Done
         };
         batch
     }
