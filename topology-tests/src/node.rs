@@ -121,6 +121,18 @@ impl Host {
         Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, self.number.into())
     }
 
+    /// The link-local IPv6 address of `eth0`, as text.
+    pub fn link_local(&self) -> Result<String> {
+        let argv = ["ip", "-j", "-6", "address", "show", "dev", "eth0", "scope", "link"];
+        let links = self.exec(argv)?.json()?;
+        // Addresses of another scope stand there as empty objects.
+        let mut found = links[0]["addr_info"].as_array().into_iter().flatten();
+        let address = found.find_map(|info| info["local"].as_str());
+        address
+            .map(str::to_owned)
+            .ok_or_else(|| Error::Claim(format!("eth0 of {} has no link-local address: {links}", self.name)))
+    }
+
     /// The IPv4 subnet of its `docker0`, as text.
     pub fn subnet4(&self) -> String {
         format!("10.244.{}.0/24", self.number)

@@ -57,16 +57,17 @@ impl Pair {
     /// hops and our AS in the path where the session is external.
     pub fn they_have_ours(&self, asn: u32, read: impl Fn() -> Result<Vec<Route>>) -> Result<()> {
         let path = if asn == ASN { vec![] } else { vec![ASN] };
+        // A speaker that is told both IPv6 next hops may show either (RFC 2545 §3).
         let wanted = [
-            (self.ours.subnet4(), self.ours.ipv4().to_string()),
-            (self.ours.subnet6(), self.ours.ipv6().to_string()),
+            (self.ours.subnet4(), vec![self.ours.ipv4().to_string()]),
+            (self.ours.subnet6(), vec![self.ours.ipv6().to_string(), self.ours.link_local()?]),
         ];
         self.lab.wait_until("the peer has our prefixes", LIMIT, || {
             let routes = read().map_err(|e| e.to_string())?;
-            let missing = wanted.iter().find(|(prefix, next_hop)| {
-                !routes
-                    .iter()
-                    .any(|r| r.best && r.prefix == *prefix && r.next_hop == *next_hop && r.as_path == path)
+            let missing = wanted.iter().find(|(prefix, next_hops)| {
+                !routes.iter().any(|r| {
+                    r.best && r.prefix == *prefix && next_hops.contains(&r.next_hop) && r.as_path == path
+                })
             });
             missing.map_or(Ok(()), |missing| Err(format!("no {missing:?} by {path:?} in {routes:?}")))
         })

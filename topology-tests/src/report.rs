@@ -2,7 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 
-use crate::{Error, Output, Result};
+use crate::{Error, Output, Result, undertaker::PREFIX};
 
 const HEADING: Style = AnsiColor::Cyan.on_default().bold();
 const COMMAND: Style = AnsiColor::Yellow.on_default();
@@ -52,7 +52,8 @@ pub fn command(on: &str, output: &Output) {
     }
 }
 
-/// A command as a reader would type it: no directories of binaries, no socket.
+/// A command as a reader would type it: no socket, and no directories of
+/// binaries and of the lab's files.
 fn shorten(command: &str) -> String {
     let mut words = command.split(' ').peekable();
     let mut shown: Vec<&str> = Vec::new();
@@ -63,7 +64,8 @@ fn shorten(command: &str) -> String {
         if word == "--socket" {
             words.next();
         } else {
-            shown.push(word);
+            let ours = word.starts_with('/') && word.contains(PREFIX);
+            shown.push(if ours { word.rsplit('/').next().unwrap_or(word) } else { word });
         }
     }
     shown.join(" ")
@@ -73,7 +75,9 @@ fn shorten(command: &str) -> String {
 mod tests {
     #[test]
     fn command_is_shown_as_one_would_type_it() {
-        let shown = super::shorten("/t/debug/routectl --socket /tmp/x/routed.sock routes --all");
-        assert_eq!(shown, "routectl routes --all");
+        let shown = super::shorten(
+            "/t/debug/routectl --socket /tmp/x/routed.sock policy apply -f /tmp/rlab-1-1-a-x/p.yaml",
+        );
+        assert_eq!(shown, "routectl policy apply -f p.yaml");
     }
 }

@@ -6,7 +6,8 @@ use lab::{
     peer::Bird,
 };
 
-/// BIRD's side: a session for each family, `more` in each.
+/// BIRD's side: a session for each family, `more` in each. The direct routes let
+/// it resolve next hops inside an AS.
 fn bird(pair: &Pair, asn: u32, more: &str) -> Result<Bird> {
     let session = |name: &str, family: &str, here: String, there: String| {
         format!(
@@ -16,7 +17,7 @@ fn bird(pair: &Pair, asn: u32, more: &str) -> Result<Bird> {
     };
     let (ours, theirs) = (&pair.ours, &pair.theirs);
     let config = format!(
-        "protocol device {{}}\n\
+        "protocol device {{}}\nprotocol direct {{ ipv4; ipv6; }}\n\
          protocol static s4 {{ ipv4; route {THEIR_4} blackhole; }}\n\
          protocol static s6 {{ ipv6; route {THEIR_6} blackhole; }}\n{}{}",
         session("r4", "ipv4", theirs.ipv4().to_string(), ours.ipv4().to_string()),

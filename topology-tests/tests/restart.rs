@@ -59,7 +59,7 @@ fn cleanup_removes_every_route_and_table_of_ours() -> Result<()> {
     let mut mesh = Mesh::start("cleanup", 2, 1)?;
     let node = &mut mesh.nodes[0];
     node.routed.sigterm()?;
-    assert!(!bgp_routes(&node.host)?.is_empty(), "routes stay over a stop");
+    assert!(!bgp_routes(&node.host)?.is_empty(), "routes stay over a stop\n{}", mesh.lab.evidence());
     node.routed.cleanup()?.ok()?;
     assert_eq!(bgp_routes(&node.host)?, Vec::<String>::new());
     let tables = node.host.exec(["nft", "list", "tables"])?.ok()?.stdout;
