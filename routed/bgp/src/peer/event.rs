@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use net::Family;
+use net::{Asn, Family};
 
 use crate::conn::{CloseReason, ConnId, Endpoints, Up, notify};
 use crate::wire::{Message, Notification, Update};
@@ -191,6 +191,14 @@ pub enum Why {
     Closed(CloseReason),
     /// We ended it with this NOTIFICATION.
     Sent(Notification),
+    /// Its OPEN names another AS than the configured one; we answered Bad Peer AS
+    /// (RFC 4271 §6.2).
+    WrongAs {
+        /// The AS that the peer names.
+        told: Asn,
+        /// The AS that is configured for it.
+        expected: Asn,
+    },
     /// The peer ended it with this NOTIFICATION.
     Received(Notification),
     /// The peer did not read for the send hold time (RFC 9687).
@@ -199,6 +207,17 @@ pub enum Why {
     Replaced,
     /// We were told to.
     Stopped(Admin),
+}
+
+impl Why {
+    /// The NOTIFICATION that we end the connection with.
+    pub(super) fn last_words(&self) -> Option<Notification> {
+        match self {
+            Self::Sent(notification) => Some(notification.clone()),
+            Self::WrongAs { .. } => Some(notify::bad_peer_as()),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Why {
@@ -210,8 +229,12 @@ impl fmt::Display for Why {
             Self::Sent(Notification { code: 4, .. }) => {
                 f.write_str("hold timer expired: the peer was silent for the hold time")
             }
-            Self::Sent(n) => write!(f, "sent NOTIFICATION {}/{}", n.code, n.subcode),
-            Self::Received(n) => write!(f, "received NOTIFICATION {}/{}", n.code, n.subcode),
+            Self::Sent(n) => write!(f, "sent NOTIFICATION {n}"),
+            Self::WrongAs { told, expected } => write!(
+                f,
+                "the peer says that it is AS {told}, the configuration says {expected}: correct one of them"
+            ),
+            Self::Received(n) => write!(f, "received NOTIFICATION {n}"),
             Self::SendHoldExpired => {
                 f.write_str("send hold timer expired: the peer has stopped reading (RFC 9687)")
             }

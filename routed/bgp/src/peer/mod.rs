@@ -331,9 +331,9 @@ impl Peer {
     fn retire(&mut self, now: Instant, id: ConnId, why: Why, out: &mut Vec<Action>) -> bool {
         let Some(index) = self.conns.iter().position(|conn| conn.id == id) else { return false };
         let conn = self.conns.remove(index);
-        if let Why::Sent(notification) = &why {
-            self.send(now, id, Message::Notification(notification.clone()), out);
-            self.record.counters.refused += u64::from(*notification == notify::collision());
+        if let Some(notification) = why.last_words() {
+            self.record.counters.refused += u64::from(notification == notify::collision());
+            self.send(now, id, Message::Notification(notification), out);
         }
         if !matches!(why, Why::Closed(_)) {
             out.push(Action::Close(id));

@@ -18,6 +18,7 @@ impl Peer {
         let restarting = self.restarting(now);
         let Some(conn) = self.conns.iter_mut().find(|conn| conn.id == id) else { return };
         self.record.heard(now, &message);
+        let told = if let Message::Open(open) = &message { Some(open.asn()) } else { None };
         match conn.receive(now, &self.config, || open(&self.config, restarting), message) {
             Step::Stay => {}
             Step::Opened { up, ours } => self.opened(now, *up, ours, out),
@@ -25,7 +26,14 @@ impl Peer {
             Step::Update(update) => deliver(update, out),
             Step::Refresh(refresh, up) => self.refresh(refresh, &up, out),
             Step::Notified(notification) => self.lose(now, id, Why::Received(notification), out),
-            Step::Refuse(notification) => self.lose(now, id, Why::Sent(notification), out),
+            Step::Refuse(notification) => {
+                let expected = self.config.peer_as;
+                let why = match told {
+                    Some(told) if notification == notify::bad_peer_as() => Why::WrongAs { told, expected },
+                    _ => Why::Sent(notification),
+                };
+                self.lose(now, id, why, out);
+            }
         }
     }
 
