@@ -130,6 +130,9 @@ impl Daemon {
                 "no routing protocol is configured: nothing is learnt or told; add [bgp] to the configuration"
             );
         }
+        if config.rip.is_some() {
+            warn!("[rip] is read, but this version does not speak RIP yet");
+        }
         info!(node = %config.node.name, version = env!("CARGO_PKG_VERSION"), "routed runs");
         Ok(Self { config, source, handles, inputs, table, fib, servers, stop, reloads, state })
     }

@@ -165,7 +165,7 @@ fn password(section: &mut Section<'_>, findings: &mut Findings<'_>) -> (Option<P
         }
         match key.len() {
             0 => Err(format!("{}: the key file is empty; write the key into it", file.value.display())),
-            1..=MAX_KEY => Ok(Secret(key)),
+            1..=MAX_KEY => Ok(Secret::new(key)),
             length => {
                 Err(format!("{}: the key has {length} bytes, TCP-MD5 takes {MAX_KEY}", file.value.display()))
             }
@@ -219,7 +219,7 @@ fn families(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<Famil
     families
 }
 
-fn filter_name(
+pub(super) fn filter_name(
     section: &mut Section<'_>,
     key: &'static str,
     default: &str,

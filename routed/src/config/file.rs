@@ -15,7 +15,7 @@ use super::diagnostic::Findings;
 use super::reader::{FromToml, Located, Section};
 use super::{
     Advertise, Api, Cluster, Config, DefaultAction, Diagnostic, Ipam, Kernel, NamedFilter, Node, Policy,
-    Severity, StaticRoute, bgp, defaults,
+    Severity, StaticRoute, bgp, defaults, rip,
 };
 
 /// Reads a configuration. `file` is the name that the findings bear.
@@ -45,11 +45,12 @@ fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Config {
     let cluster = cluster(top.section("cluster", findings), findings);
     let api = api(top.section("api", findings), findings);
     let filters = filters(top, findings);
-    top.not_yet(&["rip", "docker", "bfd"], findings);
+    top.not_yet(&["docker", "bfd"], findings);
     Config {
         advertise: advertise(top, findings),
         statics: statics(top, findings),
         bgp: bgp::read(top, &filters, findings),
+        rip: rip::read(top, &filters, findings),
         ipam: ipam(top.section("ipam", findings), &cluster, findings),
         policy: policy(top.section("policy", findings), findings),
         kernel: kernel(top.section("kernel", findings), findings),

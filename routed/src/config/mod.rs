@@ -13,6 +13,7 @@ pub mod diagnostic;
 mod file;
 mod print;
 mod reader;
+pub mod rip;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +46,9 @@ pub struct Config {
     /// BGP, if this node speaks it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bgp: Option<Bgp>,
+    /// RIP, if this node speaks it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rip: Option<rip::Rip>,
     /// Filters by name.
     #[serde(rename = "filter", skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<NamedFilter>,
@@ -281,6 +285,10 @@ pub struct Kernel {
 pub struct Secret(Vec<u8>);
 
 impl Secret {
+    pub(crate) fn new(key: Vec<u8>) -> Self {
+        Self(key)
+    }
+
     /// The bytes of the key, for the system call that needs them.
     pub fn expose(&self) -> &[u8] {
         &self.0

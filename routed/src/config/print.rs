@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use serde::Serializer;
+use serde::{Serialize, Serializer};
 
 use super::Config;
+use super::rip::Passive;
 
 impl Config {
     /// The configuration as a TOML file that means the same; keys are named
@@ -26,5 +27,25 @@ pub(super) fn optional_seconds<S: Serializer>(
     match duration {
         Some(duration) => seconds(duration, serializer),
         None => serializer.serialize_none(),
+    }
+}
+
+pub(super) fn passive<S: Serializer>(passive: &Passive, serializer: S) -> Result<S::Ok, S::Error> {
+    match passive {
+        Passive::No => serializer.serialize_bool(false),
+        Passive::Yes => serializer.serialize_bool(true),
+        Passive::On(names) => serializer.collect_seq(names),
+    }
+}
+
+/// A moment as a TOML date-time.
+#[expect(clippy::ref_option, reason = "serde passes the field by reference")]
+pub(super) fn moment<S: Serializer>(moment: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    let timestamp =
+        moment.and_then(|seconds| jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok());
+    let Some(timestamp) = timestamp else { return serializer.serialize_none() };
+    match timestamp.to_string().parse::<toml::value::Datetime>() {
+        Ok(moment) => moment.serialize(serializer),
+        Err(error) => Err(serde::ser::Error::custom(error)),
     }
 }

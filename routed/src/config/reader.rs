@@ -126,6 +126,16 @@ impl<'i> Section<'i> {
         self.table.into_iter().map(|(key, node)| (key.into_inner().into_owned(), node))
     }
 
+    /// The tables of a table whose keys are free, each with its key.
+    pub(super) fn into_sections(self, findings: &mut Findings<'_>) -> Vec<(String, Section<'i>)> {
+        let name = self.name.clone();
+        let sections = self.into_entries().map(|(key, node)| {
+            let section = as_table(format!("{name}.{key:?}"), node, findings)?;
+            Some((key, section))
+        });
+        sections.flatten().collect()
+    }
+
     /// Accepts keys that the contract names and this version does not act on,
     /// and says so where one is used.
     pub(super) fn not_yet(&mut self, keys: &[&'static str], findings: &mut Findings<'_>) {

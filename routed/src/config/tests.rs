@@ -97,8 +97,45 @@ fn hold_times_of_one_and_two_seconds_are_refused() {
 
 #[test]
 fn keys_of_later_versions_are_named_not_swallowed() {
-    let findings = check("[rip]\ninterfaces = [\"eth0\"]\n");
-    assert!(findings.contains("n1.toml:1:1: warning: rip: this version knows the key"), "{findings}");
+    let findings = check("[docker]\nsocket = \"/var/run/docker.sock\"\n");
+    assert!(findings.contains("n1.toml:1:1: warning: docker: this version knows the key"), "{findings}");
+}
+
+#[test]
+fn an_interface_of_rip_has_what_the_whole_has_and_its_own() {
+    let config = good(
+        "[rip]\ninterfaces = [\"eth0\", \"eth1\"]\nupdate = 5\ntimeout = 30\npassive = [\"eth1\"]\n\
+         [rip.interface.\"eth1\"]\noffset_in = 3\n",
+    );
+    let rip = config.rip.as_ref().unwrap();
+    assert_eq!(rip.settings_of("eth1").offset_in, 3);
+    assert_eq!(rip.settings_of("eth1").update, Duration::from_secs(5));
+    assert!(rip.settings_of("eth1").passive.holds_for("eth1"));
+    assert_eq!(rip.settings_of("eth0").offset_in, 0);
+    assert_eq!(good(&config.to_toml().unwrap()), config);
+    assert!(check("[rip]\noffset_in = 16\n").contains("at most 15"));
+    assert!(check("[rip]\nversion = 1\n").contains("only version 2"));
+}
+
+#[test]
+fn keys_of_rip_are_read_from_files_with_their_lifetimes() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    std::fs::write(&key, "s3cret\n").unwrap();
+    let file = key.display();
+    let config = good(&format!(
+        "[rip]\nauth = {{ mode = \"hmac-sha-256\", keys = [ {{ id = 1, key_file = \"{file}\", \
+         send_until = 2027-01-01T00:00:00Z }}, {{ id = 2, key_file = \"{file}\" }} ] }}\n"
+    ));
+    let auth = config.rip.as_ref().unwrap().settings.auth.as_ref().unwrap();
+    assert_eq!(auth.keys[0].send_until, Some(1_798_761_600));
+    assert_eq!(auth.keys[1].secret.as_ref().unwrap().expose(), b"s3cret");
+    let printed = config.to_toml().unwrap();
+    assert!(!printed.contains("s3cret"));
+    assert_eq!(good(&printed), config, "{printed}");
+    assert!(
+        check("[rip]\nauth = { mode = \"text\", key_file = \"/nonexistent\" }\n").contains("no such file")
+    );
 }
 
 #[test]
