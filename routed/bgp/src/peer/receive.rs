@@ -25,6 +25,7 @@ impl Peer {
             Step::Update(update) => deliver(update, out),
             Step::Refresh(refresh, up) => self.refresh(refresh, &up, out),
             Step::Notified(notification) => self.lose(now, id, Why::Received(notification), out),
+            Step::Unsuitable(refused) => self.lose(now, id, Why::Refused(refused), out),
             Step::Refuse(notification) => self.lose(now, id, Why::Sent(notification), out),
         }
     }
