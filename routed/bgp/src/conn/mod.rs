@@ -18,6 +18,7 @@
 
 pub mod negotiate;
 pub(crate) mod notify;
+mod refused;
 pub(crate) mod timers;
 
 use std::fmt;
@@ -30,6 +31,7 @@ use crate::peer::{Jitter, PeerConfig, State};
 use crate::wire::{Message, Notification, Open, RouteRefresh, Update};
 
 pub use self::negotiate::Up;
+pub use self::refused::Refused;
 
 /// Names one TCP connection of a peer. A number is never used twice, so what
 /// arrives late for a closed connection cannot meet another one.
@@ -112,6 +114,8 @@ pub(crate) enum Step {
     Refresh(RouteRefresh, Arc<Up>),
     /// The peer ended it.
     Notified(Notification),
+    /// The OPEN does not suit us.
+    Unsuitable(Refused),
     /// We end it with this.
     Refuse(Notification),
 }
@@ -198,7 +202,7 @@ impl Conn {
         };
         match negotiate::negotiate(config, (self.id, self.endpoints), &ours, &theirs) {
             Ok(up) => Step::Opened { up: Box::new(up), ours },
-            Err(notification) => Step::Refuse(notification),
+            Err(refused) => Step::Unsuitable(refused),
         }
     }
 

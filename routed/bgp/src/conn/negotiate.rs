@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use net::{Asn, Family, RouterId};
 
-use super::{ConnId, Endpoints, notify};
+use super::{ConnId, Endpoints, Refused};
 use crate::peer::PeerConfig;
-use crate::wire::{Capability, GracefulRestart, Notification, Open};
+use crate::wire::{Capability, GracefulRestart, Open};
 
 /// The largest restart time that fits in the capability (RFC 4724 §3: 12 bits).
 const MAX_RESTART_TIME: u64 = 0xfff;
@@ -110,35 +110,36 @@ pub fn open(config: &PeerConfig, restarting: bool) -> Open {
 /// Judges the peer's OPEN against ours.
 ///
 /// # Errors
-/// The NOTIFICATION to answer with (RFC 4271 §6.2), the first that applies:
-/// version, AS, identifier, hold time, no common family.
+/// What is wrong (RFC 4271 §6.2), the first that applies: version, AS,
+/// identifier, hold time, no common family.
 pub fn negotiate(
     config: &PeerConfig,
     (conn, endpoints): (ConnId, Endpoints),
     ours: &Open,
     theirs: &Open,
-) -> Result<Up, Notification> {
+) -> Result<Up, Refused> {
     if theirs.version != 4 {
-        return Err(notify::unsupported_version());
+        return Err(Refused::Version(theirs.version));
     }
     let peer_as = theirs.asn();
     // RFC 7607 §2: AS 0 is refused even where a configuration names it.
     if peer_as != config.peer_as || peer_as == Asn(0) {
-        return Err(notify::bad_peer_as());
+        return Err(Refused::PeerAs { told: peer_as, configured: config.peer_as });
     }
     let internal = peer_as == config.local_as;
-    let router_id = RouterId::try_from(theirs.identifier).map_err(|_| notify::bad_identifier())?;
+    let router_id =
+        RouterId::try_from(theirs.identifier).map_err(|_| Refused::Identifier(theirs.identifier))?;
     // RFC 6286 §2.2: an internal peer must not have our own identifier.
     if internal && router_id == config.router_id {
-        return Err(notify::bad_identifier());
+        return Err(Refused::OurIdentifier(router_id));
     }
     // RFC 4271 §6.2: one and two seconds must be refused.
     if matches!(theirs.hold_time, 1 | 2) {
-        return Err(notify::unacceptable_hold_time());
+        return Err(Refused::HoldTime(theirs.hold_time));
     }
     let families = common_families(config, theirs);
     if families.is_empty() {
-        return Err(notify::no_common_family(&config.families));
+        return Err(Refused::Families(config.families.clone()));
     }
     let hold_time = Duration::from_secs(ours.hold_time.min(theirs.hold_time).into());
     let both =

@@ -6,8 +6,9 @@ use net::{Asn, Family};
 
 use super::negotiate::{negotiate, open};
 use super::{ConnId, Endpoints, Up};
+use crate::conn::Refused;
 use crate::peer::{PeerConfig, RestartConfig};
-use crate::wire::{Capability, GracefulRestart, Notification, Open};
+use crate::wire::{Capability, GracefulRestart, Open};
 
 fn ours() -> PeerConfig {
     PeerConfig {
@@ -26,7 +27,7 @@ fn theirs() -> Open {
     open(&config, false)
 }
 
-fn judge(config: &PeerConfig, theirs: &Open) -> Result<Up, Notification> {
+fn judge(config: &PeerConfig, theirs: &Open) -> Result<Up, Refused> {
     let end = "192.0.2.1:179".parse().unwrap();
     negotiate(
         config,
@@ -37,7 +38,7 @@ fn judge(config: &PeerConfig, theirs: &Open) -> Result<Up, Notification> {
 }
 
 fn check_refused(config: &PeerConfig, theirs: &Open, code: (u8, u8), data: &[u8]) {
-    let refusal = judge(config, theirs).unwrap_err();
+    let refusal = judge(config, theirs).unwrap_err().notification();
     assert_eq!((refusal.code, refusal.subcode, &*refusal.data), (code.0, code.1, data));
 }
 
@@ -128,4 +129,11 @@ fn a_restart_time_beyond_twelve_bits_is_cut() {
     });
     let restart = restart.unwrap();
     assert_eq!((restart.restart_time, restart.restarting), (4095, true));
+}
+
+#[test]
+fn a_refusal_says_what_was_told_and_what_is_wanted() {
+    let refused = judge(&PeerConfig { peer_as: Asn(1), ..ours() }, &theirs()).unwrap_err();
+    let text = refused.to_string();
+    assert!(text.contains("AS 70000") && text.contains("AS 1;"), "{text}");
 }

@@ -5,6 +5,10 @@ use std::time::Duration;
 /// The shortest wait, so that no setting can make a machine spin.
 const SHORTEST: Duration = Duration::from_millis(100);
 
+/// How often a peer may lose its session and come back at once, without a
+/// stable session in between.
+const QUICK_RETURNS: u32 = 5;
+
 /// A reproducible source of jitter (splitmix64).
 #[derive(Clone, Debug)]
 pub(crate) struct Jitter(u64);
@@ -46,6 +50,12 @@ impl Backoff {
         let factor = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
         self.first.saturating_mul(factor).min(self.most)
+    }
+
+    /// True when failures follow each other so fast that a peer is no longer
+    /// believed to be merely restarting.
+    pub(crate) fn flaps(&self) -> bool {
+        self.failures >= QUICK_RETURNS
     }
 
     /// Forgets all failures.

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use net::{Asn, Family};
+use net::Family;
 
-use crate::conn::{CloseReason, ConnId, Endpoints, Up, notify};
-use crate::wire::{Message, Notification, Update};
+use crate::conn::{CloseReason, ConnId, Endpoints, Refused, Up, notify};
+use crate::wire::{Communication, Message, Notification, Update};
 
 /// The state of a peer: that of the connection that is furthest
 /// (RFC 4271 §8.2.2).
@@ -189,16 +189,10 @@ pub enum Why {
     DialFailed(String),
     /// The connection went away.
     Closed(CloseReason),
+    /// The peer's OPEN does not suit us.
+    Refused(Refused),
     /// We ended it with this NOTIFICATION.
     Sent(Notification),
-    /// Its OPEN names another AS than the configured one; we answered Bad Peer AS
-    /// (RFC 4271 §6.2).
-    WrongAs {
-        /// The AS that the peer names.
-        told: Asn,
-        /// The AS that is configured for it.
-        expected: Asn,
-    },
     /// The peer ended it with this NOTIFICATION.
     Received(Notification),
     /// The peer did not read for the send hold time (RFC 9687).
@@ -210,11 +204,11 @@ pub enum Why {
 }
 
 impl Why {
-    /// The NOTIFICATION that we end the connection with.
-    pub(super) fn last_words(&self) -> Option<Notification> {
+    /// The NOTIFICATION that tells the peer, if one does.
+    pub(crate) fn notification(&self) -> Option<Notification> {
         match self {
+            Self::Refused(refused) => Some(refused.notification()),
             Self::Sent(notification) => Some(notification.clone()),
-            Self::WrongAs { .. } => Some(notify::bad_peer_as()),
             _ => None,
         }
     }
@@ -230,16 +224,28 @@ impl fmt::Display for Why {
                 f.write_str("hold timer expired: the peer was silent for the hold time")
             }
             Self::Sent(n) => write!(f, "sent NOTIFICATION {n}"),
-            Self::WrongAs { told, expected } => write!(
-                f,
-                "the peer says that it is AS {told}, the configuration says {expected}: correct one of them"
-            ),
-            Self::Received(n) => write!(f, "received NOTIFICATION {n}"),
+            Self::Refused(refused) => refused.fmt(f),
+            Self::Received(n) => match n.communication() {
+                Communication::Text(text) => write!(f, "received NOTIFICATION {n}: {}", text.escape_debug()),
+                Communication::None | Communication::Malformed => write!(f, "received NOTIFICATION {n}"),
+            },
             Self::SendHoldExpired => {
                 f.write_str("send hold timer expired: the peer has stopped reading (RFC 9687)")
             }
             Self::Replaced => f.write_str("the peer has restarted and opened a new connection"),
             Self::Stopped(admin) => admin.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_a_peer_cannot_break_a_log_line() {
+        let data: &[u8] = b"\x06bye\n\x1b[";
+        let said = Why::Received(Notification { code: 6, subcode: 2, data: data.into() }).to_string();
+        assert_eq!(said, "received NOTIFICATION Administrative Shutdown (6/2): bye\\n\\u{1b}[");
     }
 }

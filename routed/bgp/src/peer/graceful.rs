@@ -17,11 +17,9 @@ pub(super) fn outlives(up: &Up, why: &Why) -> Option<Graceful> {
             up.graceful_notification && !notify::is_hard_reset(notification)
         }
         Why::Stopped(Admin::Reset(_) | Admin::ConfigChange) => up.graceful_notification,
-        Why::Stopped(_)
-        | Why::WrongAs { .. }
-        | Why::SendHoldExpired
-        | Why::NotStarted
-        | Why::DialFailed(_) => false,
+        Why::Refused(_) | Why::Stopped(_) | Why::SendHoldExpired | Why::NotStarted | Why::DialFailed(_) => {
+            false
+        }
     };
     let families = up.restartable();
     (spared && !families.is_empty())

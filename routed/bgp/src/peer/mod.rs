@@ -39,7 +39,8 @@
 //! - A dial that succeeds when another connection has got the peer's OPEN is
 //!   closed without a word: fewer collisions, same outcome.
 //! - After a graceful loss without NOTIFICATION the peer may connect at once;
-//!   only our own dial waits.
+//!   only our own dial waits. One that does so again and again, without a
+//!   stable session in between, is held in Idle like any other.
 //! - Held in Idle we close what the peer dials without NOTIFICATION, and
 //!   Cease/5 or Cease/7 as the first word of a peer is no failure but "not
 //!   now": otherwise two peers could send each other to Idle for ever.
@@ -314,7 +315,7 @@ impl Peer {
         }
         if !self.conns.is_empty() {
             self.promote(now, out);
-        } else if closed && kept {
+        } else if closed && kept && !self.backoff.flaps() {
             // RFC 4724 §4.2: the peer is expected back; it may connect at once.
             let wait = self.backoff.next();
             if !self.config.passive {
@@ -331,7 +332,7 @@ impl Peer {
     fn retire(&mut self, now: Instant, id: ConnId, why: Why, out: &mut Vec<Action>) -> bool {
         let Some(index) = self.conns.iter().position(|conn| conn.id == id) else { return false };
         let conn = self.conns.remove(index);
-        if let Some(notification) = why.last_words() {
+        if let Some(notification) = why.notification() {
             self.record.counters.refused += u64::from(notification == notify::collision());
             self.send(now, id, Message::Notification(notification), out);
         }

@@ -18,7 +18,6 @@ impl Peer {
         let restarting = self.restarting(now);
         let Some(conn) = self.conns.iter_mut().find(|conn| conn.id == id) else { return };
         self.record.heard(now, &message);
-        let told = if let Message::Open(open) = &message { Some(open.asn()) } else { None };
         match conn.receive(now, &self.config, || open(&self.config, restarting), message) {
             Step::Stay => {}
             Step::Opened { up, ours } => self.opened(now, *up, ours, out),
@@ -26,14 +25,8 @@ impl Peer {
             Step::Update(update) => deliver(update, out),
             Step::Refresh(refresh, up) => self.refresh(refresh, &up, out),
             Step::Notified(notification) => self.lose(now, id, Why::Received(notification), out),
-            Step::Refuse(notification) => {
-                let expected = self.config.peer_as;
-                let why = match told {
-                    Some(told) if notification == notify::bad_peer_as() => Why::WrongAs { told, expected },
-                    _ => Why::Sent(notification),
-                };
-                self.lose(now, id, why, out);
-            }
+            Step::Unsuitable(refused) => self.lose(now, id, Why::Refused(refused), out),
+            Step::Refuse(notification) => self.lose(now, id, Why::Sent(notification), out),
         }
     }
 

@@ -156,3 +156,16 @@ fn a_tracked_connection_takes_its_chance_when_the_session_goes() {
     assert_eq!(bench.did(), "down, open A");
     assert_eq!(bench.peer.state(), State::OpenSent);
 }
+
+#[test]
+fn a_peer_that_flaps_is_held_although_it_speaks_graceful_restart() {
+    let mut bench = Bench::established(restartable(false));
+    let mut id = DIALLED;
+    for round in 1..=6 {
+        bench.event(Event::Closed(id, CloseReason::Eof));
+        let state = if round < 6 { State::Active } else { State::Idle };
+        assert_eq!(bench.peer.state(), state, "loss {round}");
+        id = ConnId::Accepted(10 + round);
+        bench.event(Event::Accepted(id, ends())).their_open(id, "10.0.0.9").message(id, Message::Keepalive);
+    }
+}
