@@ -130,11 +130,7 @@ impl Block {
     }
 
     fn address(&self, offset: u128) -> IpAddr {
-        let bits = bits(self.prefix.address()) + offset;
-        match self.prefix.address() {
-            IpAddr::V4(_) => Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX)).into(),
-            IpAddr::V6(_) => Ipv6Addr::from_bits(bits).into(),
-        }
+        address_in(self.prefix, offset)
     }
 }
 
@@ -143,7 +139,17 @@ pub(crate) fn size(prefix: Prefix) -> u128 {
     (bits(prefix.last_address()) - bits(prefix.address())).saturating_add(1)
 }
 
-fn bits(address: IpAddr) -> u128 {
+/// The address at an offset inside a prefix.
+pub(crate) fn address_in(prefix: Prefix, offset: u128) -> IpAddr {
+    let bits = bits(prefix.address()) + offset;
+    match prefix.address() {
+        IpAddr::V4(_) => Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX)).into(),
+        IpAddr::V6(_) => Ipv6Addr::from_bits(bits).into(),
+    }
+}
+
+/// An address as a number.
+pub(crate) fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_bits().into(),
         IpAddr::V6(address) => address.to_bits(),

@@ -74,9 +74,9 @@ pub enum Finding {
     Differs {
         /// `journal` or `database`.
         copy: &'static str,
-        /// Addresses that memory has and the copy has not, or otherwise.
+        /// Addresses and claims that memory has and the copy has not, or otherwise.
         missing: usize,
-        /// Addresses that the copy has and memory has not.
+        /// Addresses and claims that the copy has and memory has not.
         extra: usize,
     },
 }
@@ -182,6 +182,8 @@ pub(crate) fn check_copy(
     };
     let has = |address: &IpAddr, allocation| image.allocations.get(address) == Some(allocation);
     let missing = memory.allocations.iter().filter(|(address, allocation)| !has(address, allocation)).count();
+    let missing = missing + memory.claims.difference(&image.claims).count();
     let extra = image.allocations.keys().filter(|address| !memory.allocations.contains_key(address)).count();
+    let extra = extra + image.claims.difference(&memory.claims).count();
     Some(Finding::Differs { copy, missing, extra })
 }

@@ -21,8 +21,10 @@ pub enum Op {
     Reserve(Prefix),
     /// Undo a reservation.
     Unreserve(Prefix),
-    /// Add everything that an export holds.
+    /// Add everything that an export holds; its claims are another node's.
     Import(Image),
+    /// These blocks, and no others, are claimed.
+    RememberClaims(BTreeSet<Prefix>),
 }
 
 /// What happened. A fact: absorbing it cannot fail, and absorbing it twice is
@@ -55,6 +57,8 @@ pub enum Event {
         /// Reserved ranges that were not there.
         reserved: Vec<Prefix>,
     },
+    /// This node claims these blocks and no others.
+    Claimed(BTreeSet<Prefix>),
 }
 
 impl Event {
@@ -64,7 +68,7 @@ impl Event {
         match self {
             Self::Allocated { new, .. } => !new.is_empty(),
             Self::Released(old) => !old.is_empty(),
-            Self::Reserved(_) | Self::Unreserved(_) => true,
+            Self::Reserved(_) | Self::Unreserved(_) | Self::Claimed(_) => true,
             Self::Imported { allocations, reserved } => !(allocations.is_empty() && reserved.is_empty()),
         }
     }
@@ -77,7 +81,7 @@ impl Event {
                 new
             }
             Self::Released(allocations) | Self::Imported { allocations, .. } => allocations,
-            Self::Reserved(_) | Self::Unreserved(_) => Vec::new(),
+            Self::Reserved(_) | Self::Unreserved(_) | Self::Claimed(_) => Vec::new(),
         };
         answer.sort_by_key(|allocation| allocation.address);
         answer
@@ -98,6 +102,10 @@ pub struct Image {
     pub reserved: BTreeSet<Prefix>,
     /// The address that each block gave out last.
     pub cursors: BTreeMap<Prefix, IpAddr>,
+    /// The blocks that the node claimed; an export without any is written as
+    /// before there were claims, so that its checksum holds.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub claims: BTreeSet<Prefix>,
 }
 
 impl Image {
@@ -128,12 +136,15 @@ impl Image {
                 self.allocations.extend(allocations.iter().map(|one| (one.address, one.clone())));
                 self.reserved.extend(reserved);
             }
+            Event::Claimed(claims) => self.claims.clone_from(claims),
         }
     }
 
-    /// True when both hold the same allocations and reservations.
+    /// True when both hold the same allocations, reservations and claims.
     pub fn same_facts(&self, other: &Self) -> bool {
-        self.allocations == other.allocations && self.reserved == other.reserved
+        self.allocations == other.allocations
+            && self.reserved == other.reserved
+            && self.claims == other.claims
     }
 }
 

@@ -84,6 +84,11 @@ impl Ledger {
                 Err(Why::NotReserved { prefix, reserved: self.image.reserved.iter().copied().collect() })
             }
             Op::Import(image) => self.import(image),
+            // Remembered already: an event that changes nothing.
+            Op::RememberClaims(claims) if self.image.claims == claims => {
+                Ok(Event::Imported { allocations: Vec::new(), reserved: Vec::new() })
+            }
+            Op::RememberClaims(claims) => Ok(Event::Claimed(claims)),
         }
     }
 
@@ -110,7 +115,7 @@ impl Ledger {
                     self.enter(allocation);
                 }
             }
-            Event::Reserved(_) | Event::Unreserved(_) => {}
+            Event::Reserved(_) | Event::Unreserved(_) | Event::Claimed(_) => {}
         }
         self.image.generation += u64::from(event.changes());
         self.image.absorb(event);

@@ -19,6 +19,10 @@
 //!  Ipam::snapshot ──────────► published Ledger ◄── absorbs the same events
 //! ```
 //!
+//! Apart from that, [`claim`] says which block a node takes where none is
+//! configured: a machine of its own that the daemon drives with what the
+//! routing protocols hear.
+//!
 //! The state is a fold of [`Event`]s and nothing else: the writer's copy, the
 //! published copy, the journal and the database absorb the same events. An
 //! answer leaves only after the journal is on disk. The journal is the truth;
@@ -32,6 +36,7 @@
 pub mod allocate;
 pub mod block;
 pub mod check;
+pub mod claim;
 pub mod event;
 pub mod ledger;
 pub mod model;

@@ -136,7 +136,19 @@ impl Ipam {
         self.change(Op::Unreserve(prefix)).map(drop)
     }
 
+    /// Remembers that this node claims these blocks and no others; when it
+    /// returns, they are on disk. The same ones again write nothing.
+    pub fn remember_claim(&self, blocks: &[Prefix]) -> Result<(), Why> {
+        self.change(Op::RememberClaims(blocks.iter().copied().collect())).map(drop)
+    }
+
+    /// The blocks that this node claimed last, in order, also in an earlier run.
+    pub fn claims(&self) -> Vec<Prefix> {
+        self.read().image().claims.iter().copied().collect()
+    }
+
     /// Adds what an export holds, all or nothing; the answer is what was new.
+    /// Claims in it belong to the node that wrote it and are passed over.
     pub fn import(&self, text: &str) -> Result<Vec<Allocation>, Why> {
         self.change(Op::Import(export::decode(text)?))
     }

@@ -17,11 +17,13 @@ const ROUNDS: u32 = 16;
 const THREADS: u32 = 4;
 
 /// What the child said: `+ HANDLE ADDRESS`, `-? ADDRESS` before a release,
-/// `- ADDRESS` after.
+/// `- ADDRESS` after, `c? BLOCK` before a claim and `c BLOCK` after.
 #[derive(Default)]
 struct Heard {
     held: BTreeMap<IpAddr, String>,
     in_doubt: Vec<IpAddr>,
+    /// What the claim may be: what was acknowledged last, and what came after.
+    claims: Vec<String>,
 }
 
 impl Heard {
@@ -38,6 +40,8 @@ impl Heard {
                 self.in_doubt.push(address);
             }
             ["-", address] => self.in_doubt.retain(|doubt| *doubt != address.parse::<IpAddr>().unwrap()),
+            ["c?", block] => self.claims.push(block.to_owned()),
+            ["c", block] => self.claims = vec![block.to_owned()],
             _ => return false,
         }
         true
@@ -47,7 +51,7 @@ impl Heard {
 #[test]
 fn killed_at_any_moment_nothing_acknowledged_is_lost() {
     let dir = tempfile::tempdir().unwrap();
-    let mut heard = Heard::default();
+    let mut heard = Heard { claims: vec![String::new()], ..Heard::default() };
     // A different moment each round, the same ones each run.
     let mut random = 0x2545_f491_u32;
     for round in 0..ROUNDS {
@@ -87,6 +91,9 @@ fn killed_at_any_moment_nothing_acknowledged_is_lost() {
             heard.held.insert(address, handle);
         }
         heard.in_doubt.clear();
+        let claim = ipam.claims().first().map(ToString::to_string).unwrap_or_default();
+        assert!(heard.claims.contains(&claim), "round {round}: {claim:?}, not {:?}", heard.claims);
+        heard.claims = vec![claim];
         assert_eq!(ipam.check().unwrap(), []);
         ipam.close().unwrap();
     }
@@ -94,10 +101,16 @@ fn killed_at_any_moment_nothing_acknowledged_is_lost() {
 }
 
 fn work(ipam: &Ipam, round: &str, thread: u32) {
-    for number in 0.. {
+    for number in 0_u32.. {
         let handle = format!("r{round}-t{thread}-{number}");
         let address = ipam.allocate(by_handle(&handle)).unwrap()[0].address;
         println!("+ {handle} {address}");
+        if thread == 0 {
+            let block = net::Prefix::from(([10, 244, number.to_be_bytes()[3], 0].into(), 24));
+            println!("c? {block}");
+            ipam.remember_claim(&[block]).unwrap();
+            println!("c {block}");
+        }
         if number % 3 == 2 {
             println!("-? {address}");
             ipam.release_address(address).unwrap();

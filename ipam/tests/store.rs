@@ -18,8 +18,13 @@ fn is_database_set_aside(repair: &Repair) -> bool {
     matches!(repair, Repair::DatabaseSetAside { .. })
 }
 
-/// A closed store with 60 allocations of which 20 are in the export, 40 in
-/// the journal, and all in the database.
+/// The blocks that the node of [`made`] claims.
+fn claimed() -> [net::Prefix; 2] {
+    ["10.244.7.0/24", "fd00:0:0:0:7::/80"].map(|text| text.parse().unwrap())
+}
+
+/// A closed store with claims and 60 allocations of which 20 are in the
+/// export, 40 in the journal, and all in the database: 61 events.
 fn made(dir: &Path) -> BTreeMap<String, IpAddr> {
     let ipam = open(dir);
     let mut all = fill(&ipam, "old", 20);
@@ -27,6 +32,7 @@ fn made(dir: &Path) -> BTreeMap<String, IpAddr> {
     let export = fs::read(dir.join("ipam.json")).unwrap();
     let ipam = open(dir);
     all.extend(fill(&ipam, "new", 40));
+    ipam.remember_claim(&claimed()).unwrap();
     let journal = fs::read(dir.join("ipam.journal")).unwrap();
     close(ipam, dir);
     // As a kill before the last export leaves it.
@@ -52,10 +58,12 @@ fn check(breaking: impl FnOnce(&Path), repaired: impl Fn(&Repair) -> bool) {
     let repairs = ipam.recovery().repairs.clone();
     assert!(repairs.iter().any(repaired), "{repairs:?}");
     verify(&ipam, &all);
+    assert_eq!(ipam.claims(), claimed());
     ipam.close().unwrap();
     let ipam = open(dir.path());
     assert_eq!(ipam.recovery().repairs, [], "a repaired store is clean");
     verify(&ipam, &all);
+    assert_eq!(ipam.claims(), claimed());
     ipam.close().unwrap();
 }
 
@@ -87,6 +95,39 @@ fn labels_times_both_families_and_reservations_come_back() {
     let reserved =
         AllocateRequest { address: Some("10.244.9.3".parse().unwrap()), ..AllocateRequest::default() };
     assert!(matches!(ipam.allocate(reserved), Err(Why::Reserved { .. })));
+}
+
+#[test]
+fn claims_replace_each_other_and_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let ipam = open(dir.path());
+    assert_eq!(ipam.claims(), []);
+    ipam.remember_claim(&claimed()).unwrap();
+    let [one, other] = claimed();
+    let generation = || fs::metadata(dir.path().join("ipam.journal")).unwrap().len();
+    let before = generation();
+    ipam.remember_claim(&[other, one, one]).unwrap();
+    assert_eq!(generation(), before, "the same claims write nothing");
+    ipam.remember_claim(&[one]).unwrap();
+    assert_eq!(ipam.claims(), [one]);
+    assert_eq!(ipam.check().unwrap(), []);
+    let export = ipam.export();
+    close(ipam, dir.path());
+    let ipam = open(dir.path());
+    assert_eq!((ipam.claims(), ipam.check().unwrap()), (vec![one], vec![]));
+    ipam.remember_claim(&[]).unwrap();
+    close(ipam, dir.path());
+    let ipam = open(dir.path());
+    assert_eq!((ipam.claims(), ipam.check().unwrap()), (vec![], vec![]));
+    // Another node's claims are not taken over with its addresses.
+    ipam.import(&export).unwrap();
+    assert_eq!(ipam.claims(), []);
+}
+
+#[test]
+fn an_export_from_before_there_were_claims_keeps_its_checksum() {
+    let text = ipam::store::export::encode(&Image::default());
+    assert!(!text.contains("claims"), "{text}");
 }
 
 #[test]
@@ -285,7 +326,7 @@ fn copy(from: &Path, to: &Path) {
 fn a_database_that_is_gone_is_made_from_the_journal() {
     check(
         |dir| fs::remove_dir_all(dir.join("ipam")).unwrap(),
-        |repair| matches!(repair, Repair::DatabaseRewritten { database: 0, journal: 60 }),
+        |repair| matches!(repair, Repair::DatabaseRewritten { database: 0, journal: 61 }),
     );
 }
 
@@ -296,7 +337,7 @@ fn a_journal_that_is_gone_is_continued_from_the_database() {
             fs::remove_file(dir.join("ipam.journal")).unwrap();
             fs::remove_file(dir.join("ipam.json")).unwrap();
         },
-        |repair| matches!(repair, Repair::DatabaseBelieved { database: 60, journal: 0 }),
+        |repair| matches!(repair, Repair::DatabaseBelieved { database: 61, journal: 0 }),
     );
 }
 

@@ -397,7 +397,7 @@ proptest! {
                         (Op::Unreserve(range), answer) => {
                             prop_assert_eq!(model.reserved.remove(range), answer.is_ok());
                         }
-                        (Op::Import(_), _) => unreachable!("not generated"),
+                        (Op::Import(_) | Op::RememberClaims(_), _) => unreachable!("not generated"),
                     }
                     match answer {
                         Ok(event) if event.changes() => {

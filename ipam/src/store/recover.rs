@@ -231,6 +231,9 @@ fn choose(read: ReadFiles, content: Content, repairs: &mut Vec<Repair>) -> (Imag
             newer.allocations.entry(address).or_insert(allocation);
         }
         newer.reserved.extend(older.reserved);
+        if newer.claims.is_empty() {
+            newer.claims = older.claims;
+        }
         repairs.push(Repair::United { added: newer.allocations.len() - before });
         (newer, false)
     }

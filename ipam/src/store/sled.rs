@@ -26,6 +26,7 @@ use crate::model::Allocation;
 pub(crate) const SCHEMA: u32 = 1;
 
 const META: &[u8] = b"m";
+const CLAIMS: &[u8] = b"k";
 const CACHE_BYTES: u64 = 16 << 20;
 
 #[derive(Serialize, Deserialize)]
@@ -178,6 +179,9 @@ impl Database {
         for (prefix, last) in &image.cursors {
             batch.insert(prefix_key(b'c', *prefix), last.to_string().into_bytes());
         }
+        if !image.claims.is_empty() {
+            batch.insert(CLAIMS, json(&image.claims));
+        }
         batch.insert(META, meta(&image.node, image.generation));
         self.write(batch)
     }
@@ -206,6 +210,10 @@ fn take_in(image: &mut Image, key: &[u8], value: &[u8]) -> Option<()> {
         }
         b'r' => {
             image.reserved.insert(std::str::from_utf8(rest).ok()?.parse().ok()?);
+        }
+        b'k' => {
+            rest.is_empty().then_some(())?;
+            image.claims = serde_json::from_slice(value).ok()?;
         }
         b'c' => {
             let prefix = std::str::from_utf8(rest).ok()?.parse().ok()?;
@@ -237,6 +245,7 @@ fn record(batch: &mut ::sled::Batch, event: &Event) {
         }
         Event::Reserved(prefix) => batch.insert(prefix_key(b'r', *prefix), Vec::new()),
         Event::Unreserved(prefix) => batch.remove(prefix_key(b'r', *prefix)),
+        Event::Claimed(claims) => batch.insert(CLAIMS, json(claims)),
         Event::Imported { allocations, reserved } => {
             for allocation in allocations {
                 enter(batch, allocation);
