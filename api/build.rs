@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 6] = ["common", "node", "peers", "routes", "ipam", "policy"];
+const FILES: [&str; 7] = ["common", "node", "peers", "routes", "ipam", "policy", "rip"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");

@@ -10,7 +10,10 @@ fn the_descriptor_set_holds_every_service_of_routed_v1() {
     let mut services: Vec<_> =
         set.file.iter().flat_map(|file| &file.service).map(ServiceDescriptorProto::name).collect();
     services.sort_unstable();
-    assert_eq!(services, ["IpamService", "NodeService", "PeerService", "PolicyService", "RouteService"]);
+    assert_eq!(
+        services,
+        ["IpamService", "NodeService", "PeerService", "PolicyService", "RipService", "RouteService"]
+    );
 }
 
 #[test]

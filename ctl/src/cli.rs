@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cmd::{ipam, peers, policy, routes};
+use crate::cmd::{ipam, peers, policy, rip, routes};
 use crate::connect::Target;
 
 const EXAMPLES: &str = "\
@@ -16,6 +16,7 @@ Examples:
   routectl peers 192.0.2.2
   routectl routes 10.244.0.0/16 --longer
   routectl routes lookup 10.244.2.7
+  routectl rip
   routectl ipam allocate --handle web-1
   routectl policy apply -f web.yaml
   routectl -o json peers | jq '.[] | select(.state != \"Established\")'
@@ -78,6 +79,9 @@ pub(crate) enum Command {
     /// Routes: list, look up, watch, announce, withdraw
     #[command(alias = "route", after_help = routes::EXAMPLES)]
     Routes(routes::Routes),
+    /// RIP, version 2 and next generation: interfaces, neighbours
+    #[command(after_help = rip::EXAMPLES)]
+    Rip(rip::Rip),
     /// Addresses of containers: pools, blocks, who has what
     #[command(subcommand, after_help = ipam::EXAMPLES)]
     Ipam(ipam::Ipam),

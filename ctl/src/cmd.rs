@@ -5,6 +5,7 @@ pub(crate) mod node;
 pub(crate) mod pages;
 pub(crate) mod peers;
 pub(crate) mod policy;
+pub(crate) mod rip;
 pub(crate) mod routes;
 
 use std::fs;
@@ -47,6 +48,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<(), F
         Command::Status => node::status(context).await,
         Command::Peers(peers) => peers.run(context).await,
         Command::Routes(routes) => routes.run(context).await,
+        Command::Rip(rip) => rip.run(context).await,
         Command::Ipam(ipam) => ipam.run(context).await,
         Command::Policy(policy) => policy.run(context).await,
         Command::Reload => node::reload(context).await,

@@ -9,6 +9,7 @@ pub(crate) mod node;
 pub(crate) mod peer;
 pub(crate) mod policy;
 pub(crate) mod printer;
+pub(crate) mod rip;
 pub(crate) mod route;
 pub(crate) mod table;
 pub(crate) mod time;

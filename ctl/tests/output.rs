@@ -15,7 +15,7 @@ fn every_shell_has_completions_that_know_the_nouns() {
         let output = routectl(&["completions", shell], Stdio::piped());
         assert!(output.status.success(), "{shell}");
         let script = String::from_utf8(output.stdout).expect("UTF-8");
-        for noun in ["peers", "routes", "ipam", "policy", "advertised"] {
+        for noun in ["peers", "routes", "rip", "neighbors", "ipam", "policy", "advertised"] {
             assert!(script.contains(noun), "{shell}: {noun}");
         }
     }

@@ -7,6 +7,7 @@ mod ipam;
 mod node;
 mod peers;
 mod policy;
+mod rip;
 mod routes;
 
 use expect_test::Expect;

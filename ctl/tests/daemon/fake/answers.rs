@@ -8,6 +8,7 @@ use api::v1::ipam_service_server::IpamService;
 use api::v1::node_service_server::NodeService;
 use api::v1::peer_service_server::PeerService;
 use api::v1::policy_service_server::PolicyService;
+use api::v1::rip_service_server::RipService;
 use api::v1::route_service_server::RouteService;
 use api::v1::*;
 use tokio_stream::{self as stream, Stream};
@@ -127,6 +128,20 @@ impl RouteService for Fixed {
 
     async fn withdraw_route(&self, _: Request<WithdrawRouteRequest>) -> Answer<WithdrawRouteResponse> {
         answer(WithdrawRouteResponse {})
+    }
+}
+
+#[tonic::async_trait]
+impl RipService for Fixed {
+    async fn list_interfaces(
+        &self,
+        _: Request<ListRipInterfacesRequest>,
+    ) -> Answer<ListRipInterfacesResponse> {
+        answer(ListRipInterfacesResponse { interfaces: fixtures::rip_interfaces() })
+    }
+
+    async fn list_neighbors(&self, _: Request<ListRipNeighborsRequest>) -> Answer<ListRipNeighborsResponse> {
+        answer(ListRipNeighborsResponse { neighbors: fixtures::rip_neighbors() })
     }
 }
 

@@ -3,7 +3,8 @@
 use api::v1::{
     Address, Alarm, Block, BlockState, Counts, Family, GracefulRestart, Malformed, MessageCounts, Negotiated,
     NextHop, NodeStatus, Notification, Origin, Peer, PeerDetail, PeerState, PeerTimers, PolicyRef, Protocol,
-    ProtocolState, ProtocolSummary, Route, RouteState, Severity,
+    ProtocolState, ProtocolSummary, RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon, RipVersion,
+    Route, RouteState, Severity,
 };
 
 pub(crate) fn status() -> NodeStatus {
@@ -152,6 +153,74 @@ pub(crate) fn refused_route() -> Route {
         reason: "import filter cluster-only: outside the pools".into(),
         ..bgp_route()
     }
+}
+
+/// One that runs with a key, one whose link is down.
+pub(crate) fn rip_interfaces() -> Vec<RipInterface> {
+    let eth0 = RipInterface {
+        name: "eth0".into(),
+        index: Some(2),
+        version: RipVersion::Ripv2.into(),
+        up: true,
+        addresses: vec!["192.0.2.1".into()],
+        update_seconds: 30,
+        timeout_seconds: 180,
+        garbage_seconds: 120,
+        auth: RipAuthMode::HmacSha256.into(),
+        auth_key_id: Some(1),
+        offset_in: 0,
+        offset_out: 1,
+        split_horizon: RipSplitHorizon::Poison.into(),
+        next_update_seconds: Some(17),
+        neighbors: 1,
+        routes: 3,
+        packets_received: 240,
+        packets_sent: 250,
+        updates_received: 235,
+        updates_sent: 248,
+        triggered_updates: 4,
+        bad_packets: 2,
+        bad_routes: 1,
+        auth_failures: 2,
+        ..RipInterface::default()
+    };
+    let eth1 = RipInterface {
+        name: "eth1".into(),
+        version: RipVersion::Ripng.into(),
+        reason: "there is no such interface".into(),
+        update_seconds: 30,
+        timeout_seconds: 180,
+        garbage_seconds: 120,
+        auth: RipAuthMode::None.into(),
+        split_horizon: RipSplitHorizon::Simple.into(),
+        ..RipInterface::default()
+    };
+    vec![eth0, eth1]
+}
+
+/// One that is alive, one that the configuration names and nobody has heard.
+pub(crate) fn rip_neighbors() -> Vec<RipNeighbor> {
+    let alive = RipNeighbor {
+        address: "192.0.2.2".into(),
+        interface: Some("eth0".into()),
+        protocol: Protocol::Rip.into(),
+        version: Some(2),
+        last_heard_seconds: Some(13),
+        uptime_seconds: Some(7_200),
+        routes: 3,
+        bad_packets: 2,
+        bad_routes: 1,
+        auth_failures: 2,
+        last_error: Some("authentication failed: no key has id 7".into()),
+        configured: false,
+    };
+    let silent = RipNeighbor {
+        address: "fe80::3".into(),
+        protocol: Protocol::Ripng.into(),
+        configured: true,
+        ..RipNeighbor::default()
+    };
+    vec![alive, silent]
 }
 
 pub(crate) fn address(address: &str) -> Address {

@@ -13,6 +13,7 @@ use api::v1::ipam_service_server::IpamServiceServer;
 use api::v1::node_service_server::NodeServiceServer;
 use api::v1::peer_service_server::PeerServiceServer;
 use api::v1::policy_service_server::PolicyServiceServer;
+use api::v1::rip_service_server::RipServiceServer;
 use api::v1::route_service_server::RouteServiceServer;
 use assert_cmd::Command;
 use tempfile::TempDir;
@@ -99,6 +100,7 @@ fn serve(socket: std::os::unix::net::UnixListener, stopped: oneshot::Receiver<()
             .add_service(NodeServiceServer::new(answers::Fixed))
             .add_service(PeerServiceServer::new(answers::Fixed))
             .add_service(RouteServiceServer::new(answers::Fixed))
+            .add_service(RipServiceServer::new(answers::Fixed))
             .add_service(IpamServiceServer::new(answers::Fixed))
             .add_service(PolicyServiceServer::new(answers::Fixed))
             .serve_with_incoming_shutdown(UnixListenerStream::new(socket), stop)
