@@ -18,6 +18,7 @@
 //! Routes of other owners are never touched: routed adds exclusively, and
 //! replaces only what it installed or adopted. See [`fib`] for how.
 
+pub mod bridge;
 pub mod fib;
 pub mod links;
 pub mod nft;

@@ -280,7 +280,7 @@ fn link_event(message: &LinkMessage) -> Option<KernelEvent> {
     Some(KernelEvent::Link(link))
 }
 
-fn kind_of(infos: &[LinkInfo]) -> Option<LinkKind> {
+pub(crate) fn kind_of(infos: &[LinkInfo]) -> Option<LinkKind> {
     infos.iter().find_map(|info| match info {
         LinkInfo::Kind(InfoKind::Bridge) => Some(LinkKind::Bridge),
         LinkInfo::Kind(InfoKind::Veth) => Some(LinkKind::Veth),
@@ -293,22 +293,27 @@ fn address_event(message: &AddressMessage, gone: bool) -> Option<KernelEvent> {
     if !gone && message.header.flags.contains(AddressHeaderFlags::Tentative) {
         return None;
     }
-    let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| message.attributes.iter().find_map(wanted);
-    // On point-to-point links IFA_LOCAL is ours and IFA_ADDRESS the peer's.
-    let local = find(|attribute| match attribute {
-        AddressAttribute::Local(address) => Some(*address),
-        _ => None,
-    });
-    let address = local.or_else(|| {
-        find(|attribute| match attribute {
-            AddressAttribute::Address(address) => Some(*address),
-            _ => None,
-        })
-    })?;
+    let address = own_address(message)?;
     let (index, prefix_len) = (message.header.index, message.header.prefix_len);
     Some(if gone {
         KernelEvent::AddressGone { index, address, prefix_len }
     } else {
         KernelEvent::Address { index, address, prefix_len }
+    })
+}
+
+/// The address that a link has by a message. On point-to-point links
+/// `IFA_LOCAL` is ours and `IFA_ADDRESS` the peer's.
+pub(crate) fn own_address(message: &AddressMessage) -> Option<IpAddr> {
+    let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| message.attributes.iter().find_map(wanted);
+    let local = find(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    local.or_else(|| {
+        find(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        })
     })
 }
