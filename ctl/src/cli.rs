@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cmd::{ipam, peers, policy, rip, routes};
+use crate::cmd::{docker, ipam, peers, policy, rip, routes};
 use crate::connect::Target;
 
 const EXAMPLES: &str = "\
@@ -85,6 +85,9 @@ pub(crate) enum Command {
     /// Addresses of containers: pools, blocks, who has what
     #[command(subcommand, after_help = ipam::EXAMPLES)]
     Ipam(ipam::Ipam),
+    /// Docker on this host: give docker0 this node's block
+    #[command(subcommand, after_help = docker::EXAMPLES)]
+    Docker(docker::Docker),
     /// Network policy: apply, delete, list, show, trace, counters
     #[command(subcommand, after_help = policy::EXAMPLES)]
     Policy(policy::Policy),

@@ -1,5 +1,6 @@
 //! One file for each noun: its arguments, its requests, its views.
 
+pub(crate) mod docker;
 pub(crate) mod ipam;
 pub(crate) mod node;
 pub(crate) mod pages;
@@ -50,6 +51,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<(), F
         Command::Routes(routes) => routes.run(context).await,
         Command::Rip(rip) => rip.run(context).await,
         Command::Ipam(ipam) => ipam.run(context).await,
+        Command::Docker(docker) => docker.run(context).await,
         Command::Policy(policy) => policy.run(context).await,
         Command::Reload => node::reload(context).await,
         Command::Completions { shell } => pages::completions(shell, context),

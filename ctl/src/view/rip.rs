@@ -27,6 +27,7 @@ pub(crate) struct RipInterfaceView {
     garbage_seconds: u32,
     auth: String,
     auth_key_id: Option<u32>,
+    auth_key_expired: bool,
     offset_in: u32,
     offset_out: u32,
     split_horizon: String,
@@ -41,6 +42,9 @@ pub(crate) struct RipInterfaceView {
     bad_packets: u64,
     bad_routes: u64,
     auth_failures: u64,
+    unsigned_packets: u64,
+    destinations: Vec<String>,
+    last_off_link: Option<String>,
 }
 
 impl From<v1::RipInterface> for RipInterfaceView {
@@ -59,6 +63,7 @@ impl From<v1::RipInterface> for RipInterfaceView {
             timeout_seconds: interface.timeout_seconds,
             garbage_seconds: interface.garbage_seconds,
             auth_key_id: interface.auth_key_id,
+            auth_key_expired: interface.auth_key_expired,
             offset_in: interface.offset_in,
             offset_out: interface.offset_out,
             next_update_seconds: interface.next_update_seconds,
@@ -72,6 +77,9 @@ impl From<v1::RipInterface> for RipInterfaceView {
             bad_packets: interface.bad_packets,
             bad_routes: interface.bad_routes,
             auth_failures: interface.auth_failures,
+            unsigned_packets: interface.unsigned_packets,
+            destinations: interface.destinations,
+            last_off_link: interface.last_off_link,
         }
     }
 }
@@ -94,6 +102,9 @@ impl RipInterfaceView {
     fn auth_cell(&self) -> Cell {
         match (self.auth.as_str(), self.auth_key_id) {
             ("none", _) if self.version == "ripv2" => Cell::new("none").tone(Tone::Fair),
+            (mode, Some(key)) if self.auth_key_expired => {
+                Cell::new(format_args!("{mode}:{key}-expired")).tone(Tone::Fair)
+            }
             (mode, Some(key)) => Cell::new(format_args!("{mode}:{key}")),
             (mode, None) => Cell::new(mode),
         }
@@ -124,6 +135,9 @@ impl Row for RipInterfaceView {
         Column::number(Level::Short, "BAD_PACKETS", |i| Cell::new(i.bad_packets)),
         Column::number(Level::Short, "BAD_ROUTES", |i| Cell::new(i.bad_routes)),
         Column::number(Level::Wide, "AUTH_FAILURES", |i| Cell::new(i.auth_failures)),
+        Column::number(Level::Wide, "UNSIGNED", |i| Cell::new(i.unsigned_packets)),
+        Column::text(Level::Wide, "DESTINATIONS", |i| Cell::list(&i.destinations)),
+        Column::text(Level::Wide, "LAST_OFF_LINK", |i| Cell::maybe(i.last_off_link.as_ref())),
         Column::text(Level::Wide, "REASON", |i| Cell::maybe(i.reason.as_ref())),
     ];
 }
@@ -143,6 +157,8 @@ pub(crate) struct RipNeighborView {
     auth_failures: u64,
     last_error: Option<String>,
     configured: bool,
+    routes_filtered: u64,
+    routes_over_limit: u64,
 }
 
 impl From<v1::RipNeighbor> for RipNeighborView {
@@ -160,6 +176,8 @@ impl From<v1::RipNeighbor> for RipNeighborView {
             auth_failures: neighbor.auth_failures,
             last_error: neighbor.last_error,
             configured: neighbor.configured,
+            routes_filtered: neighbor.routes_filtered,
+            routes_over_limit: neighbor.routes_over_limit,
         }
     }
 }
@@ -185,6 +203,8 @@ impl Row for RipNeighborView {
         Column::number(Level::Short, "BAD_PACKETS", |n| Cell::new(n.bad_packets)),
         Column::number(Level::Short, "BAD_ROUTES", |n| Cell::new(n.bad_routes)),
         Column::number(Level::Short, "AUTH_FAILURES", |n| Cell::new(n.auth_failures)),
+        Column::number(Level::Wide, "FILTERED", |n| Cell::new(n.routes_filtered)),
+        Column::number(Level::Wide, "OVER_LIMIT", |n| Cell::new(n.routes_over_limit)),
         Column::text(Level::Wide, "CONFIGURED", |n| Cell::new(if n.configured { "yes" } else { "no" })),
         Column::text(Level::Wide, "LAST_ERROR", |n| Cell::maybe(n.last_error.as_ref())),
     ];

@@ -177,11 +177,14 @@ pub(crate) fn rip_interfaces() -> Vec<RipInterface> {
         packets_received: 240,
         packets_sent: 250,
         updates_received: 235,
-        updates_sent: 248,
+        updates_sent: 244,
         triggered_updates: 4,
         bad_packets: 2,
         bad_routes: 1,
         auth_failures: 2,
+        auth_key_expired: true,
+        destinations: vec!["224.0.0.9".into()],
+        last_off_link: Some("198.51.100.7".into()),
         ..RipInterface::default()
     };
     let eth1 = RipInterface {
@@ -213,6 +216,8 @@ pub(crate) fn rip_neighbors() -> Vec<RipNeighbor> {
         auth_failures: 2,
         last_error: Some("authentication failed: no key has id 7".into()),
         configured: false,
+        routes_filtered: 5,
+        routes_over_limit: 0,
     };
     let silent = RipNeighbor {
         address: "fe80::3".into(),

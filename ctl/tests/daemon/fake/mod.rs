@@ -39,9 +39,14 @@ impl Fake {
         Self { dir, stop: Some(stop), thread: Some(thread) }
     }
 
+    /// Where a file beside the socket is, or would be.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
     /// A file beside the socket.
     pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.dir.path().join(name);
+        let path = self.path(name);
         std::fs::write(&path, text).expect("a file");
         path
     }
