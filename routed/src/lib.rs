@@ -59,6 +59,9 @@ pub enum Fatal {
     /// The API cannot be served.
     #[error(transparent)]
     Serve(#[from] serve::ServeError),
+    /// Bridges at clean-up.
+    #[error(transparent)]
+    Bridge(#[from] kernel::bridge::BridgeError),
     /// nftables at clean-up.
     #[error(transparent)]
     Nft(#[from] NftError),
@@ -106,6 +109,14 @@ pub fn cleanup(config: &Config) -> Result<(), Fatal> {
         // Without nft no table can have been made.
         Err(NftError::NotInstalled) => {}
         Err(error) => return Err(error.into()),
+    }
+    if let Some(mut made) = state.load::<kernel::bridge::Bridges>(tasks::BRIDGES)? {
+        let names: Vec<String> = made.iter().map(|bridge| bridge.name.clone()).collect();
+        for name in names {
+            runtime.block_on(made.remove(&name))?;
+            info!(bridge = name, "bridge removed");
+        }
+        state.save(tasks::BRIDGES, &made)?;
     }
     if let Some(mut changes) = state.load::<sysctl::Changes>(SYSCTLS)? {
         changes.restore()?;

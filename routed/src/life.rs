@@ -11,7 +11,7 @@ use kernel::{Fib, FibConfig, Links};
 use net::{Family, RouterId};
 use rib::Rules;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -19,10 +19,12 @@ use crate::config::change::{Change, diff};
 use crate::config::{Config, Peer};
 use crate::serve::{self, NodeInfo};
 use crate::state::StateDir;
+use crate::tasks::claim::{self, ClaimHandle, ClaimStart};
 use crate::tasks::policy::{self, Settings};
+use crate::tasks::rip::{self, RipStart};
 use crate::tasks::speaker::{Speaker, SpeakerConfig};
 use crate::tasks::table::{self, TableInput, TableStart};
-use crate::tasks::{COMMANDS, Handles, Owned, Reload, Reloaded, SpeakerCommand, address};
+use crate::tasks::{COMMANDS, Handles, Owned, Reload, Reloaded, RipCommand, SpeakerCommand, address};
 use crate::{Fatal, SYSCTLS};
 
 /// Where the configuration came from, to read it again.
@@ -95,6 +97,8 @@ impl Daemon {
         set_sysctls(&config, &state)?;
 
         let (owned, owned_reader) = watch::channel(Owned::default());
+        let (links_out, links_reader) = watch::channel(links.clone());
+        let more = config.rip.as_ref().map(|_| Arc::new(Notify::new()));
         let addresses = open_addresses(&config)?;
         let restarting = !kernel::query::dump_owned(config.node.table)?.is_empty();
         let start = TableStart {
@@ -105,17 +109,28 @@ impl Daemon {
             fib_events,
             kernel_events,
             owned,
+            links_out,
+            rip: more.clone(),
         };
         let (inputs, table_handle, table) = table::start(start);
         let policy = policy::start(Arc::clone(&state), Settings::of(&config), owned_reader.clone()).await?;
         let mut owned_first = owned_reader.clone();
         owned_first.mark_changed();
         tokio::spawn(address::run(addresses.clone(), owned_first));
+        let around = Around {
+            config: &config,
+            state: &state,
+            addresses: &addresses,
+            owned: &owned_reader,
+            links: &links_reader,
+            inputs: &inputs,
+        };
+        let (rip, claim) = around.start_rip(more, router_id).unzip();
         let speaker = start_speaker(&config, router_id, restarting, &inputs)?;
 
         let (reload, reloads) = mpsc::channel(COMMANDS);
         let notes = notes(&addresses, restarting);
-        let handles = Handles { table: table_handle, speaker, policy, addresses, reload };
+        let handles = Handles { table: table_handle, speaker, rip, claim, policy, addresses, reload };
         let stop = CancellationToken::new();
         let info = NodeInfo {
             name: config.node.name.clone(),
@@ -125,14 +140,6 @@ impl Daemon {
             notes,
         };
         let servers = serve::start(&config.api, info, handles.clone(), stop.clone()).await?;
-        if config.bgp.is_none() {
-            warn!(
-                "no routing protocol is configured: nothing is learnt or told; add [bgp] to the configuration"
-            );
-        }
-        if config.rip.is_some() {
-            warn!("[rip] is read, but this version does not speak RIP yet");
-        }
         info!(node = %config.node.name, version = env!("CARGO_PKG_VERSION"), "routed runs");
         Ok(Self { config, source, handles, inputs, table, fib, servers, stop, reloads, state })
     }
@@ -168,6 +175,13 @@ impl Daemon {
             let (reply, done) = oneshot::channel();
             if speaker.send(SpeakerCommand::Stop(reply)).await.is_ok() {
                 // An error means that the speaker has ended by itself.
+                let _ = done.await;
+            }
+        }
+        if let Some(rip) = &self.handles.rip {
+            let (reply, done) = oneshot::channel();
+            if rip.send(RipCommand::Stop(reply)).await.is_ok() {
+                // An error means that the task has ended by itself.
                 let _ = done.await;
             }
         }
@@ -210,6 +224,10 @@ impl Daemon {
         for change in &changes {
             self.carry_out(change, &config).await;
         }
+        if let Some(rip) = &self.handles.rip {
+            // A task that is gone means that the daemon stops.
+            let _ = rip.send(RipCommand::Configure(Arc::clone(&config))).await;
+        }
         self.config = config;
         let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
         info!(changes = changes.join("; "), "configuration reloaded");
@@ -247,6 +265,46 @@ fn keep_fixed(old: &Config, new: Config) -> Config {
     let peers: Vec<Peer> = new.bgp.as_ref().map_or_else(Vec::new, |bgp| bgp.peers.clone());
     let bgp = old.bgp.clone().map(|bgp| crate::config::Bgp { peers, ..bgp });
     Config { node: old.node.clone(), api: old.api.clone(), kernel: old.kernel.clone(), bgp, ..new }
+}
+
+/// What the RIP and claim tasks are started with.
+struct Around<'a> {
+    config: &'a Arc<Config>,
+    state: &'a Arc<StateDir>,
+    addresses: &'a Ipam,
+    owned: &'a watch::Receiver<Owned>,
+    links: &'a watch::Receiver<Links>,
+    inputs: &'a mpsc::Sender<TableInput>,
+}
+
+impl Around<'_> {
+    /// Starts RIP and, beside it, the claim; `None` where RIP is not configured.
+    fn start_rip(
+        &self,
+        more: Option<Arc<Notify>>,
+        router_id: Option<RouterId>,
+    ) -> Option<(mpsc::Sender<RipCommand>, ClaimHandle)> {
+        let (sightings, sighted) = mpsc::channel(claim::SIGHTINGS);
+        let rip = rip::start(RipStart {
+            config: Arc::clone(self.config),
+            links: self.links.clone(),
+            owned: self.owned.clone(),
+            table: self.inputs.clone(),
+            more: more?,
+            sightings,
+            state: Arc::clone(self.state),
+        })?;
+        let start = ClaimStart {
+            config: Arc::clone(self.config),
+            router_id,
+            addresses: self.addresses.clone(),
+            owned: self.owned.clone(),
+            links: self.links.clone(),
+            table: self.inputs.clone(),
+            state: Arc::clone(self.state),
+        };
+        Some((rip, claim::start(start, sighted)))
+    }
 }
 
 fn fib_config(config: &Config) -> FibConfig {

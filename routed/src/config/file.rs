@@ -46,7 +46,7 @@ fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Config {
     let api = api(top.section("api", findings), findings);
     let filters = filters(top, findings);
     top.not_yet(&["docker", "bfd"], findings);
-    Config {
+    let mut config = Config {
         advertise: advertise(top, findings),
         statics: statics(top, findings),
         bgp: bgp::read(top, &filters, findings),
@@ -58,6 +58,20 @@ fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Config {
         cluster,
         api,
         filters,
+    };
+    if config.bgp.is_none() && config.rip.is_none() {
+        without_protocol(&mut config);
+    }
+    config
+}
+
+/// Zero configuration: RIP on the interface of the default route, Docker's
+/// bridge if there is one, and a claimed block where the node has none.
+fn without_protocol(config: &mut Config) {
+    config.rip = Some(rip::Rip::default());
+    if config.advertise.is_empty() && config.ipam.blocks.is_empty() {
+        config.advertise.push(Advertise::Interface("docker0".to_owned()));
+        config.ipam.claim = true;
     }
 }
 
@@ -255,7 +269,7 @@ fn plain(node: Spanned<DeValue<'_>>) -> toml::Value {
 }
 
 fn ipam(section: Option<Section<'_>>, cluster: &Cluster, findings: &mut Findings<'_>) -> Ipam {
-    let mut ipam = Ipam { blocks: Vec::new() };
+    let mut ipam = Ipam { blocks: Vec::new(), claim: false };
     let Some(mut section) = section else { return ipam };
     if let Some(blocks) = section.list::<Prefix>("blocks", findings) {
         report_overlaps("ipam.blocks", &blocks, findings);
@@ -268,6 +282,7 @@ fn ipam(section: Option<Section<'_>>, cluster: &Cluster, findings: &mut Findings
         }
         ipam.blocks = values(blocks);
     }
+    ipam.claim = section.get("claim", findings).unwrap_or(false);
     section.finish(findings);
     ipam
 }

@@ -246,6 +246,9 @@ pub struct Ipam {
     /// The blocks of this node; empty: the subnets of the advertised bridges
     /// inside the pools.
     pub blocks: Vec<Prefix>,
+    /// Claim a block of each pool that nobody on the LAN has, where the node
+    /// has none; the default where no protocol is configured.
+    pub claim: bool,
 }
 
 /// `[policy]`.

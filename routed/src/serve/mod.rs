@@ -9,6 +9,7 @@ mod ipam;
 mod node;
 mod peers;
 mod policy;
+mod rip;
 mod routes;
 
 use std::fs;
@@ -23,6 +24,7 @@ use api::v1::ipam_service_server::IpamServiceServer;
 use api::v1::node_service_server::NodeServiceServer;
 use api::v1::peer_service_server::PeerServiceServer;
 use api::v1::policy_service_server::PolicyServiceServer;
+use api::v1::rip_service_server::RipServiceServer;
 use api::v1::route_service_server::RouteServiceServer;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
@@ -119,6 +121,7 @@ async fn routes_of(info: NodeInfo, handles: Handles, stop: &CancellationToken) -
             table: handles.table.clone(),
             stop: stop.clone(),
         }))
+        .add_service(RipServiceServer::new(rip::RipOf { handles: handles.clone() }))
         .add_service(IpamServiceServer::new(ipam::Addresses { handles: handles.clone() }))
         .add_service(PolicyServiceServer::new(policy::Policies { policy: handles.policy }))
         .add_service(health);

@@ -9,6 +9,8 @@ use tonic::{Request, Response, Status};
 
 use super::convert;
 use crate::config::{Diagnostic, Severity};
+use crate::tasks::claim::ClaimHandle;
+use crate::tasks::rip::RipReport;
 use crate::tasks::table::view::protocol as protocol_number;
 use crate::tasks::{Handles, Overview, PeerReport, SpeakerCommand};
 
@@ -41,32 +43,45 @@ impl Node {
         Ok(reports.into_iter().map(|(_, report)| report).collect())
     }
 
-    fn protocols(&self, peers: &[PeerReport], overview: &Overview) -> Vec<v1::ProtocolSummary> {
-        let bgp = self.handles.speaker.is_some();
+    fn protocols(
+        &self,
+        peers: &[PeerReport],
+        rip: Option<&RipReport>,
+        overview: &Overview,
+    ) -> Vec<v1::ProtocolSummary> {
         rib::Protocol::ALL
             .into_iter()
             .map(|protocol| {
-                let is_bgp = protocol == rib::Protocol::Bgp;
-                let rip = matches!(protocol, rib::Protocol::Rip | rib::Protocol::RipNg);
-                let running = if is_bgp { bgp } else { !rip };
-                let reason = match (is_bgp, rip) {
-                    _ if running => "",
-                    (true, _) => "not configured; add [bgp]",
-                    _ => "this version does not speak it yet",
+                let (running, of, up) = match protocol {
+                    rib::Protocol::Bgp => {
+                        let up = peers.iter().filter(|peer| peer.is_up()).count();
+                        (self.handles.speaker.is_some(), peers.len(), up)
+                    }
+                    rib::Protocol::Rip => neighbors(rip, net::Family::Ipv4Unicast),
+                    rib::Protocol::RipNg => neighbors(rip, net::Family::Ipv6Unicast),
+                    _ => (true, 0, 0),
                 };
                 let state = if running { v1::ProtocolState::Running } else { v1::ProtocolState::Disabled };
-                let up = peers.iter().filter(|peer| peer.is_up()).count();
+                let name = if protocol == rib::Protocol::Bgp { "bgp" } else { "rip" };
                 v1::ProtocolSummary {
                     protocol: protocol_number(protocol) as i32,
                     state: state as i32,
-                    neighbors: if is_bgp { count32(peers.len()) } else { 0 },
-                    neighbors_up: if is_bgp { count32(up) } else { 0 },
+                    neighbors: count32(of),
+                    neighbors_up: count32(up),
                     routes: overview.paths_of(protocol),
-                    reason: reason.to_owned(),
+                    reason: if running { String::new() } else { format!("not configured; add [{name}]") },
                 }
             })
             .collect()
     }
+}
+
+/// Whether a version of RIP runs, and its neighbours, known and heard of late.
+fn neighbors(rip: Option<&RipReport>, family: net::Family) -> (bool, usize, usize) {
+    let Some(rip) = rip else { return (false, 0, 0) };
+    let of_family = || rip.neighbors.iter().filter(|near| near.family == family);
+    let up = of_family().filter(|near| near.status.last_heard.is_some()).count();
+    (true, of_family().count(), up)
 }
 
 fn count32(count: usize) -> u32 {
@@ -81,6 +96,9 @@ impl NodeService for Node {
         let policy = self.handles.policy.state();
         let addresses = self.handles.addresses.snapshot();
         let mut alarms = overview.alarms.clone();
+        let rip = super::rip::report(&self.handles).await?;
+        alarms.extend(rip.as_ref().and_then(super::rip::alarm));
+        alarms.extend(self.handles.claim.iter().flat_map(ClaimHandle::alarms));
         alarms.extend(policy.alarm.clone());
         let counts = v1::Counts {
             peers: peers.len() as u64,
@@ -98,7 +116,7 @@ impl NodeService for Node {
             router_id: self.info.router_id.map(|id| id.to_string()).unwrap_or_default(),
             asn: self.info.asn.map(|asn| asn.0),
             uptime_seconds: self.info.started.elapsed().as_secs(),
-            protocols: self.protocols(&peers, &overview),
+            protocols: self.protocols(&peers, rip.as_ref(), &overview),
             alarms,
             counts: Some(counts),
             recovery: self.info.notes.clone(),

@@ -23,11 +23,14 @@
 //! reverse: API, speaker (sessions end as for a restart), table, FIB writer.
 
 pub(crate) mod address;
+mod bridge;
+pub(crate) mod claim;
 mod conn;
 pub(crate) mod listener;
 mod peer;
 pub(crate) mod policy;
 mod report;
+pub(crate) mod rip;
 mod socket;
 pub(crate) mod speaker;
 pub(crate) mod table;
@@ -37,8 +40,10 @@ use std::net::IpAddr;
 use net::Prefix;
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use self::bridge::BRIDGES;
 pub(crate) use self::peer::PeerCommand;
 pub(crate) use self::report::PeerReport;
+pub(crate) use self::rip::RipCommand;
 pub(crate) use self::speaker::SpeakerCommand;
 pub(crate) use self::table::ask::{Overview, TableHandle};
 use crate::config::Diagnostic;
@@ -58,6 +63,8 @@ pub(crate) struct Owned {
     pub(crate) blocks: Vec<Prefix>,
     /// The node's own addresses, the bridges' among them.
     pub(crate) addresses: Vec<IpAddr>,
+    /// The subnets of the advertised interfaces, inside the pools or not.
+    pub(crate) subnets: Vec<Prefix>,
 }
 
 /// What a reload did: one sentence a change, and the warnings of the file; or
@@ -80,6 +87,10 @@ pub(crate) struct Handles {
     pub(crate) table: TableHandle,
     /// The BGP speaker, if this node speaks BGP.
     pub(crate) speaker: Option<mpsc::Sender<SpeakerCommand>>,
+    /// The RIP task, if this node speaks RIP.
+    pub(crate) rip: Option<mpsc::Sender<RipCommand>>,
+    /// The claim task, if this node speaks RIP.
+    pub(crate) claim: Option<claim::ClaimHandle>,
     /// The policy task.
     pub(crate) policy: policy::PolicyHandle,
     /// The address store.
@@ -94,5 +105,13 @@ impl Handles {
         let (reply, answer) = oneshot::channel();
         self.reload.send(reply).await.ok()?;
         answer.await.ok()
+    }
+}
+
+/// Waits until an instant; without one, for ever.
+async fn sleep_until(deadline: Option<std::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }

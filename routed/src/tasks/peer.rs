@@ -27,6 +27,7 @@ use tracing::{debug, info, warn};
 
 use super::conn::{Conn, OUTPUT_LOW, Read};
 use super::report::PeerReport;
+use super::sleep_until;
 use super::table::{SessionUp, TableInput};
 use crate::config;
 
@@ -455,12 +456,5 @@ async fn session_wakes(session: &mut Option<Session>) -> Wake {
         }
         Pull::Wanted => pending().await,
         Pull::Asked(answer) => Wake::Pulled(answer.await.unwrap_or_default()),
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => pending().await,
     }
 }

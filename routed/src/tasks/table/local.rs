@@ -22,6 +22,8 @@ pub(super) struct Local {
     originated: Originated,
     /// Announced over the API; kept until withdrawn or until the daemon ends.
     pub(super) announced: BTreeMap<Prefix, Origination>,
+    /// Blocks that this node has claimed.
+    claimed: Vec<Prefix>,
     /// Own prefixes that somebody else announces, with their addresses.
     conflicts: BTreeMap<Prefix, BTreeSet<IpAddr>>,
 }
@@ -56,11 +58,15 @@ impl Local {
 impl TableTask {
     /// Links or addresses changed, or the configuration did.
     pub(super) fn follow_links(&mut self, now: Instant) {
-        let wanted = originations(&self.config, &self.links, &self.local.announced);
+        let wanted = originations(&self.config, &self.links, &self.local);
         self.originate(now, wanted);
         let addresses: Vec<IpAddr> = self.links.addresses().map(|(_, address, _)| address).collect();
         self.table.set_links(now, &connected(&self.config, &self.links), addresses.iter().copied());
-        let owned = Owned { blocks: blocks(&self.config, &self.links), addresses };
+        let subnets =
+            advertised_subnets(&self.config, &self.links).into_iter().map(|(prefix, _)| prefix).collect();
+        let owned =
+            Owned { blocks: blocks(&self.config, &self.links, &self.local.claimed), addresses, subnets };
+        self.links_out.send_replace(self.links.clone());
         self.owned.send_if_modified(|current| {
             let differs = *current != owned;
             *current = owned;
@@ -85,11 +91,18 @@ impl TableTask {
         self.local.originated = wanted;
     }
 
+    /// The blocks that this node has claimed.
+    pub(super) fn claimed(&mut self, now: Instant, blocks: Vec<Prefix>) {
+        self.local.claimed = blocks;
+        self.follow_links(now);
+    }
+
     /// Another configuration: filters, advertised prefixes, static routes, blocks.
     pub(super) fn configure(&mut self, now: Instant, config: Arc<Config>) {
         self.configure_peers(&config);
         self.config = config;
         self.follow_links(now);
+        self.configure_rip();
     }
 }
 
@@ -99,7 +112,7 @@ fn same(one: &Origination, other: &Origination) -> bool {
 
 /// What the node is to originate: a function of configuration, links and
 /// announcements alone.
-fn originations(config: &Config, links: &Links, announced: &BTreeMap<Prefix, Origination>) -> Originated {
+fn originations(config: &Config, links: &Links, own: &Local) -> Originated {
     let mut wanted = Originated::new();
     let mut local = |prefix, via| {
         wanted.entry((prefix, Protocol::Local)).or_insert_with(|| Origination::new(Protocol::Local, via));
@@ -111,10 +124,10 @@ fn originations(config: &Config, links: &Links, announced: &BTreeMap<Prefix, Ori
         Advertise::Prefix(prefix) => Some(*prefix),
         Advertise::Interface(_) => None,
     });
-    for prefix in prefixes.chain(config.ipam.blocks.iter().copied()) {
+    for prefix in prefixes.chain(config.ipam.blocks.iter().copied()).chain(own.claimed.iter().copied()) {
         local(prefix, own_via(prefix, links));
     }
-    for (prefix, origination) in announced {
+    for (prefix, origination) in &own.announced {
         wanted.entry((*prefix, Protocol::Local)).or_insert_with(|| origination.clone());
     }
     for route in &config.statics {
@@ -148,13 +161,14 @@ fn advertised_subnets(config: &Config, links: &Links) -> Vec<(Prefix, u32)> {
 }
 
 /// The blocks that containers of this node get their addresses from.
-fn blocks(config: &Config, links: &Links) -> Vec<Prefix> {
+fn blocks(config: &Config, links: &Links, claimed: &[Prefix]) -> Vec<Prefix> {
     if !config.ipam.blocks.is_empty() {
         return config.ipam.blocks.clone();
     }
     let in_pools = |prefix: &Prefix| config.cluster.pools.iter().any(|pool| pool.covers(*prefix));
     let mut blocks: Vec<Prefix> =
         advertised_subnets(config, links).into_iter().map(|(prefix, _)| prefix).filter(in_pools).collect();
+    blocks.extend(claimed);
     blocks.sort_unstable();
     blocks.dedup();
     blocks
@@ -224,23 +238,23 @@ mod tests {
     #[test]
     fn the_subnet_of_an_advertised_bridge_is_a_block_and_a_local_route() {
         let config = config("[[advertise]]\ninterface = \"docker0\"\n");
-        let wanted = originations(&config, &links(), &BTreeMap::new());
+        let wanted = originations(&config, &links(), &Local::default());
         assert_eq!(wanted.keys().collect::<Vec<_>>(), [&(p("10.244.1.0/24"), Protocol::Local)]);
-        assert_eq!(blocks(&config, &links()), [p("10.244.1.0/24")]);
+        assert_eq!(blocks(&config, &links(), &[]), [p("10.244.1.0/24")]);
         assert_eq!(connected(&config, &links()), [Link { prefix: p("192.0.2.0/24"), ifindex: 2 }]);
     }
 
     #[test]
     fn a_bridge_outside_the_pools_is_no_block() {
         let config = config("[cluster]\npools = [\"10.0.0.0/16\"]\n[[advertise]]\ninterface = \"docker0\"\n");
-        assert_eq!(blocks(&config, &links()), []);
+        assert_eq!(blocks(&config, &links(), &[]), []);
     }
 
     #[test]
     fn an_own_prefix_that_no_link_has_is_discarded() {
         let config =
             config("[[advertise]]\nprefix = \"10.1.0.0/16\"\n[[advertise]]\nprefix = \"192.0.2.0/24\"\n");
-        let wanted = originations(&config, &links(), &BTreeMap::new());
+        let wanted = originations(&config, &links(), &Local::default());
         assert_eq!(wanted[&(p("10.1.0.0/16"), Protocol::Local)].via, Via::Discard);
         assert!(matches!(wanted[&(p("192.0.2.0/24"), Protocol::Local)].via, Via::OnLink { ifindex: 2, .. }));
     }

@@ -12,7 +12,8 @@
 pub(crate) mod ask;
 mod fib;
 mod local;
-mod session;
+mod rip;
+pub(crate) mod session;
 pub(crate) mod view;
 pub(crate) mod watchers;
 
@@ -33,9 +34,10 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use self::ask::{Ask, TableHandle};
 use self::fib::FibState;
 use self::local::Local;
+use self::rip::RipSide;
 use self::session::Sessions;
 use self::watchers::Watchers;
-use super::Owned;
+use super::{Owned, sleep_until};
 use crate::config::Config;
 
 /// How many inputs are taken before the table is flushed.
@@ -92,6 +94,29 @@ pub(crate) enum TableInput {
         /// Gets what to send; empty when there is nothing.
         reply: oneshot::Sender<Vec<Out>>,
     },
+    /// RIP has learned routes, or other ways to them.
+    RipLearned {
+        /// IPv4 for RIPv2, IPv6 for `RIPng`.
+        family: Family,
+        /// The routes.
+        routes: Vec<(Prefix, ::rip::Learned)>,
+    },
+    /// RIP has lost routes.
+    RipLost {
+        /// IPv4 for RIPv2, IPv6 for `RIPng`.
+        family: Family,
+        /// Their prefixes.
+        prefixes: Vec<Prefix>,
+    },
+    /// RIP can tell more.
+    PullRip {
+        /// Gets what to tell.
+        reply: oneshot::Sender<Vec<(Prefix, Option<::rip::Advert>)>>,
+    },
+    /// The blocks that this node has claimed, all of them.
+    Claimed(Vec<Prefix>),
+    /// Tell a claimed block again, for a rival has appeared.
+    Defend(Prefix),
     /// A question or an order of the API.
     Ask(Ask),
     /// Another configuration after a reload.
@@ -129,6 +154,10 @@ pub(crate) struct TableStart {
     pub(crate) kernel_events: mpsc::Receiver<KernelEvent>,
     /// Gets what the node owns.
     pub(crate) owned: watch::Sender<Owned>,
+    /// Gets links and addresses as they change.
+    pub(crate) links_out: watch::Sender<Links>,
+    /// Rung when RIP has more to tell, if the node speaks it.
+    pub(crate) rip: Option<Arc<Notify>>,
 }
 
 pub(crate) struct TableTask {
@@ -141,6 +170,8 @@ pub(crate) struct TableTask {
     watchers: Watchers,
     links: Links,
     owned: watch::Sender<Owned>,
+    links_out: watch::Sender<Links>,
+    rip: Option<RipSide>,
 }
 
 /// What woke the task.
@@ -156,10 +187,12 @@ pub(crate) fn start(
     start: TableStart,
 ) -> (mpsc::Sender<TableInput>, TableHandle, tokio::task::JoinHandle<()>) {
     let (inputs, receiver) = mpsc::channel(super::TABLE_INPUTS);
-    let TableStart { config, rules, links, fib, fib_events, kernel_events, owned } = start;
+    let TableStart { config, rules, links, fib, fib_events, kernel_events, owned, links_out, rip } = start;
     let now = Instant::now();
-    let expected = config.bgp.as_ref().map_or(0, |bgp| bgp.peers.len());
-    let deferral = config.bgp.as_ref().map_or(Duration::ZERO, |bgp| bgp.graceful_restart.time);
+    let (expected, deferral) = deferral(&config);
+    let rip = rip
+        .zip(config.rip.as_ref())
+        .map(|(more, rip)| RipSide::new(session::filter_named(&config, &rip.export), rip.distance, more));
     let mut task = TableTask {
         table: Table::new(rules),
         adj_out: AdjOut::new(rules.cluster_id),
@@ -169,12 +202,26 @@ pub(crate) fn start(
         watchers: Watchers::default(),
         links,
         owned,
+        links_out,
+        rip,
         config,
     };
     task.follow_links(now);
     let handle = TableHandle::new(inputs.clone());
     let join = tokio::spawn(task.run(receiver, kernel_events, fib_events));
     (inputs, handle, join)
+}
+
+/// How many peers must have spoken, and how long at most to wait for them,
+/// before routes of an earlier run that nobody confirmed go. RIP has no end
+/// of its table: its routes are kept for its own timeout.
+fn deferral(config: &Config) -> (usize, Duration) {
+    let bgp =
+        config.bgp.as_ref().map_or((0, Duration::ZERO), |bgp| (bgp.peers.len(), bgp.graceful_restart.time));
+    match &config.rip {
+        Some(rip) => (usize::MAX, bgp.1.max(rip.settings.timeout)),
+        None => bgp,
+    }
 }
 
 impl TableTask {
@@ -242,6 +289,15 @@ impl TableTask {
                 // The session may have ended meanwhile; then nobody is to be told.
                 let _ = reply.send(self.adj_out.pull(id, PULL));
             }
+            TableInput::RipLearned { family, routes } => self.rip_learned(now, family, routes),
+            TableInput::RipLost { family, prefixes } => self.rip_lost(family, &prefixes),
+            TableInput::PullRip { reply } => {
+                self.settle();
+                // The task may have ended meanwhile; then nobody is to be told.
+                let _ = reply.send(self.rip.as_mut().map(RipSide::take).unwrap_or_default());
+            }
+            TableInput::Claimed(blocks) => self.claimed(now, blocks),
+            TableInput::Defend(prefix) => self.rip.iter_mut().for_each(|rip| rip.again(prefix)),
             TableInput::Ask(ask) => self.ask(now, ask),
             TableInput::Configure(config) => self.configure(now, config),
         }
@@ -287,6 +343,9 @@ impl TableTask {
             for change in self.table.take_changes(CHANGES) {
                 self.adj_out.change(&self.table, &change);
                 self.fib.change(&change);
+                if let Some(rip) = &mut self.rip {
+                    rip.change(&self.table, &change);
+                }
                 self.watchers.change(change.prefix);
             }
         }
@@ -298,6 +357,7 @@ impl TableTask {
         self.report_conflicts();
         self.fib.write().await;
         self.sessions.ring(&self.adj_out);
+        self.rip.iter().for_each(RipSide::ring);
         self.feed_watchers();
     }
 
@@ -314,10 +374,3 @@ type Originated = BTreeMap<(Prefix, rib::Protocol), Origination>;
 
 /// A table of small things by peer.
 type ByPeer<T> = FxHashMap<PeerId, T>;
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
-}

@@ -319,7 +319,7 @@ fn kept(up: &Up, family: Family) -> bool {
 
 /// The filter of this name: a configured one, or a built-in one. The
 /// configuration has made sure that there is one.
-fn filter_named(config: &Config, name: &str) -> Arc<Filter> {
+pub(crate) fn filter_named(config: &Config, name: &str) -> Arc<Filter> {
     if let Some(found) = config.filters.iter().find(|found| &*found.filter.name == name) {
         return Arc::clone(&found.filter);
     }

@@ -1,0 +1,90 @@
+//! What is taken of what RIP neighbours tell: the configured filter; and what
+//! they say of the pools and of this node's own prefixes, for the claim.
+
+use std::fmt;
+use std::sync::Arc;
+
+use net::{Attrs, Prefix};
+use rib::Protocol;
+use rib::filter::{Filter, Route, Verdict};
+use rip::config::Judgement;
+use rip::{Import, Offer};
+use tokio::sync::{mpsc, watch};
+
+use crate::config::Config;
+use crate::config::rip::Rip;
+use crate::tasks::Owned;
+use crate::tasks::claim::Sighting;
+use crate::tasks::table::session::filter_named;
+
+/// The import filter of RIP.
+pub(super) struct TableImport {
+    filter: Arc<Filter>,
+    pools: Vec<Prefix>,
+    owned: watch::Receiver<Owned>,
+    sightings: mpsc::Sender<Sighting>,
+    /// The metric of what a neighbour owns itself, as it arrives here.
+    direct: u8,
+}
+
+impl TableImport {
+    pub(super) fn new(
+        config: &Config,
+        rip: &Rip,
+        owned: watch::Receiver<Owned>,
+        sightings: mpsc::Sender<Sighting>,
+    ) -> Self {
+        Self {
+            filter: filter_named(config, &rip.import),
+            pools: config.cluster.pools.clone(),
+            owned,
+            sightings,
+            // 1 as it is told, 1 for the link, and what the operator adds.
+            direct: 2 + rip.settings.offset_in,
+        }
+    }
+
+    /// What lies in a subnet or block of this node is nobody else's to tell.
+    fn is_own(&self, prefix: Prefix) -> bool {
+        let owned = self.owned.borrow();
+        owned.subnets.iter().chain(&owned.blocks).any(|own| own.covers(prefix))
+    }
+
+    fn report(&self, offer: &Offer) {
+        let concerns = |prefix: &Prefix| prefix.overlaps(offer.prefix);
+        if self.pools.iter().any(concerns) || self.owned.borrow().subnets.iter().any(concerns) {
+            // A full queue loses news that comes again with the next update.
+            let _ = self.sightings.try_send(Sighting {
+                prefix: offer.prefix,
+                neighbor: offer.neighbor,
+                interface: offer.interface,
+                direct: offer.metric <= self.direct,
+            });
+        }
+    }
+}
+
+impl Import for TableImport {
+    fn judge(&self, offer: &Offer) -> Judgement {
+        self.report(offer);
+        if self.is_own(offer.prefix) {
+            return Judgement::Reject;
+        }
+        let protocol = match offer.prefix.family() {
+            net::Family::Ipv4Unicast => Protocol::Rip,
+            net::Family::Ipv6Unicast => Protocol::RipNg,
+        };
+        let attrs = Attrs::default();
+        let route = Route { prefix: offer.prefix, attrs: &attrs, protocol, peer: Some(offer.neighbor) };
+        match self.filter.eval(&route) {
+            Verdict::Accept(_) => Judgement::Accept { metric: offer.metric, tag: offer.tag },
+            Verdict::Reject(_) => Judgement::Reject,
+        }
+    }
+}
+
+impl fmt::Debug for TableImport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TableImport").field(&self.filter.name).finish()
+    }
+}
