@@ -31,6 +31,7 @@ mod report;
 mod socket;
 pub(crate) mod speaker;
 pub(crate) mod table;
+mod told;
 
 use std::net::IpAddr;
 
