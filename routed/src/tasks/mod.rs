@@ -34,6 +34,7 @@ pub(crate) mod rip;
 mod socket;
 pub(crate) mod speaker;
 pub(crate) mod table;
+mod told;
 
 use std::net::IpAddr;
 

@@ -23,12 +23,13 @@ use rib::adj_out::Out;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::conn::{Conn, OUTPUT_LOW, Read};
 use super::report::PeerReport;
 use super::sleep_until;
 use super::table::{SessionUp, TableInput};
+use super::told::Told;
 use crate::config;
 
 /// What others ask of a peer task.
@@ -66,6 +67,7 @@ pub(crate) struct PeerTask {
     outbox: Outbox,
     session: Option<Session>,
     finishing: bool,
+    told: Told,
 }
 
 /// What the table has yet to take from this peer.
@@ -123,6 +125,7 @@ impl PeerTask {
             outbox: Outbox { table, waiting: VecDeque::new() },
             session: None,
             finishing: false,
+            told: Told::default(),
         }
     }
 
@@ -139,6 +142,7 @@ impl PeerTask {
                     let mut actions = Vec::new();
                     self.machine.tick(Instant::now(), &mut actions);
                     self.perform(actions);
+                    self.told.attempt(self.config.address, self.machine.status().last_error);
                 }
                 Wake::Table => {}
                 Wake::More => self.set_pull(Pull::Wanted),
@@ -166,6 +170,7 @@ impl PeerTask {
         let mut actions = Vec::new();
         self.machine.handle(Instant::now(), event, &mut actions);
         self.perform(actions);
+        self.told.attempt(self.config.address, self.machine.status().last_error);
     }
 
     fn command(&mut self, command: PeerCommand) {
@@ -251,7 +256,7 @@ impl PeerTask {
                 Action::Close(id) => self.close(id),
                 Action::Up(up) => self.up(up),
                 Action::Down(down) => {
-                    warn!(peer = %self.config.address, why = %down.why, kept = down.graceful.is_some(), "peer down");
+                    self.told.down(self.config.address, &down, self.machine.status().last_error.1);
                     self.session = None;
                     self.outbox.push(TableInput::PeerDown { id: self.id, graceful: down.graceful });
                 }
@@ -272,14 +277,7 @@ impl PeerTask {
     }
 
     fn up(&mut self, up: Arc<Up>) {
-        info!(
-            peer = %self.config.address,
-            asn = %up.peer_as,
-            router_id = %up.router_id,
-            families = %up.families.iter().map(Family::to_string).collect::<Vec<_>>().join(","),
-            hold_time = up.hold_time.as_secs(),
-            "peer up"
-        );
+        self.told.up(self.config.address, &up);
         if let Some((_, conn)) = self.conns.iter_mut().find(|(id, _)| *id == up.conn) {
             conn.negotiated(&up);
         }
@@ -320,31 +318,13 @@ impl PeerTask {
         let read = conn.read();
         while let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) {
             let Some(message) = conn.next_message() else { break };
-            if let Err(error) = &message {
-                warn!(peer = %self.config.address, what = %error, "malformed message");
-            }
-            let event = Event::Received(id, message.map_err(|error| error.notification()));
-            self.log_faults(&event);
-            self.handle(event);
+            self.told.malformed(self.config.address, &message);
+            self.handle(Event::Received(id, message.map_err(|error| error.notification())));
         }
         match read {
             Ok(Read::Nothing | Read::Some) => {}
             Ok(Read::End) => self.closed(id, CloseReason::Eof),
             Err(error) => self.closed(id, CloseReason::Failed(error.to_string())),
-        }
-    }
-
-    fn log_faults(&self, event: &Event) {
-        if let Event::Received(_, Ok(Message::Update(update))) = event {
-            for fault in &update.faults {
-                warn!(
-                    peer = %self.config.address,
-                    attribute = fault.attribute,
-                    treatment = ?fault.treatment,
-                    what = fault.what,
-                    "malformed attribute"
-                );
-            }
         }
     }
 
@@ -358,11 +338,18 @@ impl PeerTask {
 
     fn flush(&mut self, id: ConnId) {
         let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) else { return };
-        let had = conn.unsent() > 0;
+        let before = conn.unsent();
         match conn.flush() {
-            Ok(()) if conn.unsent() > 0 => self.handle(Event::Blocked(id)),
-            Ok(()) if had => self.handle(Event::Writable(id)),
-            Ok(()) => {}
+            Ok(()) => {
+                let after = conn.unsent();
+                // A peer that reads slowly is not one that has stopped reading.
+                if after < before {
+                    self.handle(Event::Writable(id));
+                }
+                if after > 0 {
+                    self.handle(Event::Blocked(id));
+                }
+            }
             Err(error) => self.closed(id, CloseReason::Failed(error.to_string())),
         }
     }

@@ -158,6 +158,11 @@ impl Routed {
         self.running()?.kill()
     }
 
+    /// Its process id, while it is started.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
     /// Whether the process still runs.
     pub fn alive(&mut self) -> Result<bool> {
         self.process.as_mut().map_or(Ok(false), |p| p.ended().map(|status| status.is_none()))

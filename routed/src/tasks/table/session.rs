@@ -259,12 +259,12 @@ impl TableTask {
         let over =
             Family::ALL.into_iter().find(|family| self.table.counts(id, *family).received > limit as usize);
         if let Some(family) = over {
-            session.over_limit = true;
             let stop = PeerCommand::Stop(Admin::MaxPrefixes { family, limit });
             if session.control.try_send(stop).is_err() {
                 // Its queue is full: the next update tries again.
-                session.over_limit = false;
+                return;
             }
+            session.over_limit = true;
             warn!(peer = %self.peer_name(id), %family, limit, "peer sent more prefixes than max_prefixes; session ends");
         }
     }

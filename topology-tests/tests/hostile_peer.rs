@@ -1,0 +1,235 @@
+//! A peer that means harm: it costs neither the other sessions nor the log.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use lab::{
+    Error, Host, Lab, Result,
+    cluster::base_config,
+    peer::{
+        RawBgp, Routed,
+        raw::{self, KEEPALIVE, NOTIFICATION, OPEN, UPDATE},
+    },
+};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(20);
+/// The AS of the hostile peer, and of the honest one.
+const HOSTILE: u16 = 65002;
+const HONEST: u16 = 65003;
+/// How many log lines one misbehaviour may cost, however often it happens.
+const LINES: usize = 8;
+
+/// A daemon, a peer that behaves and has a session, one that will not.
+struct Scene {
+    routed: Routed,
+    ours: Host,
+    hostile: Host,
+    honest: Host,
+    session: RawBgp,
+    lab: Lab,
+}
+
+impl Scene {
+    fn new(name: &str) -> Result<Scene> {
+        let lab = Lab::new(name)?;
+        let (ours, hostile, honest) = (lab.host("n1")?, lab.router("hostile")?, lab.router("honest")?);
+        let peers = [(&hostile, HOSTILE), (&honest, HONEST)].map(|(peer, asn)| {
+            format!(
+                "\n[[bgp.peer]]\naddress = \"{}\"\nasn = {asn}\npassive = true\nidle_hold = 1\n",
+                peer.ipv4()
+            )
+        });
+        let routed = Routed::start(&ours, &(base_config(&ours, 64512) + &peers.concat()))?;
+        let mut session = RawBgp::dial(&honest, ours.ipv4())?;
+        session.establish(HONEST, honest.ipv4())?;
+        Ok(Scene { routed, ours, hostile, honest, session, lab })
+    }
+
+    fn dial(&self) -> Result<RawBgp> {
+        RawBgp::dial(&self.hostile, self.ours.ipv4())
+    }
+
+    /// A session of the hostile peer, as soon as it is let in.
+    fn session(&self) -> Result<RawBgp> {
+        self.lab.wait_until("the hostile peer is let in", LIMIT, || {
+            let mut peer = self.dial().map_err(|e| e.to_string())?;
+            peer.establish(HOSTILE, self.hostile.ipv4()).map_err(|e| e.to_string())?;
+            Ok(peer)
+        })
+    }
+
+    fn detail(&self, peer: Ipv4Addr) -> Result<Value> {
+        let detail = self.routed.routectl_json(["peers", &peer.to_string()])?;
+        Ok(if detail.is_array() { detail[0].clone() } else { detail })
+    }
+
+    /// Waits until the detail of the hostile peer is as `look` wants it.
+    fn await_detail(&self, what: &str, look: impl Fn(&Value) -> bool) -> Result<Value> {
+        self.lab.wait_until(what, LIMIT, || {
+            let detail = self.detail(self.hostile.ipv4()).map_err(|e| e.to_string())?;
+            if look(&detail) { Ok(detail) } else { Err(detail.to_string()) }
+        })
+    }
+
+    fn logged(&self, words: &str) -> Result<usize> {
+        Ok(self.routed.log()?.lines().filter(|line| line.contains(words)).count())
+    }
+
+    /// The daemon runs, and the honest peer has its first session still.
+    fn unharmed(&mut self) -> Result<()> {
+        assert!(self.routed.alive()?, "the daemon runs on");
+        self.session.send_message(KEEPALIVE, &[])?;
+        let detail = self.detail(self.honest.ipv4())?;
+        assert_eq!(detail["state"], "Established", "{detail}");
+        Ok(())
+    }
+}
+
+/// An OPEN that speaks IPv4 and graceful restart.
+fn graceful_open(asn: u16, id: Ipv4Addr) -> Vec<u8> {
+    let capabilities = [1, 4, 0, 1, 0, 1, 64, 6, 0, 120, 0, 1, 1, 0x80];
+    let mut open = raw::open(asn, id);
+    open.pop();
+    [&open[..], &[16, 2, 14], &capabilities].concat()
+}
+
+/// The answer that ends the connection.
+fn notification(peer: &mut RawBgp) -> Result<Vec<u8>> {
+    loop {
+        let message = peer.receive()?;
+        if message.kind == NOTIFICATION {
+            return Ok(message.body);
+        }
+    }
+}
+
+#[test]
+fn each_bad_beginning_is_told_by_its_own_code() -> Result<()> {
+    let mut scene = Scene::new("begin")?;
+    let id = scene.hostile.ipv4();
+    let good = raw::open(HOSTILE, id);
+    let open = |at: usize, bytes: &[u8]| {
+        let mut open = good.clone();
+        open[at..at + bytes.len()].copy_from_slice(bytes);
+        raw::message(OPEN, &open)
+    };
+    let update = raw::message(UPDATE, &raw::update([10, 244, 60], 0, HOSTILE, id));
+    let twice = [raw::message(OPEN, &good), raw::message(OPEN, &good)].concat();
+    let early = [raw::message(OPEN, &good), update.clone()].concat();
+    let cases: [(&str, Vec<u8>, [u8; 2], &str); 10] = [
+        ("version 3", open(0, &[3]), [2, 1], "Version"),
+        ("another AS", open(1, &65009u16.to_be_bytes()), [2, 2], "65009"),
+        ("hold time 1", open(3, &[0, 1]), [2, 6], "1 s"),
+        ("no identifier", open(5, &[0; 4]), [2, 3], "0.0.0.0"),
+        ("garbage", vec![b'x'; 64], [1, 1], "Not Synchronized"),
+        ("KEEPALIVE first", raw::message(KEEPALIVE, &[]), [5, 1], "Unexpected"),
+        ("UPDATE first", update, [5, 1], "Unexpected"),
+        ("OPEN twice", twice, [5, 2], "Unexpected"),
+        ("UPDATE before Established", early, [5, 2], "Unexpected"),
+        ("an unknown type", raw::message(9, &[]), [1, 3], "Bad Message Type"),
+    ];
+    for (what, bytes, code, words) in cases {
+        let answer = scene.lab.wait_until(what, LIMIT, || {
+            let mut peer = scene.dial().map_err(|e| e.to_string())?;
+            // Held in Idle, the daemon closes at once; then nothing is to be read.
+            peer.receive_kind(OPEN).map_err(|e| e.to_string())?;
+            peer.send(&bytes).map_err(|e| e.to_string())?;
+            notification(&mut peer).map_err(|e| e.to_string())
+        })?;
+        assert_eq!(answer[..2], code, "{what}");
+        let detail = scene.detail(id)?;
+        let sent = &detail["notification_sent"];
+        assert_eq!((&sent["code"], &sent["subcode"]), (&code[0].into(), &code[1].into()), "{what}: {detail}");
+        let error = detail["last_error"].as_str().unwrap_or_default();
+        assert!(error.contains(words), "{what}: {words} is not in {error}");
+        // The hold in Idle grows with each failure; an operator may end it.
+        scene.routed.routectl(["peers", "reset", &id.to_string()])?.ok()?;
+    }
+    assert!(scene.logged("no session")? > 0, "a refusal is in the log");
+    scene.unharmed()
+}
+
+#[test]
+fn flood_of_broken_updates_is_counted_and_not_logged_one_by_one() -> Result<()> {
+    const UPDATES: u64 = 20_000;
+    let mut scene = Scene::new("broken")?;
+    let mut peer = scene.session()?;
+    let broken = raw::message(UPDATE, &raw::update([10, 244, 60], 9, HOSTILE, scene.hostile.ipv4()));
+    let many = broken.repeat(100);
+    for _ in 0..UPDATES / 100 {
+        peer.send(&many)?;
+    }
+    let counted = |detail: &Value| detail["malformed"]["treat_as_withdraw"] == UPDATES;
+    let detail = scene.await_detail("every broken UPDATE is counted", counted)?;
+    assert_eq!(detail["state"], "Established", "{detail}");
+    let lines = scene.logged("malformed")?;
+    assert!((1..=LINES).contains(&lines), "{lines} lines for {UPDATES} broken messages");
+    scene.unharmed()
+}
+
+#[test]
+fn peer_that_flaps_is_held_down_and_not_logged_each_time() -> Result<()> {
+    let mut scene = Scene::new("flap")?;
+    let id = scene.hostile.ipv4();
+    let hello = [raw::message(OPEN, &graceful_open(HOSTILE, id)), raw::message(KEEPALIVE, &[])].concat();
+    for _ in 0..200 {
+        let mut peer = scene.dial()?;
+        // Held in Idle, the daemon closes: then this fails, as it should.
+        if peer.send(&hello).and_then(|()| peer.receive_kind(KEEPALIVE)).is_err() {
+            break;
+        }
+    }
+    scene.await_detail("the peer is held in Idle", |detail| detail["state"] == "Idle")?;
+    let (ups, downs) = (scene.logged("peer up")?, scene.logged("peer down")?);
+    assert!(ups <= LINES && downs <= LINES, "{ups} ups and {downs} downs in the log");
+    scene.unharmed()
+}
+
+#[test]
+fn peer_with_too_many_prefixes_is_ended_and_its_routes_go() -> Result<()> {
+    let mut scene = Scene::new("many")?;
+    let mut peer = scene.session()?;
+    let attributes = raw::update([0, 0, 0], 0, HOSTILE, scene.hostile.ipv4());
+    let attributes = &attributes[..attributes.len() - 4];
+    let prefixes: Vec<[u8; 5]> =
+        (512..20_512u16).map(u16::to_be_bytes).map(|[a, b]| [32, 10, 244, a, b]).collect();
+    for some in prefixes.chunks(500) {
+        // The connection may be ended before all is said.
+        if peer.send_message(UPDATE, &[attributes, &some.concat()].concat()).is_err() {
+            break;
+        }
+    }
+    let ended = |detail: &Value| detail["notification_sent"]["code"] == 6 && detail["state"] == "Idle";
+    let detail = scene.await_detail("the session is ended", ended)?;
+    assert_eq!(detail["notification_sent"]["subcode"], 1, "{detail}");
+    let words = detail["last_error"].as_str().unwrap_or_default();
+    assert!(words.contains("10000"), "{words}");
+    scene.lab.wait_until("its routes are gone", LIMIT, || {
+        let routes = lab::cluster::bgp_routes(&scene.ours).map_err(|e| e.to_string())?;
+        if routes.is_empty() { Ok(()) } else { Err(format!("{} routes", routes.len())) }
+    })?;
+    assert_eq!(scene.logged("max_prefixes")?, 2, "once as the cause, once as the end of the session");
+    scene.unharmed()
+}
+
+#[test]
+fn hundreds_of_connections_cost_nothing_that_stays() -> Result<()> {
+    let mut scene = Scene::new("conns")?;
+    let stranger = scene.lab.router("stranger")?;
+    let descriptors = |scene: &Scene| -> Result<usize> {
+        let pid = scene.routed.pid().ok_or_else(|| Error::Claim("routed does not run".to_owned()))?;
+        let path = format!("/proc/{pid}/fd");
+        Ok(std::fs::read_dir(&path).map_err(Error::file(&path))?.count())
+    };
+    let before = descriptors(&scene)?;
+    for host in [&scene.hostile, &stranger] {
+        let all: Result<Vec<RawBgp>> = (0..300).map(|_| RawBgp::dial(host, scene.ours.ipv4())).collect();
+        drop(all?);
+    }
+    scene.lab.wait_until("the descriptors are given back", LIMIT, || {
+        let now = descriptors(&scene).map_err(|e| e.to_string())?;
+        if now <= before + 2 { Ok(()) } else { Err(format!("{before} before, {now} now")) }
+    })?;
+    let _ = scene.session()?;
+    scene.unharmed()
+}
