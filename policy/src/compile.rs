@@ -9,6 +9,7 @@ mod rules;
 mod sets;
 
 use net::Family;
+use nftables::types::{NfChainType, NfHook};
 
 use crate::ranges::Ranges;
 use crate::ruleset::{Base, Chain, End, Match, Names, SetKind, Statement, Then, VerdictMap};
@@ -69,7 +70,7 @@ impl Compiler<'_> {
                 }
             }
         }
-        let base = Some(Base { kind: "filter", hook: "forward", priority });
+        let base = Some(Base { kind: NfChainType::Filter, hook: NfHook::Forward, priority });
         self.ruleset.chains.insert(direction.to_string(), Chain { base, rules });
     }
 
@@ -89,7 +90,7 @@ impl Compiler<'_> {
             ];
             rules.push(statement(matches, Then::Masquerade));
         }
-        let base = Some(Base { kind: "nat", hook: "postrouting", priority: SRCNAT });
+        let base = Some(Base { kind: NfChainType::NAT, hook: NfHook::Postrouting, priority: SRCNAT });
         self.ruleset.chains.insert("postrouting".into(), Chain { base, rules });
     }
 

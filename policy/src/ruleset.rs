@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use net::Family;
+use nftables::types::{NfChainType, NfHook};
 
 pub use counters::Counter;
 pub use diff::{Elements, Transaction, diff};
@@ -67,8 +68,8 @@ pub(crate) struct Chain {
 /// Where the kernel enters a chain. Its policy is accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Base {
-    pub(crate) kind: &'static str,
-    pub(crate) hook: &'static str,
+    pub(crate) kind: NfChainType,
+    pub(crate) hook: NfHook,
     pub(crate) priority: i32,
 }
 
