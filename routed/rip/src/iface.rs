@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use net::{Family, Prefix};
 
 use crate::INFINITY;
-use crate::config::Interface;
+use crate::config::{Interface, SplitHorizon};
 use crate::event::{Action, NextHop};
 use crate::split_horizon::{self, Occasion};
 use crate::status::{AuthStatus, InterfaceCounters, InterfaceStatus};
@@ -68,10 +68,16 @@ impl Outlet {
         Self { to, answer, changed: BTreeSet::new(), released: BTreeSet::new(), sweep }
     }
 
-    /// Begins to tell the whole table, which includes what has changed.
-    fn tell_all(&mut self) {
-        self.changed.clear();
-        self.released.clear();
+    /// Begins to tell the whole table, which includes what has changed; but
+    /// what simple split horizon tells only as a change goes before it.
+    fn tell_all(&mut self, split_horizon: SplitHorizon) {
+        match split_horizon {
+            SplitHorizon::Simple => self.released.append(&mut self.changed),
+            SplitHorizon::Off | SplitHorizon::Poison => {
+                self.changed.clear();
+                self.released.clear();
+            }
+        }
         self.sweep = Some(Bound::Unbounded);
     }
 
@@ -194,14 +200,15 @@ impl Iface {
     /// Tells the whole table to everybody now, and soon again, in case it is lost.
     pub(crate) fn tell_all(&mut self, now: Instant, jitter: &mut Jitter) {
         self.regular = now + jitter.between(DAMPING.0, DAMPING.1);
-        self.outlets.iter_mut().for_each(Outlet::tell_all);
+        let split_horizon = self.interface.settings.split_horizon;
+        self.outlets.iter_mut().for_each(|outlet| outlet.tell_all(split_horizon));
     }
 
     /// A host asks for the whole table. A listener has nothing to say, but to
     /// the neighbours that it is told to speak to.
     pub(crate) fn answer(&mut self, to: SocketAddr) {
         if let Some(outlet) = self.outlets.iter_mut().find(|outlet| outlet.to == to) {
-            outlet.tell_all();
+            outlet.tell_all(self.interface.settings.split_horizon);
         } else if !self.interface.settings.passive && self.outlets.len() < MAX_ANSWERS {
             self.outlets.push(Outlet::new(to, true));
         }
@@ -240,7 +247,7 @@ impl Iface {
         if self.regular <= now && self.regular_outlets().next().is_some() {
             self.regular = now + pen.jitter.around(self.interface.settings.update);
             for outlet in self.outlets.iter_mut().filter(|outlet| !outlet.answer) {
-                outlet.tell_all();
+                outlet.tell_all(self.interface.settings.split_horizon);
             }
             self.counters.regular_updates += 1;
         }

@@ -172,6 +172,12 @@ impl Table {
         self.counts.get(&via).copied().unwrap_or(0)
     }
 
+    /// How many paths there are, counted one by one.
+    #[cfg(test)]
+    pub(crate) fn paths(&self) -> usize {
+        self.routes.values().map(|route| route.paths.len()).sum()
+    }
+
     /// True when the neighbour has a path to the prefix.
     pub(crate) fn knows(&self, prefix: &Prefix, via: Via) -> bool {
         self.routes.get(prefix).is_some_and(|route| route.paths.iter().any(|path| path.via == via))

@@ -11,6 +11,7 @@ use crate::wire::{Command, Room};
 
 mod authentication;
 mod checks;
+mod random;
 mod updates;
 
 const WEB: &str = "10.1.0.0/16";

@@ -130,6 +130,20 @@ fn simple_split_horizon_poisons_a_change_once_and_is_silent_after() {
 }
 
 #[test]
+fn a_change_just_before_the_regular_update_is_still_poisoned_by_simple_split_horizon() {
+    let settings = Settings { split_horizon: SplitHorizon::Simple, ..Settings::default() };
+    let mut bench = Bench::new(Family::Ipv4Unicast, &[1, 2], &settings);
+    bench.wait(secs(11));
+    let update = bench.rip.interfaces(bench.now)[0].next_update.unwrap();
+    bench.wait(update - bench.now - Duration::from_millis(500));
+    bench.advertise("10.5.0.0/16", Some(Advert::new(1)));
+    bench.response(1, NEAR, &[entry(WEB, 2)]);
+    assert_eq!(bench.told(1), [], "it waits for the damping");
+    bench.wait(Duration::from_millis(501));
+    assert_eq!(bench.told(1), told(&[(WEB, 16), ("10.5.0.0/16", 1)]));
+}
+
+#[test]
 fn offsets_are_added_both_ways_and_never_pass_infinity() {
     let settings = Settings { offset_in: 2, offset_out: 3, ..Settings::default() };
     let mut bench = Bench::new(Family::Ipv4Unicast, &[1, 2], &settings);
