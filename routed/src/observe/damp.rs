@@ -47,7 +47,7 @@ impl Damper {
             *self = Self { told: 1, ..Self::default() };
             return Some(self.tell(now, words, PAUSE) + kept_back);
         }
-        let Some(mut times) = self.times else { return None };
+        let mut times = self.times?;
         let since = now.saturating_duration_since(times.line);
         if self.told < BURST {
             self.told += 1;

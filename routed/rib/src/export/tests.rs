@@ -113,7 +113,8 @@ fn an_export_filter_edits_and_refuses_and_its_med_is_sent() {
     assert_eq!(told(None, &to, |_| {}), Err(Why::FilterEnd("out".into())));
     let local_only = PeerInfo { export: Arc::new(filter::local_only()), ..peer(2, 65002) };
     assert!(told(Some(&peer(1, 65001)), &local_only, |_| {}).is_err());
-    assert!(told(None, &local_only, |_| {}).is_ok());
+    // A static route is told only where a filter says so.
+    assert_eq!(told(None, &local_only, |_| {}), Err(Why::FilterEnd("local-only".into())));
 }
 
 #[test]

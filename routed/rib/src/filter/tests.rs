@@ -148,7 +148,7 @@ fn the_built_in_filters_do_what_their_names_say() {
     assert!(!verdict(&cluster, "10.0.0.0/8", Protocol::Bgp));
     assert!(!verdict(&cluster_only(&[]), "10.244.0.0/16", Protocol::Bgp));
     for protocol in Protocol::ALL {
-        let ours = matches!(protocol, Protocol::Local | Protocol::Static | Protocol::Connected);
+        let ours = protocol == Protocol::Local;
         assert_eq!(verdict(&local_only(), "10.0.0.0/8", protocol), ours, "{protocol}");
         assert!(verdict(&accept_all(), "10.0.0.0/8", protocol));
         assert!(!verdict(&reject_all(), "10.0.0.0/8", protocol));
