@@ -19,6 +19,7 @@ use crate::config::change::{Change, diff};
 use crate::config::{Config, Peer};
 use crate::serve::{self, NodeInfo};
 use crate::state::StateDir;
+use crate::tasks::listener::Listeners;
 use crate::tasks::policy::{self, Settings};
 use crate::tasks::speaker::{Speaker, SpeakerConfig};
 use crate::tasks::table::{self, TableInput, TableStart};
@@ -83,6 +84,10 @@ impl Daemon {
     async fn start(config: Arc<Config>, source: Source) -> Result<Self, Fatal> {
         let started = Instant::now();
         let state = Arc::new(StateDir::open(&config.node.state_dir)?);
+        // What another daemon may hold comes first: nothing of the kernel has
+        // been touched when one of these fails.
+        let api = serve::bind(&config.api).await?;
+        let listeners = config.bgp.as_ref().map(Listeners::bind).transpose()?;
         let (fib, fib_events) = Fib::start(fib_config(&config))?;
         let watching = WatchConfig { own_port: Some(fib.port()), ..WatchConfig::default() };
         let (snapshot, kernel_events) = kernel::watch::start(watching).await?;
@@ -111,7 +116,7 @@ impl Daemon {
         let mut owned_first = owned_reader.clone();
         owned_first.mark_changed();
         tokio::spawn(address::run(addresses.clone(), owned_first));
-        let speaker = start_speaker(&config, router_id, restarting, &inputs)?;
+        let speaker = start_speaker(&config, router_id, restarting, &inputs, listeners)?;
 
         let (reload, reloads) = mpsc::channel(COMMANDS);
         let notes = notes(&addresses, restarting);
@@ -124,7 +129,7 @@ impl Daemon {
             started,
             notes,
         };
-        let servers = serve::start(&config.api, info, handles.clone(), stop.clone()).await?;
+        let servers = serve::start(api, info, handles.clone(), stop.clone()).await;
         if config.bgp.is_none() {
             warn!(
                 "no routing protocol is configured: nothing is learnt or told; add [bgp] to the configuration"
@@ -138,10 +143,14 @@ impl Daemon {
     }
 
     async fn until_stopped(mut self, mut signals: Signals) -> Result<(), Fatal> {
-        loop {
+        let handles = self.handles.clone();
+        let outcome = loop {
             tokio::select! {
-                _ = signals.terminate.recv() => break,
-                _ = signals.interrupt.recv() => break,
+                _ = signals.terminate.recv() => break Ok(()),
+                _ = signals.interrupt.recv() => break Ok(()),
+                _ = &mut self.table => break Err(Fatal::Ended("routing table")),
+                () = handles.speaker_ended() => break Err(Fatal::Ended("BGP speaker")),
+                () = handles.policy.ended() => break Err(Fatal::Ended("policy")),
                 _ = signals.hangup.recv() => {
                     // What went wrong is in the log; nobody waits for an answer.
                     let _ = self.reload().await;
@@ -151,9 +160,10 @@ impl Daemon {
                     let _ = reply.send(outcome);
                 }
             }
-        }
+        };
+        drop(handles);
         self.finish().await;
-        Ok(())
+        outcome
     }
 
     /// Stops for a restart: kernel routes and policy stay, sessions end so
@@ -337,11 +347,12 @@ fn start_speaker(
     router_id: Option<RouterId>,
     restarting: bool,
     inputs: &mpsc::Sender<TableInput>,
+    listeners: Option<Listeners>,
 ) -> Result<Option<mpsc::Sender<SpeakerCommand>>, Fatal> {
-    let Some(bgp) = config.bgp.clone() else { return Ok(None) };
+    let (Some(bgp), Some(listeners)) = (config.bgp.clone(), listeners) else { return Ok(None) };
     let router_id = router_id.ok_or(Fatal::NoRouterId)?;
     let speaker = SpeakerConfig { bgp, router_id, restarting };
-    Ok(Some(Speaker::start(speaker, inputs.clone())?))
+    Ok(Some(Speaker::start(speaker, listeners, inputs.clone())))
 }
 
 /// What was found at start, for the status of the node.
