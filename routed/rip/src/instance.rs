@@ -21,7 +21,7 @@ use crate::table::{Path, Table, Via};
 use crate::timers::Jitter;
 use crate::wire::{self, BadPacket, Entry, Packet};
 
-/// The most hosts of which counters are kept.
+/// The most hosts of which counters are kept, beyond those that are up.
 const MAX_NEIGHBORS: usize = 4096;
 /// The lowest TTL of a packet that has crossed no router (RFC 5082 §3).
 const FULL_TTL: u8 = 255;
@@ -150,6 +150,7 @@ impl Instance {
             None => {
                 self.interfaces.insert(index, Iface::new(now, family, interface));
             }
+            Some(iface) if iface.interface == interface => {}
             Some(iface) => {
                 iface.change(now, family, interface);
                 let off: Vec<Via> = self
@@ -199,14 +200,20 @@ impl Instance {
             iface.counters.last_off_link = Some(source);
             return;
         }
-        let full = self.neighbors.len() >= MAX_NEIGHBORS && !self.neighbors.contains_key(&via);
-        if full {
-            iface.counters.bad_packets += 1;
-            return;
-        }
+        self.make_room(via);
         self.neighbors.entry(via).or_insert_with(|| Neighbor::new(now)).saw(now);
         if let Err(refusal) = self.take(now, received, via, actions) {
             self.refuse(via, &refusal);
+        }
+    }
+
+    /// Forgets a host that has never said anything good, if there are too many.
+    fn make_room(&mut self, via: Via) {
+        if self.neighbors.len() >= MAX_NEIGHBORS && !self.neighbors.contains_key(&via) {
+            let idle = self.neighbors.iter().find(|(_, neighbor)| !neighbor.is_up());
+            if let Some(idle) = idle.map(|(via, _)| *via) {
+                self.neighbors.remove(&idle);
+            }
         }
     }
 

@@ -78,6 +78,10 @@ impl Neighbor {
         self.faults.over_limit += 1;
     }
 
+    pub(crate) fn is_up(&self) -> bool {
+        self.heard.is_some()
+    }
+
     /// Takes it down; its sequence numbers are forgotten with its routes
     /// (RFC 2082 §3.2.2), because it may begin anew. True when it was up.
     pub(crate) fn down(&mut self) -> bool {

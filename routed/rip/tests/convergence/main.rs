@@ -41,8 +41,7 @@ fn disturb(net: &mut Net, times: usize) {
         let pause = Duration::from_millis(net.dice.below(20_000));
         net.run(pause);
         net.check_books();
-        let link = usize::try_from(net.dice.below(net.links.len() as u64)).unwrap();
-        let node = usize::try_from(net.dice.below(net.plan.nodes as u64)).unwrap();
+        let (link, node) = (net.dice.pick(net.links.len()), net.dice.pick(net.plan.nodes));
         match net.dice.below(4) {
             0 => net.set_link(link, false),
             1 => net.set_link(link, true),

@@ -1,5 +1,7 @@
 //! Many instances on many links in one process, with a clock of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -21,6 +23,11 @@ impl Dice {
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit.max(1)
+    }
+
+    /// One of so many.
+    pub(crate) fn pick(&mut self, limit: usize) -> usize {
+        usize::try_from(self.below(limit as u64)).unwrap()
     }
 }
 
@@ -80,14 +87,13 @@ impl Net {
         let mut link = |members: &[usize]| {
             links.push(Link { members: members.iter().copied().collect(), up: true, deaf: false });
         };
-        let mut pick = |limit: usize| usize::try_from(dice.below(limit as u64)).unwrap();
         for node in 1..plan.nodes {
             // Half of them in a row, which makes long paths.
-            let parent = if pick(2) == 0 { node - 1 } else { pick(node) };
+            let parent = if dice.pick(2) == 0 { node - 1 } else { dice.pick(node) };
             link(&[node, parent]);
         }
         for _ in 0..plan.extra {
-            let members: Vec<usize> = (0..2 + pick(3)).map(|_| pick(plan.nodes)).collect();
+            let members: Vec<usize> = (0..2 + dice.pick(3)).map(|_| dice.pick(plan.nodes)).collect();
             if members.iter().collect::<BTreeSet<_>>().len() > 1 {
                 link(&members);
             }
@@ -141,9 +147,10 @@ impl Net {
         }
         self.links[link].up = up;
         for node in self.links[link].members.clone() {
-            let event = match up {
-                true => Event::InterfaceUp(self.interface(node, link)),
-                false => Event::InterfaceDown(index(link)),
+            let event = if up {
+                Event::InterfaceUp(self.interface(node, link))
+            } else {
+                Event::InterfaceDown(index(link))
             };
             self.event(node, event);
         }

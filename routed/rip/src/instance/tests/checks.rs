@@ -141,3 +141,33 @@ fn a_host_that_sends_only_rubbish_is_forgotten_when_it_is_silent() {
     bench.wait(secs(180));
     assert_eq!(bench.rip.neighbors(), []);
 }
+
+#[test]
+fn rubbish_from_many_hosts_pushes_out_no_neighbour() {
+    let mut bench = Bench::new(Family::Ipv4Unicast, &[], &Settings::default());
+    let wide =
+        Interface { addresses: vec![(ip("10.0.0.1"), prefix("10.0.0.0/8"))], ..eth(1, Settings::default()) };
+    bench.event(Event::InterfaceUp(wide));
+    bench.response(1, "10.0.0.2", &[entry("172.16.0.0/16", 1)]);
+    for host in 0..5000u16 {
+        let [high, low] = host.to_be_bytes();
+        bench.event(received(|r| {
+            r.source.set_ip(IpAddr::from([10, 1, high, low]));
+            r.bytes[0] = 9;
+        }));
+    }
+    assert_eq!(bench.rip.neighbors().len(), MAX_NEIGHBORS);
+    assert_eq!(bench.rip.neighbors()[0].address, ip("10.0.0.2"));
+    assert_eq!(bench.rip.routes().count(), 1);
+}
+
+#[test]
+fn an_interface_that_has_not_changed_disturbs_nobody() {
+    let mut bench = Bench::v4();
+    bench.advertise(WEB, Some(Advert::new(1)));
+    bench.wait(secs(6));
+    bench.event(Event::InterfaceUp(eth(1, Settings::default())));
+    assert_eq!(bench.out, []);
+    bench.event(Event::InterfaceUp(eth(1, Settings { offset_out: 2, ..Settings::default() })));
+    assert_eq!(bench.told(1), told(&[(WEB, 3)]));
+}

@@ -85,12 +85,12 @@ impl Shell {
                 self.event(Event::Advertise(vec![(prefix, (op % 16 == 6).then_some(advert))]));
             }
             8 => self.event(Event::Unreachable { interface: index, address: host(family, index, choice) }),
-            9 => self.event(if choice % 2 == 0 { Event::Drain } else { Event::Undrain }),
+            9 => self.event(if choice.is_multiple_of(2) { Event::Drain } else { Event::Undrain }),
             _ => {
                 let bytes = datagram(family, choice, value);
-                let port = if value % 97 == 0 { value } else { wire::port(family) };
+                let port = if value.is_multiple_of(97) { value } else { wire::port(family) };
                 let source = SocketAddr::new(host(family, index, choice / 4), port);
-                let (multicast, ttl) = (choice % 2 == 0, (value % 31 > 0).then_some(255));
+                let (multicast, ttl) = (choice.is_multiple_of(2), (value % 31 > 0).then_some(255));
                 self.event(Event::Received(Received { interface: index, source, multicast, ttl, bytes }));
             }
         }
@@ -103,10 +103,10 @@ fn settings(choice: u8, value: u16) -> Settings {
     Settings {
         split_horizon: [SplitHorizon::Off, SplitHorizon::Simple, SplitHorizon::Poison]
             [usize::from(value % 3)],
-        passive: value % 7 == 0,
+        passive: value.is_multiple_of(7),
         offset_in: u8::try_from(value % 5).unwrap(),
         offset_out: choice / 16,
-        max_routes_per_neighbor: (value % 4 == 0).then_some(3),
+        max_routes_per_neighbor: value.is_multiple_of(4).then_some(3),
         auth: mode.map(|mode| Auth { mode, keys: vec![Key::new(1, "secret")] }),
         ..Settings::default()
     }
@@ -133,25 +133,25 @@ fn host(family: Family, index: u32, choice: u8) -> IpAddr {
 /// Mostly good packets; some signed, some broken.
 fn datagram(family: Family, choice: u8, value: u16) -> Vec<u8> {
     let auth = Auth { mode: Mode::KeyedMd5, keys: vec![Key::new(1, "secret")] };
-    let signed = family == Family::Ipv4Unicast && choice % 5 == 0;
+    let signed = family == Family::Ipv4Unicast && choice.is_multiple_of(5);
     let room = if signed { auth.mode.room() } else { Room { entries: 25, authentication: false } };
-    let hop = (value % 3 == 0).then(|| host(family, 1, choice));
+    let hop = value.is_multiple_of(3).then(|| host(family, 1, choice));
     let entries = (0..value % 7).map(|n| Entry {
         prefix: destination(family, value / 7 + n),
         tag: n,
         next_hop: hop,
         metric: choice % 18,
     });
-    let command = if choice % 9 == 0 { Command::Request } else { Command::Response };
+    let command = if choice.is_multiple_of(9) { Command::Request } else { Command::Response };
     let mut packet =
         wire::pack(family, command, room, &entries.collect::<Vec<_>>()).pop().unwrap_or_default();
-    if choice % 11 == 0 || packet.is_empty() {
+    if choice.is_multiple_of(11) || packet.is_empty() {
         packet = wire::whole_table_request(family, room);
     }
     if signed && !auth.seal(1_000_000, value.into(), &mut packet) {
         return packet;
     }
-    if value % 13 == 0 {
+    if value.is_multiple_of(13) {
         let at = usize::from(value) % packet.len();
         packet[at] ^= choice;
     }

@@ -135,7 +135,7 @@ fn a_change_just_before_the_regular_update_is_still_poisoned_by_simple_split_hor
     let mut bench = Bench::new(Family::Ipv4Unicast, &[1, 2], &settings);
     bench.wait(secs(11));
     let update = bench.rip.interfaces(bench.now)[0].next_update.unwrap();
-    bench.wait(update - bench.now - Duration::from_millis(500));
+    bench.wait((update - bench.now).saturating_sub(Duration::from_millis(500)));
     bench.advertise("10.5.0.0/16", Some(Advert::new(1)));
     bench.response(1, NEAR, &[entry(WEB, 2)]);
     assert_eq!(bench.told(1), [], "it waits for the damping");
