@@ -17,6 +17,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// kernel to take a large ruleset: seconds, not minutes.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How often a connection is probed while an answer is awaited, and how soon
+/// a daemon that runs replies: one that hangs is found out in seconds.
+const PROBE: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// What `--socket` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -64,6 +69,8 @@ pub(crate) async fn connect(target: &Target) -> Result<Channel, Failure> {
     endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(ANSWER_TIMEOUT)
+        .http2_keep_alive_interval(PROBE)
+        .keep_alive_timeout(PROBE_TIMEOUT)
         .user_agent(concat!("routectl/", env!("CARGO_PKG_VERSION")))
         .map_err(|error| unreachable(target, &error))?
         .connect()
