@@ -71,6 +71,9 @@ pub enum Fatal {
          address that only this node has"
     )]
     NoRouterId,
+    /// A task that lives as long as the daemon has ended.
+    #[error("the {0} task has ended, which is a defect; the log says why, start routed again")]
+    Ended(&'static str),
     /// Signals.
     #[error("signals cannot be handled: {0}")]
     Signals(std::io::Error),

@@ -20,6 +20,7 @@ use crate::config::{Config, Peer};
 use crate::serve::{self, NodeInfo};
 use crate::state::StateDir;
 use crate::tasks::claim::{self, ClaimHandle, ClaimStart};
+use crate::tasks::listener::Listeners;
 use crate::tasks::policy::{self, Settings};
 use crate::tasks::rip::{self, RipStart};
 use crate::tasks::speaker::{Speaker, SpeakerConfig};
@@ -85,6 +86,10 @@ impl Daemon {
     async fn start(config: Arc<Config>, source: Source) -> Result<Self, Fatal> {
         let started = Instant::now();
         let state = Arc::new(StateDir::open(&config.node.state_dir)?);
+        // What another daemon may hold comes first: nothing of the kernel has
+        // been touched when one of these fails.
+        let api = serve::bind(&config.api).await?;
+        let listeners = config.bgp.as_ref().map(Listeners::bind).transpose()?;
         let (fib, fib_events) = Fib::start(fib_config(&config))?;
         let watching = WatchConfig { own_port: Some(fib.port()), ..WatchConfig::default() };
         let (snapshot, kernel_events) = kernel::watch::start(watching).await?;
@@ -126,7 +131,7 @@ impl Daemon {
             inputs: &inputs,
         };
         let (rip, claim) = around.start_rip(more, router_id).unzip();
-        let speaker = start_speaker(&config, router_id, restarting, &inputs)?;
+        let speaker = start_speaker(&config, router_id, restarting, &inputs, listeners)?;
 
         let (reload, reloads) = mpsc::channel(COMMANDS);
         let notes = notes(&addresses, restarting);
@@ -139,16 +144,20 @@ impl Daemon {
             started,
             notes,
         };
-        let servers = serve::start(&config.api, info, handles.clone(), stop.clone()).await?;
+        let servers = serve::start(api, info, handles.clone(), stop.clone()).await;
         info!(node = %config.node.name, version = env!("CARGO_PKG_VERSION"), "routed runs");
         Ok(Self { config, source, handles, inputs, table, fib, servers, stop, reloads, state })
     }
 
     async fn until_stopped(mut self, mut signals: Signals) -> Result<(), Fatal> {
-        loop {
+        let handles = self.handles.clone();
+        let outcome = loop {
             tokio::select! {
-                _ = signals.terminate.recv() => break,
-                _ = signals.interrupt.recv() => break,
+                _ = signals.terminate.recv() => break Ok(()),
+                _ = signals.interrupt.recv() => break Ok(()),
+                _ = &mut self.table => break Err(Fatal::Ended("routing table")),
+                () = handles.speaker_ended() => break Err(Fatal::Ended("BGP speaker")),
+                () = handles.policy.ended() => break Err(Fatal::Ended("policy")),
                 _ = signals.hangup.recv() => {
                     // What went wrong is in the log; nobody waits for an answer.
                     let _ = self.reload().await;
@@ -158,9 +167,10 @@ impl Daemon {
                     let _ = reply.send(outcome);
                 }
             }
-        }
+        };
+        drop(handles);
         self.finish().await;
-        Ok(())
+        outcome
     }
 
     /// Stops for a restart: kernel routes and policy stay, sessions end so
@@ -395,11 +405,12 @@ fn start_speaker(
     router_id: Option<RouterId>,
     restarting: bool,
     inputs: &mpsc::Sender<TableInput>,
+    listeners: Option<Listeners>,
 ) -> Result<Option<mpsc::Sender<SpeakerCommand>>, Fatal> {
-    let Some(bgp) = config.bgp.clone() else { return Ok(None) };
+    let (Some(bgp), Some(listeners)) = (config.bgp.clone(), listeners) else { return Ok(None) };
     let router_id = router_id.ok_or(Fatal::NoRouterId)?;
     let speaker = SpeakerConfig { bgp, router_id, restarting };
-    Ok(Some(Speaker::start(speaker, inputs.clone())?))
+    Ok(Some(Speaker::start(speaker, listeners, inputs.clone())))
 }
 
 /// What was found at start, for the status of the node.

@@ -15,7 +15,7 @@ mod routes;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as ProbeStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -47,6 +47,9 @@ pub enum ServeError {
     /// Another daemon answers on the socket.
     #[error("api.socket {}: another daemon answers there; stop it, or choose another socket with --socket", .0.display())]
     Taken(PathBuf),
+    /// Something else has the name.
+    #[error("api.socket {}: there is something that is no socket; name another path", .0.display())]
+    NoSocket(PathBuf),
     /// The socket cannot be made.
     #[error("api.socket {}: {error}; routed must be able to write in its directory", path.display())]
     Socket {
@@ -65,30 +68,62 @@ pub enum ServeError {
     },
 }
 
+/// The open sockets of the API; on drop the Unix socket goes from its directory.
+pub(crate) struct Bound {
+    unix: UnixListener,
+    tcp: Option<TcpListener>,
+    socket: SocketFile,
+}
+
+/// The name of our Unix socket, which goes with us.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            warn!(socket = %self.0.display(), %error, "api socket not removed");
+        }
+    }
+}
+
+/// Opens the sockets. Who connects waits until [`start`].
+pub(crate) async fn bind(config: &config::Api) -> Result<Bound, ServeError> {
+    let unix = bind_unix(&config.socket)?;
+    let socket = SocketFile(config.socket.clone());
+    let tcp = match config.listen {
+        Some(address) => {
+            Some(TcpListener::bind(address).await.map_err(|error| ServeError::Listen { address, error })?)
+        }
+        None => None,
+    };
+    Ok(Bound { unix, tcp, socket })
+}
+
 /// The running servers.
 pub(crate) struct Servers {
     tasks: Vec<JoinHandle<()>>,
-    socket: PathBuf,
+    _socket: SocketFile,
 }
 
 /// Starts to serve; `stop` ends open streams and then the servers.
 pub(crate) async fn start(
-    config: &config::Api,
+    bound: Bound,
     info: NodeInfo,
     handles: Handles,
     stop: CancellationToken,
-) -> Result<Servers, ServeError> {
+) -> Servers {
+    let Bound { unix, tcp, socket } = bound;
     let routes = routes_of(info, handles, &stop).await;
-    let incoming = UnixListenerStream::new(bind_unix(&config.socket)?);
+    let incoming = UnixListenerStream::new(unix);
     let mut tasks = vec![tokio::spawn(run(Server::builder(), routes.clone(), incoming, stop.clone()))];
-    info!(socket = %config.socket.display(), "api");
-    if let Some(address) = config.listen {
-        let listener =
-            TcpListener::bind(address).await.map_err(|error| ServeError::Listen { address, error })?;
+    info!(socket = %socket.0.display(), "api");
+    if let Some(listener) = tcp {
+        if let Ok(address) = listener.local_addr() {
+            info!(%address, "api");
+        }
         tasks.push(tokio::spawn(run(Server::builder(), routes, TcpListenerStream::new(listener), stop)));
-        info!(%address, "api");
     }
-    Ok(Servers { tasks, socket: config.socket.clone() })
+    Servers { tasks, _socket: socket }
 }
 
 impl Servers {
@@ -104,9 +139,6 @@ impl Servers {
         };
         if tokio::time::timeout(GOODBYE, all).await.is_err() {
             warn!("api calls were still open after {} s", GOODBYE.as_secs());
-        }
-        if let Err(error) = fs::remove_file(&self.socket) {
-            warn!(socket = %self.socket.display(), %error, "api socket not removed");
         }
     }
 }
@@ -157,6 +189,10 @@ fn bind_unix(path: &Path) -> Result<UnixListener, ServeError> {
     let failed = |error| ServeError::Socket { path: path.to_owned(), error };
     if ProbeStream::connect(path).is_ok() {
         return Err(ServeError::Taken(path.to_owned()));
+    }
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => return Err(ServeError::NoSocket(path.to_owned())),
+        _ => {}
     }
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(failed)?;

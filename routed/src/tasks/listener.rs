@@ -43,28 +43,38 @@ fn hint(error: &io::Error) -> &'static str {
 }
 
 /// The open sockets and the tasks that accept on them.
-pub(super) struct Listeners {
-    sockets: Vec<(Socket, AbortHandle)>,
+pub(crate) struct Listeners {
+    sockets: Vec<Socket>,
+    waiting: Vec<TcpListener>,
+    tasks: Vec<AbortHandle>,
 }
 
 impl Listeners {
-    pub(super) fn open(bgp: &Bgp, speaker: &mpsc::Sender<SpeakerCommand>) -> Result<Self, ListenError> {
-        let mut sockets = Vec::new();
+    /// Opens the sockets. Who connects waits until [`Listeners::accept`].
+    pub(crate) fn bind(bgp: &Bgp) -> Result<Self, ListenError> {
+        let mut listeners = Self { sockets: Vec::new(), waiting: Vec::new(), tasks: Vec::new() };
         for &address in &bgp.listen {
             let open = || {
                 let socket = open(address, &bgp.peers)?;
                 let listener = TcpListener::from_std(socket.try_clone()?.into())?;
-                let task = tokio::spawn(accept(listener, speaker.clone()));
-                Ok((socket, task.abort_handle()))
+                Ok((socket, listener))
             };
-            sockets.push(open().map_err(|error| ListenError { address, error })?);
+            let (socket, listener) = open().map_err(|error| ListenError { address, error })?;
+            listeners.sockets.push(socket);
+            listeners.waiting.push(listener);
         }
-        Ok(Self { sockets })
+        Ok(listeners)
+    }
+
+    /// Hands connections to the speaker from now on.
+    pub(super) fn accept(&mut self, speaker: &mpsc::Sender<SpeakerCommand>) {
+        let tasks = self.waiting.drain(..).map(|listener| tokio::spawn(accept(listener, speaker.clone())));
+        self.tasks.extend(tasks.map(|task| task.abort_handle()));
     }
 
     /// Sets the key of a peer that was added while the sockets are open.
     pub(super) fn admit(&self, peer: &config::Peer) {
-        for (socket, _) in &self.sockets {
+        for socket in &self.sockets {
             if let Err(error) = set_key(socket, peer) {
                 warn!(peer = %peer.address, %error, "TCP-MD5 key not set on the listening socket; the peer cannot dial in");
             }
@@ -73,7 +83,7 @@ impl Listeners {
 
     /// Removes the key of a peer.
     pub(super) fn forget(&self, address: IpAddr) {
-        for (socket, _) in &self.sockets {
+        for socket in &self.sockets {
             // A peer without a key has none to remove.
             let _ = kernel::sockopt::set_tcp_md5(socket, address, None, b"");
         }
@@ -82,7 +92,7 @@ impl Listeners {
 
 impl Drop for Listeners {
     fn drop(&mut self) {
-        self.sockets.iter().for_each(|(_, task)| task.abort());
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -113,15 +123,20 @@ fn set_key(socket: &Socket, peer: &config::Peer) -> io::Result<()> {
 }
 
 async fn accept(listener: TcpListener, speaker: mpsc::Sender<SpeakerCommand>) {
+    let mut failing = false;
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
+                failing = false;
                 if speaker.send(SpeakerCommand::Accepted(stream, remote)).await.is_err() {
                     return;
                 }
             }
             Err(error) => {
-                warn!(%error, "cannot accept connections");
+                // Told once, not ten times a second for as long as it lasts.
+                if !std::mem::replace(&mut failing, true) {
+                    warn!(%error, "cannot accept connections; trying on");
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }

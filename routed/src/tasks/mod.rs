@@ -68,6 +68,16 @@ pub(crate) struct Owned {
     pub(crate) subnets: Vec<Prefix>,
 }
 
+impl Handles {
+    /// Comes back when the speaker is gone, and never where there is none.
+    pub(crate) async fn speaker_ended(&self) {
+        match &self.speaker {
+            Some(speaker) => speaker.closed().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// What a reload did: one sentence a change, and the warnings of the file; or
 /// what is wrong with the file.
 pub(crate) type Reloaded = Result<Reload, Vec<Diagnostic>>;

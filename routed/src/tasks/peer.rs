@@ -189,7 +189,11 @@ impl PeerTask {
     }
 
     fn finish(&mut self, admin: Admin) {
+        let restart = admin == Admin::Restart;
         self.handle(Event::Stop(admin));
+        if !restart && !self.finishing {
+            self.outbox.push(TableInput::PeerRemoved { id: self.id });
+        }
         self.finishing = true;
     }
 

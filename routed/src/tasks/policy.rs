@@ -106,6 +106,11 @@ impl PolicyHandle {
         let _ = self.commands.send(PolicyCommand::Settings(Box::new(settings))).await;
     }
 
+    /// Comes back when the task is gone.
+    pub(crate) async fn ended(&self) {
+        self.commands.closed().await;
+    }
+
     /// How policy fares.
     pub(crate) fn state(&self) -> PolicyState {
         self.state.borrow().clone()

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
+use super::listener::Listeners;
 use super::peer::{PeerCommand, PeerTask};
 use super::report::PeerReport;
 use super::table::TableInput;
@@ -65,17 +66,18 @@ pub(crate) struct Speaker {
     tasks: JoinSet<()>,
     next_id: u32,
     table: mpsc::Sender<TableInput>,
-    listeners: super::listener::Listeners,
+    listeners: Listeners,
 }
 
 impl Speaker {
-    /// Opens the listening sockets, starts the peers and the task itself.
+    /// Starts to accept, starts the peers and the task itself.
     pub(crate) fn start(
         config: SpeakerConfig,
+        mut listeners: Listeners,
         table: mpsc::Sender<TableInput>,
-    ) -> Result<mpsc::Sender<SpeakerCommand>, super::listener::ListenError> {
+    ) -> mpsc::Sender<SpeakerCommand> {
         let (sender, commands) = mpsc::channel(COMMANDS);
-        let listeners = super::listener::Listeners::open(&config.bgp, &sender)?;
+        listeners.accept(&sender);
         let peers = config.bgp.peers.clone();
         let mut speaker =
             Self { config, peers: BTreeMap::new(), tasks: JoinSet::new(), next_id: 0, table, listeners };
@@ -83,7 +85,7 @@ impl Speaker {
             speaker.add(peer);
         }
         tokio::spawn(speaker.run(commands));
-        Ok(sender)
+        sender
     }
 
     async fn run(mut self, mut commands: mpsc::Receiver<SpeakerCommand>) {
@@ -106,6 +108,8 @@ impl Speaker {
                         Admin::Deconfigured
                     };
                     self.remove(peer.address, admin).await;
+                    // It may have no key any more.
+                    self.listeners.forget(peer.address);
                     self.add(&peer);
                 }
                 SpeakerCommand::Reconfigure(peer) => {
@@ -190,14 +194,15 @@ impl Speaker {
         reports
     }
 
-    /// Ends a peer and tells the table to forget it.
+    /// Ends a peer; its task has the table forget it, after what the task has
+    /// yet to say.
     async fn remove(&mut self, address: IpAddr, admin: Admin) {
         let Some(handle) = self.peers.remove(&address) else { return };
         if handle.commands.send(PeerCommand::Finish(admin)).await.is_err() {
             warn!(peer = %address, "peer task was gone already");
+            // The table's channel closes only when the daemon ends.
+            let _ = self.table.send(TableInput::PeerRemoved { id: handle.id }).await;
         }
-        // The table's channel closes only when the daemon ends.
-        let _ = self.table.send(TableInput::PeerRemoved { id: handle.id }).await;
     }
 
     async fn stop(&mut self) {

@@ -42,9 +42,7 @@ impl Routed {
     /// waits until it answers.
     pub fn restart(&mut self) -> Result<()> {
         self.process = None;
-        let mut argv = vec![find_binary("routed")?.display().to_string()];
-        argv.extend(self.arguments());
-        self.process = Some(self.host.spawn("routed", &argv)?);
+        self.process = Some(self.host.spawn("routed", &self.command_line()?)?);
         let what = format!("routed answers on {}", self.host.name());
         let lab = self.host.lab().clone();
         lab.wait_until(&what, START, || {
@@ -53,6 +51,13 @@ impl Routed {
             }
             self.routectl(["status"]).and_then(Output::ok).map(|_| Ok(())).map_err(|e| e.to_string())
         })?
+    }
+
+    /// The program and its arguments, to run it in the foreground.
+    pub fn command_line(&self) -> Result<Vec<String>> {
+        let mut argv = vec![find_binary("routed")?.display().to_string()];
+        argv.extend(self.arguments());
+        Ok(argv)
     }
 
     fn arguments(&self) -> Vec<String> {
@@ -79,8 +84,7 @@ impl Routed {
 
     /// `routed --cleanup`: removes what the daemon made; it must not run.
     pub fn cleanup(&self) -> Result<Output> {
-        let mut argv = vec![find_binary("routed")?.display().to_string()];
-        argv.extend(self.arguments());
+        let mut argv = self.command_line()?;
         argv.push("--cleanup".to_owned());
         self.host.exec(argv)
     }
