@@ -86,3 +86,19 @@ fn peer_whose_password_is_taken_away_can_dial_in_without_one() -> Result<()> {
         dialled.establish(65002, peer.ipv4()).map_err(|e| e.to_string())
     })
 }
+
+#[test]
+fn missing_nft_is_told_once_and_not_at_every_retry() -> Result<()> {
+    let lab = Lab::new("nft")?;
+    let host = lab.host("n1")?;
+    let routed = Routed::prepare(&host, &base_config(&host, 64512))?;
+    // Long enough for two retries, in a mount namespace where nft is no program.
+    let script = "for nft in /usr/sbin/nft /sbin/nft /usr/bin/nft; do [ -f $nft ] && mount --bind /dev/null $nft; done; \
+                  exec timeout 12 \"$@\"";
+    let mut argv = ["unshare", "-m", "sh", "-c", script, "sh"].map(str::to_owned).to_vec();
+    argv.extend(routed.command_line()?);
+    let said = host.exec(&argv)?.stderr;
+    let lines = said.lines().filter(|line| line.contains("policy is not in the kernel")).count();
+    assert_eq!(lines, 1, "{said}");
+    Ok(())
+}

@@ -235,14 +235,26 @@ impl Task {
     async fn settle(&mut self) {
         let ruleset = compile(&self.model, &self.facts());
         let failed = self.install(ruleset).await.err();
-        if let Some(error) = &failed {
-            error!(%error, "policy is not in the kernel as it should be");
+        let alarm = failed.map(|error| alarm(&error));
+        // Told once, not at every retry; `routectl status` shows it as long as it lasts.
+        let known = self.state.borrow().alarm == alarm;
+        if let Some(alarm) = alarm.as_ref().filter(|_| !known) {
+            error!("{}", alarm.text);
         }
-        self.publish(failed.map(|error| alarm(&error)));
+        self.publish(alarm);
     }
 
     async fn install(&mut self, wanted: Ruleset) -> Result<(), Failure> {
-        let nft = self.nft.as_ref().map_err(|error| Failure(error.to_string()))?;
+        if self.nft.is_err() {
+            // It may have been installed meanwhile.
+            self.nft = Nft::find();
+        }
+        let nft = match &self.nft {
+            Ok(nft) => nft,
+            // Without nft no table can have been made.
+            Err(NftError::NotInstalled) if !self.settings.enabled => return Ok(()),
+            Err(error) => return Err(Failure(error.to_string())),
+        };
         if !self.settings.enabled {
             nft.delete_table().await?;
             self.installed = None;
