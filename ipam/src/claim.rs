@@ -161,9 +161,9 @@ pub enum By {
 /// What happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Begin, or go on with other pools: blocks of pools that stay are kept,
-    /// those of pools that go are released. What is heard and used may be
-    /// told before.
+    /// Begin, or go on with other pools: blocks of pools and lengths that stay
+    /// are kept, and those in use as long as their pool stays; the others are
+    /// released. What is heard and used may be told before.
     Start(Start),
     /// Somebody advertises a prefix. Telling it again changes nothing.
     Heard {
@@ -303,8 +303,13 @@ impl Claim {
         let mut old = std::mem::take(&mut self.slots);
         for wanted in start.wanted {
             let same = |slot: &Slot| slot.wanted.pool == wanted.pool && slot.wanted.length == wanted.length;
-            let slot = match old.iter().position(same) {
-                Some(place) => old.swap_remove(place),
+            // What is in use stays, also where its length is no longer wanted.
+            let in_use = |slot: &Slot| match slot.phase {
+                Phase::Holding { block, .. } => wanted.pool.covers(block) && self.is_used(block),
+                Phase::Listening { .. } | Phase::Seeking => false,
+            };
+            let slot = match old.iter().position(same).or_else(|| old.iter().position(in_use)) {
+                Some(place) => Slot { wanted, ..old.swap_remove(place) },
                 None => Slot { wanted, tries: 0, phase: self.first_phase(now, wanted, actions) },
             };
             self.slots.push(slot);

@@ -27,11 +27,13 @@ pub(super) fn next_free(
         // On behind everything that the other one takes.
         let end = number_of(bits(other.last_address()).saturating_sub(bits(pool.address())).min(last));
         let end = end.max(number);
-        number = if end == most { 0 } else { end + 1 };
-        wrapped |= end == most;
-        if wrapped && number >= first {
+        let at_end = end == most;
+        number = if at_end { 0 } else { end + 1 };
+        // Round twice, or back where it began.
+        if (wrapped && at_end) || ((wrapped || at_end) && number >= first) {
             return None;
         }
+        wrapped |= at_end;
     }
 }
 
