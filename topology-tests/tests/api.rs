@@ -17,6 +17,7 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse
 const SOON: Duration = Duration::from_secs(10);
 
 /// Runs a test against the socket of a daemon in a host of its own.
+#[expect(clippy::unwrap_used, reason = "the test fails here, and says where")]
 fn with_daemon<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Channel) -> F) -> Result<()> {
     let lab = Lab::new(name)?;
     let host = lab.host("n1")?;
