@@ -41,8 +41,9 @@ pub(crate) struct Writer {
     /// Adopted, and nobody has wanted or unwanted them yet.
     stale: FxHashSet<RouteKey>,
     refused: FxHashMap<RouteKey, Refusal>,
-    /// Desired routes that were installed and went; for the count.
-    lost: FxHashSet<RouteKey>,
+    /// Desired routes that were installed and went, or may have: what they
+    /// were, until they are seen again.
+    lost: FxHashMap<RouteKey, Entry>,
     /// Links that routes were ever sent over, and whether they are up.
     links: FxHashMap<u32, LinkState>,
     resync_due: bool,
@@ -77,7 +78,7 @@ impl Writer {
             delta: Delta::default(),
             stale: FxHashSet::default(),
             refused: FxHashMap::default(),
-            lost: FxHashSet::default(),
+            lost: FxHashMap::default(),
             links: FxHashMap::default(),
             resync_due: false,
             behind: false,
@@ -178,7 +179,10 @@ impl Writer {
         let key = self.key(prefix);
         self.stale.remove(&key);
         let Some(route) = route else {
-            self.lost.remove(&key);
+            // Nobody has looked yet whether it really went.
+            if let Some(entry) = self.lost.remove(&key) {
+                self.delta.have(key, entry);
+            }
             self.refused.remove(&key);
             self.delta.unwant(key);
             if self.delta.installed(&key).is_none() {
@@ -209,12 +213,18 @@ impl Writer {
     fn look_again(&mut self, prefix: Prefix) {
         let key = self.key(prefix);
         self.stale.remove(&key);
-        if self.delta.installed(&key).is_some() && self.delta.desired(&key).is_some() {
-            self.lost.insert(key);
-        }
+        self.note_lost(key);
         // Whatever was in the way may be another's now.
         self.refused.remove(&key);
         self.delta.gone(key);
+    }
+
+    /// Remembers what is desired and was installed.
+    fn note_lost(&mut self, key: RouteKey) {
+        let installed = self.delta.installed(&key).filter(|_| self.delta.desired(&key).is_some());
+        if let Some(entry) = installed.cloned() {
+            self.lost.insert(key, entry);
+        }
     }
 
     fn link(&mut self, index: u32, up: bool) {

@@ -248,6 +248,24 @@ fn a_deleted_route_that_is_updated_unheard_is_put_in() {
 }
 
 #[test]
+fn a_route_that_is_looked_at_again_and_unwanted_at_once_goes() {
+    in_namespace(|| async {
+        veth();
+        let rig = Rig::start(FibConfig::default()).await;
+        for (prefix, ..) in FAMILIES {
+            let route = prefix.parse().unwrap();
+            rig.set(vec![(prefix, Some(to(Target::Blackhole)))]).await;
+            // As when a bridge gets the subnet that was discarded: the kernel's
+            // own route appears, and the table no longer wants ours.
+            rig.fib.send(Command::Lost(vec![route])).await.unwrap();
+            rig.fib.set(vec![(route, None)]).await.unwrap();
+            rig.fib.flush().await.unwrap();
+            assert_eq!(routes().iter().filter(|line| line.contains(prefix)).count(), 0, "{:?}", routes());
+        }
+    });
+}
+
+#[test]
 fn routes_come_back_after_a_link_flap() {
     in_namespace(|| async {
         let v0 = veth();

@@ -107,7 +107,7 @@ impl Writer {
         match step {
             Step::Install { value, replaces } => {
                 self.delta.have(key, value.clone());
-                self.stats.repaired += u64::from(self.lost.remove(&key));
+                self.stats.repaired += u64::from(self.lost.remove(&key).is_some());
                 self.results.insert(key.prefix, Ok(Done::Installed));
                 usize::from(replaces.is_none() && rank(step) == 0)
             }
@@ -134,8 +134,8 @@ impl Writer {
             }
             (Step::Install { replaces: None, .. }, Errno::EEXIST) => conflicts.push(key),
             // It went behind our back: not there to be replaced.
-            (Step::Install { replaces: Some(_), .. }, Errno::ENOENT | Errno::ESRCH) => {
-                if self.lost.insert(key) {
+            (Step::Install { replaces: Some(old), .. }, Errno::ENOENT | Errno::ESRCH) => {
+                if self.lost.insert(key, old.clone()).is_none() {
                     self.delta.gone(key);
                 } else {
                     // A second time in a row: no use to go on in circles.

@@ -77,9 +77,7 @@ impl Writer {
     }
 
     fn missing(&mut self, key: RouteKey) {
-        if self.delta.installed(&key).is_some() && self.delta.desired(&key).is_some() {
-            self.lost.insert(key);
-        }
+        self.note_lost(key);
         self.stale.remove(&key);
         self.refused.remove(&key);
         self.delta.gone(key);
