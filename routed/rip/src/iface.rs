@@ -11,7 +11,7 @@
 //! So ten changes of a route before it is told are one entry, and what is
 //! told is always what holds at the moment of sending.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Bound;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use crate::config::{Interface, SplitHorizon};
 use crate::event::{Action, NextHop};
 use crate::split_horizon::{self, Occasion};
 use crate::status::{AuthStatus, InterfaceCounters, InterfaceStatus};
-use crate::table::{Route, Table};
+use crate::table::{Before, Route, Table};
 use crate::timers::Jitter;
 use crate::wire::{self, Command, Entry, Room};
 
@@ -190,10 +190,18 @@ impl Iface {
         self.request.1 = 0;
     }
 
-    /// These routes have changed.
-    pub(crate) fn changed(&mut self, prefixes: &BTreeSet<Prefix>) {
+    /// These routes have changed. Of a new one that leads back here nobody
+    /// here has anything that would have to be poisoned at once: otherwise
+    /// each route that somebody tells a LAN would make everybody on it answer,
+    /// and hold back what he has to say himself.
+    pub(crate) fn changed(&mut self, changes: &BTreeMap<Prefix, Before>, table: &Table) {
+        let index = self.interface.index;
+        let split = self.interface.settings.split_horizon != SplitHorizon::Off;
+        let back = |prefix: &Prefix| split && table.get(prefix).is_some_and(|route| route.leads_back(index));
+        let worth = |(prefix, before): &(&Prefix, &Before)| **before == Before::Something || !back(prefix);
+        let prefixes: BTreeSet<Prefix> = changes.iter().filter(worth).map(|(prefix, _)| *prefix).collect();
         for outlet in self.outlets.iter_mut().filter(|outlet| !outlet.answer) {
-            outlet.changed.extend(prefixes);
+            outlet.changed.extend(&prefixes);
         }
     }
 

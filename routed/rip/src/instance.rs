@@ -91,7 +91,7 @@ impl Instance {
         self.table.take_news(actions);
         let changed = self.table.take_changed();
         for iface in self.interfaces.values_mut().filter(|_| !changed.is_empty()) {
-            iface.changed(&changed);
+            iface.changed(&changed, &self.table);
         }
         let Some((mut pen, interfaces)) = self.pen(now, actions) else { return };
         for iface in interfaces.values_mut() {

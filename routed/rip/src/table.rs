@@ -42,6 +42,15 @@ pub(crate) struct Path {
     pub(crate) garbage: Duration,
 }
 
+/// What neighbours may have heard of a changed route from us before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// Nothing: it was not in the table.
+    Nothing,
+    /// What it was.
+    Something,
+}
+
 /// All that is known of one prefix.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Route {
@@ -140,7 +149,7 @@ pub(crate) struct Table {
     /// When something may time out.
     earliest: Earliest,
     /// Prefixes of which other things are to be told since last asked.
-    changed: BTreeSet<Prefix>,
+    changed: BTreeMap<Prefix, Before>,
     /// Prefixes of which other things are learned since last asked.
     news: BTreeSet<Prefix>,
 }
@@ -152,7 +161,7 @@ impl Table {
             counts: BTreeMap::new(),
             multipath,
             earliest: Earliest::default(),
-            changed: BTreeSet::new(),
+            changed: BTreeMap::new(),
             news: BTreeSet::new(),
         }
     }
@@ -261,7 +270,7 @@ impl Table {
     }
 
     /// Prefixes of which other things are to be told since the last call.
-    pub(crate) fn take_changed(&mut self) -> BTreeSet<Prefix> {
+    pub(crate) fn take_changed(&mut self) -> BTreeMap<Prefix, Before> {
         std::mem::take(&mut self.changed)
     }
 
@@ -305,7 +314,8 @@ impl Table {
         }
         let other = ((metric, tag), next_hop) != told || !known;
         if other || (learned_anew && route.own.is_none()) {
-            self.changed.insert(prefix);
+            let before = if known { Before::Something } else { Before::Nothing };
+            self.changed.entry(prefix).or_insert(before);
         }
         if learned_anew {
             self.news.insert(prefix);

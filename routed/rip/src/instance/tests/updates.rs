@@ -36,8 +36,10 @@ fn what_is_heard_is_learned_and_told_on_with_poison_where_it_came_from() {
     let hop = NextHop { interface: 1, address: ip(NEAR) };
     assert_eq!(bench.learned(), [(prefix(WEB), Learned { next_hops: vec![hop], metric: 4, tag: 9 })]);
     assert!(bench.out.contains(&Action::NeighborUp { interface: 1, address: ip(NEAR) }));
-    assert_eq!(bench.told(1), told(&[(WEB, 16)]));
+    assert_eq!(bench.told(1), [], "nobody there has it from us, so nothing is to be poisoned at once");
     assert_eq!(bench.told(2), told(&[(WEB, 4)]));
+    bench.wait(secs(35));
+    assert_eq!(bench.told(1), told(&[(WEB, 16)]), "the regular update does");
 }
 
 #[test]
@@ -122,6 +124,9 @@ fn equal_metrics_share_and_the_loss_of_the_best_is_answered_by_the_next() {
 fn simple_split_horizon_poisons_a_change_once_and_is_silent_after() {
     let settings = Settings { split_horizon: SplitHorizon::Simple, ..Settings::default() };
     let mut bench = Bench::new(Family::Ipv4Unicast, &[1, 2], &settings);
+    bench.response(2, "198.51.100.9", &[entry(WEB, 5)]);
+    assert_eq!(bench.told(1), told(&[(WEB, 6)]));
+    bench.wait(secs(10));
     bench.response(1, NEAR, &[entry(WEB, 2)]);
     assert_eq!(bench.told(1), told(&[(WEB, 16)]));
     bench.wait(secs(60));
@@ -133,6 +138,7 @@ fn simple_split_horizon_poisons_a_change_once_and_is_silent_after() {
 fn a_change_just_before_the_regular_update_is_still_poisoned_by_simple_split_horizon() {
     let settings = Settings { split_horizon: SplitHorizon::Simple, ..Settings::default() };
     let mut bench = Bench::new(Family::Ipv4Unicast, &[1, 2], &settings);
+    bench.response(2, "198.51.100.9", &[entry(WEB, 5)]);
     bench.wait(secs(11));
     let update = bench.rip.interfaces(bench.now)[0].next_update.unwrap();
     bench.wait((update - bench.now).saturating_sub(Duration::from_millis(500)));
