@@ -46,32 +46,26 @@ fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Config {
     let api = api(top.section("api", findings), findings);
     let filters = filters(top, findings);
     top.not_yet(&["docker", "bfd"], findings);
-    let mut config = Config {
-        advertise: advertise(top, findings),
+    let (mut advertise, bgp) = (advertise(top, findings), bgp::read(top, &filters, findings));
+    // A `[rip]` that says more, a key for one, takes nothing from zero configuration.
+    let zero = bgp.is_none() && advertise.is_empty();
+    let ipam = ipam(top.section("ipam", findings), &cluster, zero, findings);
+    if zero && ipam.blocks.is_empty() {
+        advertise.push(Advertise::Interface("docker0".to_owned()));
+    }
+    let rip = rip::read(top, &filters, findings);
+    Config {
+        advertise,
         statics: statics(top, findings),
-        bgp: bgp::read(top, &filters, findings),
-        rip: rip::read(top, &filters, findings),
-        ipam: ipam(top.section("ipam", findings), &cluster, findings),
+        rip: rip.or_else(|| bgp.is_none().then(rip::Rip::default)),
+        bgp,
+        ipam,
         policy: policy(top.section("policy", findings), findings),
         kernel: kernel(top.section("kernel", findings), findings),
         node,
         cluster,
         api,
         filters,
-    };
-    if config.bgp.is_none() && config.rip.is_none() {
-        without_protocol(&mut config);
-    }
-    config
-}
-
-/// Zero configuration: RIP on the interface of the default route, Docker's
-/// bridge if there is one, and a claimed block where the node has none.
-fn without_protocol(config: &mut Config) {
-    config.rip = Some(rip::Rip::default());
-    if config.advertise.is_empty() && config.ipam.blocks.is_empty() {
-        config.advertise.push(Advertise::Interface("docker0".to_owned()));
-        config.ipam.claim = true;
     }
 }
 
@@ -268,8 +262,9 @@ fn plain(node: Spanned<DeValue<'_>>) -> toml::Value {
     }
 }
 
-fn ipam(section: Option<Section<'_>>, cluster: &Cluster, findings: &mut Findings<'_>) -> Ipam {
-    let mut ipam = Ipam { blocks: Vec::new(), claim: false };
+/// `zero`: the node claims a block where nothing is said of blocks.
+fn ipam(section: Option<Section<'_>>, cluster: &Cluster, zero: bool, findings: &mut Findings<'_>) -> Ipam {
+    let mut ipam = Ipam { blocks: Vec::new(), claim: zero };
     let Some(mut section) = section else { return ipam };
     if let Some(blocks) = section.list::<Prefix>("blocks", findings) {
         report_overlaps("ipam.blocks", &blocks, findings);
@@ -282,7 +277,7 @@ fn ipam(section: Option<Section<'_>>, cluster: &Cluster, findings: &mut Findings
         }
         ipam.blocks = values(blocks);
     }
-    ipam.claim = section.get("claim", findings).unwrap_or(false);
+    ipam.claim = section.get("claim", findings).unwrap_or(zero && ipam.blocks.is_empty());
     section.finish(findings);
     ipam
 }

@@ -247,7 +247,7 @@ pub struct Ipam {
     /// inside the pools.
     pub blocks: Vec<Prefix>,
     /// Claim a block of each pool that nobody on the LAN has, where the node
-    /// has none; the default where no protocol is configured.
+    /// has none; the default without BGP where nothing is advertised.
     pub claim: bool,
 }
 

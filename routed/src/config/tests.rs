@@ -26,6 +26,23 @@ fn an_empty_file_is_the_defaults() {
 }
 
 #[test]
+fn a_node_without_bgp_claims_a_block_unless_it_has_something_to_advertise() {
+    for (source, claims) in [
+        ("", true),
+        ("[rip]\nupdate = 5\n", true),
+        ("[cluster]\npools = [\"10.9.0.0/16\"]\n", true),
+        ("[ipam]\nclaim = false\n", false),
+        ("[ipam]\nblocks = [\"10.244.3.0/24\"]\n", false),
+        ("[[advertise]]\ninterface = \"docker0\"\n", false),
+        ("[bgp]\nasn = 64512\n", false),
+    ] {
+        let config = good(source);
+        assert_eq!(config.ipam.claim, claims, "{source}");
+        assert_eq!(config.rip.is_some(), config.bgp.is_none(), "{source}");
+    }
+}
+
+#[test]
 fn an_unknown_key_names_its_place_and_the_nearest_known_one() {
     assert_eq!(
         check("[bgp]\nasn = 64512\n[[bgp.peer]]\naddress = \"192.0.2.2\"\nasn = 1\nhold_tme = 9\n"),
