@@ -106,14 +106,32 @@ pub fn config(host: &Host, all: &[Host]) -> String {
 /// Whether the kernel of `host` has routes with protocol `bgp` (186) to all of
 /// `wanted`; the error lists what is missing.
 pub fn has_routes(host: &Host, wanted: &[String]) -> Result<(), String> {
-    let have = bgp_routes(host).map_err(|e| e.to_string())?;
-    let missing: Vec<&String> = wanted.iter().filter(|prefix| !have.contains(prefix)).collect();
-    if missing.is_empty() { Ok(()) } else { Err(format!("{} lacks {missing:?}, has {have:?}", host.name())) }
+    has_routes_of(host, "186", wanted)
 }
 
 /// Prefixes of the kernel's routes with protocol `bgp` (186).
 pub fn bgp_routes(host: &Host) -> Result<Vec<String>> {
+    routes_of(host, "186")
+}
+
+/// As [`has_routes`], for the protocol of that number.
+pub fn has_routes_of(host: &Host, protocol: &str, wanted: &[String]) -> Result<(), String> {
+    let have = routes_of(host, protocol).map_err(|e| e.to_string())?;
+    let missing: Vec<&String> = wanted.iter().filter(|prefix| !have.contains(prefix)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("{} lacks {missing:?}, has {have:?}", host.name())) }
+}
+
+/// Whether the kernel of `host` has no route of that protocol to `prefix`.
+pub fn lacks_route_of(host: &Host, protocol: &str, prefix: &str) -> Result<(), String> {
+    let have = routes_of(host, protocol).map_err(|e| e.to_string())?;
+    let found = have.iter().any(|have| have == prefix);
+    if found { Err(format!("{} has {prefix}", host.name())) } else { Ok(()) }
+}
+
+/// Prefixes of the kernel's routes with the protocol of that number: 186 is
+/// `bgp`, 189 is `rip`, 190 is RIPng's.
+pub fn routes_of(host: &Host, protocol: &str) -> Result<Vec<String>> {
     let routes = host.kernel_routes()?;
-    let ours = routes.iter().filter(|r| r["protocol"] == "186" || r["protocol"] == "bgp");
+    let ours = routes.iter().filter(|r| r["protocol"] == protocol);
     Ok(ours.filter_map(|r| r["dst"].as_str().map(str::to_owned)).collect())
 }

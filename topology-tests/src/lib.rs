@@ -42,6 +42,7 @@ pub mod report;
 pub mod traffic;
 pub mod undertaker;
 pub mod wait;
+pub mod zero;
 
 pub use command::Output;
 pub use error::Error;

@@ -32,13 +32,14 @@ pub struct Host {
     containers: Arc<AtomicU8>,
 }
 
-/// A namespace behind a host's bridge `docker0`, with `eth0` and a default route.
+/// A namespace behind a host's bridge, with `eth0` and a default route.
 #[derive(Clone, Debug)]
 pub struct Container {
     host: Host,
     netns: Netns,
     name: String,
-    number: u8,
+    ipv4: Ipv4Addr,
+    ipv6: Ipv6Addr,
 }
 
 impl Host {
@@ -84,21 +85,34 @@ impl Host {
 
     /// Adds a container behind `docker0`.
     pub fn container(&self, name: &str) -> Result<Container> {
-        let number = self.containers.fetch_add(1, Ordering::Relaxed) + 1;
-        let netns = Netns::create(format!("{}-{name}", self.netns.name()))?;
-        self.netns.ip(&[
-            format!("link add veth{number} type veth peer name eth0 netns {}", netns.name()),
-            format!("link set veth{number} master docker0 up"),
-        ])?;
-        let container = Container { host: self.clone(), netns, name: name.to_owned(), number };
+        let mut container = self.container_in(name, "docker0", Ipv4Addr::new(10, 244, self.number, 0))?;
+        let [.., last] = container.ipv4.octets();
+        container.ipv6 = Ipv6Addr::new(0xfd44, 0, 0, self.number.into(), 0, 0, 0, last.into());
         container.netns.ip(&[
-            format!("addr add {}/24 dev eth0", container.ipv4()),
-            format!("addr add {}/64 dev eth0 nodad", container.ipv6()),
-            "link set eth0 up".to_owned(),
-            format!("route add default via 10.244.{}.1", self.number),
+            format!("addr add {}/64 dev eth0 nodad", container.ipv6),
             format!("route add default via fd44:0:0:{:x}::1", self.number),
         ])?;
         Ok(container)
+    }
+
+    /// Adds a container with an address of the /24 `subnet` behind `bridge`,
+    /// which is that subnet's `.1`; it has no IPv6 address.
+    pub fn container_in(&self, name: &str, bridge: &str, subnet: Ipv4Addr) -> Result<Container> {
+        let number = self.containers.fetch_add(1, Ordering::Relaxed) + 1;
+        let netns = Netns::create(format!("{}-{name}", self.netns.name()))?;
+        let [a, b, c, _] = subnet.octets();
+        let ipv4 = Ipv4Addr::new(a, b, c, number + 1);
+        self.netns.ip(&[
+            format!("link add veth{number} type veth peer name eth0 netns {}", netns.name()),
+            format!("link set veth{number} master {bridge} up"),
+        ])?;
+        netns.ip(&[
+            format!("addr add {ipv4}/24 dev eth0"),
+            "link set eth0 up".to_owned(),
+            format!("route add default via {a}.{b}.{c}.1"),
+        ])?;
+        let (host, name) = (self.clone(), name.to_owned());
+        Ok(Container { host, netns, name, ipv4, ipv6: Ipv6Addr::UNSPECIFIED })
     }
 
     /// The lab it belongs to.
@@ -197,12 +211,12 @@ impl Container {
 
     /// Its IPv4 address.
     pub fn ipv4(&self) -> Ipv4Addr {
-        Ipv4Addr::new(10, 244, self.host.number, self.number + 1)
+        self.ipv4
     }
 
-    /// Its IPv6 address.
+    /// Its IPv6 address; unspecified where it has none.
     pub fn ipv6(&self) -> Ipv6Addr {
-        Ipv6Addr::new(0xfd44, 0, 0, self.host.number.into(), 0, 0, 0, u16::from(self.number) + 1)
+        self.ipv6
     }
 
     /// Both addresses.

@@ -20,8 +20,13 @@ const STOP: Duration = Duration::from_secs(10);
 pub struct Routed {
     host: Host,
     dir: PathBuf,
+    /// A file of its own; else it finds none, not even where it looks by default.
+    configured: bool,
     process: Option<Process>,
 }
+
+/// Runs its arguments where the default configuration file is absent.
+const WITHOUT_FILE: &str = "if [ -d /etc/routed ]; then mount -t tmpfs none /etc/routed; fi; exec \"$@\"";
 
 impl Routed {
     /// Starts routed on `host` and waits until `routectl status` answers.
@@ -33,16 +38,22 @@ impl Routed {
 
     /// Writes the files of a daemon that does not run yet.
     pub fn prepare(host: &Host, config: &str) -> Result<Routed> {
-        let routed = Routed { host: host.clone(), dir: host.dir("routed")?, process: None };
+        let routed = Routed { configured: true, ..Routed::without_file(host)? };
         routed.write_config(config)?;
         Ok(routed)
+    }
+
+    /// A daemon that does not run yet and will find no configuration file.
+    pub fn without_file(host: &Host) -> Result<Routed> {
+        Ok(Routed { host: host.clone(), dir: host.dir("routed")?, configured: false, process: None })
     }
 
     /// Starts the daemon (again) with the same configuration and state, and
     /// waits until it answers.
     pub fn restart(&mut self) -> Result<()> {
         self.process = None;
-        self.process = Some(self.host.spawn("routed", &self.command_line()?)?);
+        let argv = self.command_line()?;
+        self.process = Some(self.host.spawn("routed", &argv)?);
         let what = format!("routed answers on {}", self.host.name());
         let lab = self.host.lab().clone();
         lab.wait_until(&what, START, || {
@@ -55,38 +66,39 @@ impl Routed {
 
     /// The program and its arguments, to run it in the foreground.
     pub fn command_line(&self) -> Result<Vec<String>> {
-        let mut argv = vec![find_binary("routed")?.display().to_string()];
-        argv.extend(self.arguments());
-        Ok(argv)
+        self.command(&[])
     }
 
-    fn arguments(&self) -> Vec<String> {
-        let state = self.dir.join("state").display().to_string();
-        let (config, socket) = (self.config_path(), self.socket());
-        [
-            "--config",
-            &config.display().to_string(),
-            "--state-dir",
-            &state,
-            "--socket",
-            &socket.display().to_string(),
-        ]
-        .map(str::to_owned)
-        .into()
+    /// The command line, and `more` at its end.
+    fn command(&self, more: &[&str]) -> Result<Vec<String>> {
+        let path = |path: &Path| path.display().to_string();
+        let mut argv = Vec::new();
+        if !self.configured {
+            argv.extend(["unshare", "--mount", "sh", "-c", WITHOUT_FILE, "sh"].map(str::to_owned));
+        }
+        argv.push(path(&find_binary("routed")?));
+        if self.configured {
+            argv.extend(["--config".to_owned(), path(&self.config_path())]);
+        }
+        argv.extend(["--state-dir".to_owned(), path(&self.dir.join("state"))]);
+        argv.extend(["--socket".to_owned(), path(&self.socket())]);
+        argv.extend(more.iter().map(|word| (*word).to_owned()));
+        Ok(argv)
     }
 
     /// `routed --check` of the configuration as it stands.
     pub fn check(&self) -> Result<Output> {
-        let binary = find_binary("routed")?.display().to_string();
-        let config = self.config_path().display().to_string();
-        self.host.exec([binary.as_str(), "--config", &config, "--check"])
+        self.host.exec(self.command(&["--check"])?)
+    }
+
+    /// `routed --print-config`: what the configuration comes to.
+    pub fn print_config(&self) -> Result<Output> {
+        self.host.exec(self.command(&["--print-config"])?)
     }
 
     /// `routed --cleanup`: removes what the daemon made; it must not run.
     pub fn cleanup(&self) -> Result<Output> {
-        let mut argv = self.command_line()?;
-        argv.push("--cleanup".to_owned());
-        self.host.exec(argv)
+        self.host.exec(self.command(&["--cleanup"])?)
     }
 
     /// Replaces the configuration file; [`Routed::sighup`] makes the daemon read it.
