@@ -41,6 +41,8 @@ pub(crate) struct Writer {
     /// Adopted, and nobody has wanted or unwanted them yet.
     stale: FxHashSet<RouteKey>,
     refused: FxHashMap<RouteKey, Refusal>,
+    /// Installed, wanted no more, and the kernel refused what is to replace them.
+    outdated: FxHashSet<RouteKey>,
     /// Desired routes that were installed and went; for the count.
     lost: FxHashSet<RouteKey>,
     /// Links that routes were ever sent over, and whether they are up.
@@ -77,6 +79,7 @@ impl Writer {
             delta: Delta::default(),
             stale: FxHashSet::default(),
             refused: FxHashMap::default(),
+            outdated: FxHashSet::default(),
             lost: FxHashSet::default(),
             links: FxHashMap::default(),
             resync_due: false,
