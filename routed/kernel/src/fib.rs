@@ -10,7 +10,9 @@
 //! - **Write**: a route is added exclusively. When the kernel says that there is
 //!   one, the table is looked at: ours is taken over and replaced in place, a
 //!   stranger's stays and the route is refused with [`Refusal::Foreign`]. What
-//!   is installed is replaced in place, never deleted and added.
+//!   is installed is replaced in place, never deleted and added. Where the
+//!   kernel refuses the replacement, the old route goes and the refusal is told:
+//!   packets never go on to where nobody wants them to go.
 //! - **Repair**: [`Fib::heard`] takes the watcher's events. A route of ours that
 //!   somebody deleted is put back; what was refused is tried again when a
 //!   stranger's route goes, or links or addresses change.

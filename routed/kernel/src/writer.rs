@@ -41,6 +41,8 @@ pub(crate) struct Writer {
     /// Adopted, and nobody has wanted or unwanted them yet.
     stale: FxHashSet<RouteKey>,
     refused: FxHashMap<RouteKey, Refusal>,
+    /// Installed, wanted no more, and the kernel refused what is to replace them.
+    outdated: FxHashSet<RouteKey>,
     /// Desired routes that were installed and went, or may have: what they
     /// were, until they are seen again.
     lost: FxHashMap<RouteKey, Entry>,
@@ -78,6 +80,7 @@ impl Writer {
             delta: Delta::default(),
             stale: FxHashSet::default(),
             refused: FxHashMap::default(),
+            outdated: FxHashSet::default(),
             lost: FxHashMap::default(),
             links: FxHashMap::default(),
             resync_due: false,

@@ -233,6 +233,41 @@ fn a_gateway_behind_a_route_of_ours_is_reached_in_any_order() {
 }
 
 #[test]
+fn an_old_way_does_not_outlive_the_refusal_of_the_new_one() {
+    in_namespace(|| async {
+        let v0 = veth();
+        let mut rig = Rig::start(FibConfig::default()).await;
+        for (prefix, old, new) in
+            [("10.1.0.0/16", "10.0.0.2", "172.16.0.1"), ("fd01::/48", "fd00::2", "fd99::1")]
+        {
+            rig.set(vec![(prefix, Some(via(old, v0)))]).await;
+            assert!(route(prefix).contains(old));
+            rig.set(vec![(prefix, Some(via(new, v0)))]).await;
+            assert_eq!(route(prefix), "", "the old way is nobody's any more");
+            let refusal = rig
+                .event(|event| match event {
+                    kernel::FibEvent::Results(results) => results
+                        .into_iter()
+                        .find_map(|(of, result)| (of == p(prefix)).then(|| result.err())?),
+                    _ => None,
+                })
+                .await;
+            assert!(matches!(refusal, kernel::Refusal::NoWay { .. }), "{refusal}");
+        }
+        let stats = rig.fib.stats().await.unwrap();
+        assert_eq!((stats.installed, stats.refused, stats.pending), (0, 2, 0));
+        // The gateway comes into reach.
+        ip("addr add 172.16.0.2/24 dev v0");
+        rig.fib.send(Command::Retry).await.unwrap();
+        rig.fib.flush().await.unwrap();
+        assert_eq!(route("10.1.0.0/16"), "10.1.0.0/16 via 172.16.0.1 dev v0 proto bgp");
+        // Wanted no more, it is not looked for either.
+        rig.set(vec![("10.1.0.0/16", Some(via("10.99.0.1", v0))), ("10.1.0.0/16", None)]).await;
+        assert_eq!((route("10.1.0.0/16").as_str(), rig.fib.stats().await.unwrap().refused), ("", 1));
+    });
+}
+
+#[test]
 fn the_owner_of_a_route_may_change() {
     in_namespace(|| async {
         let v0 = veth();

@@ -47,6 +47,15 @@ fn sound(prefix: Prefix, attrs: &Attrs, peer: &PeerInfo, rules: &Rules) -> Resul
     if prefix.is_martian() {
         return Err(Why::Martian);
     }
+    if peer.external() {
+        // RFC 4271 §6.3: an external peer MAY be held to its own AS. Malformed
+        // by that is as good as withdrawn (RFC 7606 §7.2); it is kept to be shown.
+        match attrs.as_path.first() {
+            Some(first) if first == peer.asn => {}
+            Some(first) => return Err(Why::FirstAs { first, peer: peer.asn }),
+            None => return Err(Why::EmptyAsPath(peer.asn)),
+        }
+    }
     // RFC 4271 §9.1.2: a route with our own AS in its path MUST NOT be used.
     if attrs.as_path.count(peer.local_asn) > usize::from(peer.allow_own_asn) {
         return Err(Why::AsLoop(peer.local_asn));

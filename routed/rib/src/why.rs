@@ -11,6 +11,16 @@ use net::{Asn, Community, Family, Prefix};
 pub enum Why {
     /// Our AS number stands in the path (RFC 4271 §9.1.2).
     AsLoop(Asn),
+    /// The peer is external and the path is empty (RFC 4271 §6.3, RFC 7606).
+    EmptyAsPath(Asn),
+    /// The peer is external and its AS does not stand first in the path
+    /// (RFC 4271 §6.3, RFC 7606).
+    FirstAs {
+        /// The AS that stands there.
+        first: Asn,
+        /// The peer's.
+        peer: Asn,
+    },
     /// We are the originator of a reflected route (RFC 4456 §8).
     OriginatorLoop,
     /// Our cluster is in the cluster list (RFC 4456 §8).
@@ -52,6 +62,10 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AsLoop(asn) => write!(f, "AS path holds our own AS {asn}"),
+            Self::EmptyAsPath(peer) => write!(f, "AS path is empty; the peer's AS {peer} must stand in it"),
+            Self::FirstAs { first, peer } => {
+                write!(f, "AS path begins with AS {first}, not with the peer's AS {peer}")
+            }
             Self::OriginatorLoop => f.write_str("this node originated it (ORIGINATOR_ID)"),
             Self::ClusterLoop(id) => write!(f, "our cluster {id} reflected it already"),
             Self::Martian => f.write_str("not a unicast prefix"),

@@ -1,7 +1,8 @@
 //! `[bgp]` and its peers.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use toml::de::DeValue;
 
 use super::diagnostic::Findings;
 use super::file::{read_file, values};
-use super::reader::{FromToml, Section};
+use super::reader::{FromToml, Located, Section};
 use super::{Bgp, GracefulRestart, NamedFilter, NextHopMode, Peer, Secret, defaults};
 
 /// The names of the filters that are there without being configured; a
@@ -48,12 +49,13 @@ pub(super) fn read(
         graceful_restart: graceful_restart(&mut section, findings),
         peers: Vec::new(),
     };
-    let mut seen = BTreeSet::new();
+    let mut seen = BTreeMap::new();
     for peer in section.sections("peer", findings) {
         if let Some(peer) = read_peer(peer, &bgp, filters, &mut seen, findings) {
             bgp.peers.push(peer);
         }
     }
+    no_peer_is_this_node(&bgp.peers, &seen, findings);
     section.not_yet(
         &[
             "reject_as_sets",
@@ -68,6 +70,24 @@ pub(super) fn read(
     );
     section.finish(findings);
     Some(bgp)
+}
+
+/// An address that one peer's session comes from is not that of another peer.
+fn no_peer_is_this_node(
+    peers: &[Peer],
+    places: &BTreeMap<IpAddr, Range<usize>>,
+    findings: &mut Findings<'_>,
+) {
+    for peer in peers {
+        let other = |other: &&Peer| other.address != peer.address && other.source == Some(peer.address);
+        if let (Some(other), Some(place)) = (peers.iter().find(other), places.get(&peer.address)) {
+            let message = format!(
+                "address: {} is this node, for it is the source of peer {}; a node is no peer of itself",
+                peer.address, other.address
+            );
+            findings.error(place, message);
+        }
+    }
 }
 
 fn graceful_restart(section: &mut Section<'_>, findings: &mut Findings<'_>) -> GracefulRestart {
@@ -89,23 +109,29 @@ fn read_peer(
     mut section: Section<'_>,
     bgp: &Bgp,
     filters: &[NamedFilter],
-    seen: &mut BTreeSet<IpAddr>,
+    seen: &mut BTreeMap<IpAddr, Range<usize>>,
     findings: &mut Findings<'_>,
 ) -> Option<Peer> {
     let address = section.required::<IpAddr>("address", findings);
     let asn = section.required::<Asn>("asn", findings);
-    if let Some(address) = &address
-        && !seen.insert(address.value)
-    {
-        findings.error(&address.span, format!("peer {} stands twice; keep one", address.value));
+    if let Some(address) = &address {
+        if seen.insert(address.value, address.span.clone()).is_some() {
+            findings.error(&address.span, format!("peer {} stands twice; keep one", address.value));
+        } else if let Err(kind) = unicast(address.value) {
+            findings.error(
+                &address.span,
+                format!("address: {} is {kind} and no peer can have it", address.value),
+            );
+        }
     }
+    let source = source(&mut section, address.as_ref(), findings);
     let (password_file, password) = password(&mut section, findings);
     let peer = Peer {
         address: address.as_ref().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.value),
         asn: asn.as_ref().map_or(Asn(0), |asn| asn.value),
         description: section.get("description", findings).unwrap_or_default(),
-        port: section.get("port", findings).unwrap_or(defaults::BGP_PORT),
-        source: section.get("source", findings),
+        port: port(&mut section, findings),
+        source,
         passive: section.get("passive", findings).unwrap_or(false),
         password_file,
         password,
@@ -178,6 +204,53 @@ fn password(section: &mut Section<'_>, findings: &mut Findings<'_>) -> (Option<P
             (Some(file.value), None)
         }
     }
+}
+
+/// Whether an address can be that of a peer; else what it is.
+fn unicast(address: IpAddr) -> Result<(), &'static str> {
+    let broadcast = IpAddr::V4(Ipv4Addr::BROADCAST);
+    match address.to_canonical() {
+        address if address.is_unspecified() => Err("no address"),
+        address if address.is_loopback() => Err("a loopback address"),
+        address if address.is_multicast() => Err("a multicast address"),
+        address if address == broadcast => Err("the broadcast address"),
+        _ => Ok(()),
+    }
+}
+
+fn source(
+    section: &mut Section<'_>,
+    peer: Option<&Located<IpAddr>>,
+    findings: &mut Findings<'_>,
+) -> Option<IpAddr> {
+    let source = section.located::<IpAddr>("source", findings)?;
+    if let Err(kind) = unicast(source.value) {
+        findings.error(&source.span, format!("source: {} is {kind}", source.value));
+    }
+    match peer.map(|peer| peer.value) {
+        Some(peer) if peer == source.value => {
+            findings.error(
+                &source.span,
+                format!("source: {peer} is the peer itself; name an address of this node"),
+            );
+        }
+        Some(peer) if Family::of(peer) != Family::of(source.value) => {
+            findings.error(
+                &source.span,
+                format!("source: {} cannot reach {peer}, for the families differ", source.value),
+            );
+        }
+        _ => {}
+    }
+    Some(source.value)
+}
+
+fn port(section: &mut Section<'_>, findings: &mut Findings<'_>) -> u16 {
+    let Some(port) = section.located::<u16>("port", findings) else { return defaults::BGP_PORT };
+    if port.value == 0 {
+        findings.error(&port.span, "port: a port from 1 to 65535 is expected; BGP's own is 179");
+    }
+    port.value
 }
 
 fn hops(section: &mut Section<'_>, key: &'static str, findings: &mut Findings<'_>) -> Option<u8> {

@@ -131,6 +131,9 @@ fn cluster(section: Option<Section<'_>>, findings: &mut Findings<'_>) -> Cluster
     let Some(mut section) = section else { return cluster };
     if let Some(pools) = section.list::<Prefix>("pools", findings) {
         report_overlaps("cluster.pools", &pools, findings);
+        for pool in &pools {
+            report_no_range("cluster.pools", pool, findings);
+        }
         cluster.pools = values(pools);
     }
     if let Some(length) = section.located::<u8>("node_block", findings) {
@@ -156,6 +159,20 @@ fn report_overlaps(key: &str, prefixes: &[Located<Prefix>], findings: &mut Findi
                 format!("{key}: {} overlaps {} of the same list; keep one", later.value, earlier.value);
             findings.error(&later.span, message);
         }
+    }
+}
+
+/// What a node owns is some unicast addresses, neither all nor others.
+fn report_no_range(key: &str, prefix: &Located<Prefix>, findings: &mut Findings<'_>) {
+    let Located { value, span } = prefix;
+    if value.is_default() {
+        findings
+            .error(span, format!("{key}: {value} is every address there is; name the range that is meant"));
+    } else if value.is_martian() {
+        findings.error(
+            span,
+            format!("{key}: {value} is loopback, link-local, multicast or reserved; name unicast addresses"),
+        );
     }
 }
 
@@ -186,10 +203,13 @@ fn advertise(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<Advertis
     let mut list = Vec::new();
     for mut section in top.sections("advertise", findings) {
         let interface = section.get::<String>("interface", findings);
-        let prefix = section.get::<Prefix>("prefix", findings);
+        let prefix = section.located::<Prefix>("prefix", findings);
         match (interface, prefix) {
             (Some(interface), None) => list.push(Advertise::Interface(interface)),
-            (None, Some(prefix)) => list.push(Advertise::Prefix(prefix)),
+            (None, Some(prefix)) => {
+                report_no_range("advertise.prefix", &prefix, findings);
+                list.push(Advertise::Prefix(prefix.value));
+            }
             (Some(_), Some(_)) => {
                 findings.error(
                     &section.span,

@@ -75,6 +75,55 @@ fn a_peer_that_stands_twice_is_refused() {
 }
 
 #[test]
+fn an_address_that_no_peer_can_have_is_refused() {
+    let peer = |lines: &str| check(&format!("[bgp]\nasn = 64512\n[[bgp.peer]]\nasn = 64512\n{lines}"));
+    for (address, kind) in [
+        ("0.0.0.0", "no address"),
+        ("::", "no address"),
+        ("127.0.0.1", "a loopback address"),
+        ("::ffff:127.0.0.1", "a loopback address"),
+        ("224.0.0.5", "a multicast address"),
+        ("ff02::1", "a multicast address"),
+        ("255.255.255.255", "the broadcast address"),
+    ] {
+        assert_eq!(
+            peer(&format!("address = \"{address}\"\n")),
+            format!("n1.toml:5:11: address: {address} is {kind} and no peer can have it\n")
+        );
+    }
+    let itself = peer("address = \"192.0.2.2\"\nsource = \"192.0.2.2\"\n");
+    assert!(itself.starts_with("n1.toml:6:10: source: 192.0.2.2 is the peer itself"), "{itself}");
+    let families = peer("address = \"192.0.2.2\"\nsource = \"2001:db8::1\"\n");
+    assert!(families.starts_with("n1.toml:6:10: source: 2001:db8::1 cannot reach"), "{families}");
+    let port = peer("address = \"192.0.2.2\"\nport = 0\n");
+    assert!(port.starts_with("n1.toml:6:8: port: a port from 1 to 65535"), "{port}");
+    let ours =
+        check(&format!("{PEER}source = \"192.0.2.1\"\n[[bgp.peer]]\nasn = 64512\naddress = \"192.0.2.1\"\n"));
+    assert!(ours.starts_with("n1.toml:9:11: address: 192.0.2.1 is this node"), "{ours}");
+    assert_eq!(check(&format!("{PEER}source = \"192.0.2.1\"\nport = 1179\n")), "");
+}
+
+#[test]
+fn what_is_advertised_is_a_range_of_unicast_addresses() {
+    for (prefix, what) in [
+        ("0.0.0.0/0", "every address"),
+        ("::/0", "every address"),
+        ("127.0.0.0/8", "loopback"),
+        ("224.0.0.0/4", "multicast"),
+        ("fe80::/64", "link-local"),
+    ] {
+        let finding = check(&format!("[[advertise]]\nprefix = \"{prefix}\"\n"));
+        assert!(
+            finding.starts_with("n1.toml:2:10: advertise.prefix: ") && finding.contains(what),
+            "{finding}"
+        );
+        let finding = check(&format!("[cluster]\npools = [\"{prefix}\"]\n"));
+        assert!(finding.starts_with("n1.toml:2:10: cluster.pools: ") && finding.contains(what), "{finding}");
+    }
+    assert_eq!(check("[[advertise]]\nprefix = \"10.1.10.0/24\"\n"), "");
+}
+
+#[test]
 fn a_missing_password_file_is_named() {
     let findings = check(&format!("{PEER}password_file = \"/nonexistent/peer.key\"\n"));
     assert_eq!(

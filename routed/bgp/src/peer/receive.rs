@@ -53,13 +53,30 @@ impl Peer {
         };
         match outcome {
             Some(why) => {
+                let replaced = why == Why::Replaced;
                 self.retire(now, rival_id, why, out);
-                self.confirm(now, up, ours, out);
+                if replaced && self.backoff.flaps() {
+                    self.turn_away(now, out);
+                } else {
+                    if replaced {
+                        self.backoff.next();
+                    }
+                    self.confirm(now, up, ours, out);
+                }
             }
             None => {
                 self.retire(now, id, Why::Sent(notify::collision()), out);
             }
         }
+    }
+
+    /// The peer has restarted again and again: it is held in Idle like one that
+    /// loses its sessions.
+    fn turn_away(&mut self, now: Instant, out: &mut Vec<Action>) {
+        while let Some(id) = self.conns.last().map(|conn| conn.id) {
+            self.retire(now, id, Why::Sent(notify::connection_rejected()), out);
+        }
+        self.hold(now, out);
     }
 
     /// True when the connection came while the session was up.

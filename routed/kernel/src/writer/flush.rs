@@ -36,6 +36,9 @@ impl Writer {
             self.retry_unreachable();
         }
         if self.idle() {
+            self.drop_outdated();
+        }
+        if self.idle() {
             for flush in self.flushes.drain(..) {
                 // Who asked may have gone; that is no fault.
                 let _ = flush.send(());
@@ -142,7 +145,52 @@ impl Writer {
                     self.refuse(key, Refusal::from_errno(errno, said));
                 }
             }
-            _ => self.refuse(key, Refusal::from_errno(errno, said)),
+            _ => {
+                if matches!(step, Step::Install { replaces: Some(_), .. }) {
+                    self.outdated.insert(key);
+                }
+                self.refuse(key, Refusal::from_errno(errno, said));
+            }
+        }
+    }
+
+    /// Removes routes whose replacement the kernel refused: packets must not go
+    /// on to where nobody wants them to go. This waits until all else is
+    /// written, for by then a gateway may be in reach and the route replaced in
+    /// place. What was removed is then tried once more as a new route.
+    fn drop_outdated(&mut self) {
+        let outdated: Vec<RouteKey> = std::mem::take(&mut self.outdated)
+            .into_iter()
+            .filter(|key| self.refused.contains_key(key) && self.delta.desired(key).is_some())
+            .collect();
+        for some in outdated.chunks(self.send) {
+            self.messages.clear();
+            let owned = some.iter().filter_map(|key| Some((*key, self.delta.installed(key)?.owner)));
+            let asked: Vec<RouteKey> = owned
+                .map(|(key, owner)| {
+                    self.messages.delete(self.config.table, key, owner);
+                    key
+                })
+                .collect();
+            if asked.is_empty() {
+                continue;
+            }
+            match self.socket.exchange(&mut self.messages) {
+                Ok(answers) if answers.complete => {
+                    let gone = |errno| matches!(errno, Errno::ESRCH | Errno::ENOENT);
+                    let kept: FxHashSet<usize> = answers
+                        .errors
+                        .iter()
+                        .filter(|(_, errno, _)| !gone(*errno))
+                        .map(|(at, ..)| *at)
+                        .collect();
+                    for (_, key) in asked.iter().enumerate().filter(|(at, _)| !kept.contains(at)) {
+                        self.delta.gone(*key);
+                    }
+                }
+                Ok(_) => self.resync_due = true,
+                Err(error) => self.fail(&format!("removing routes that were replaced: {error}")),
+            }
         }
     }
 

@@ -52,7 +52,7 @@ fn an_external_peer_hears_our_as_and_our_address_and_nothing_internal() {
 
 #[test]
 fn an_internal_peer_hears_the_path_as_it_was_with_a_local_pref() {
-    let sent = told(Some(&peer(1, 65001)), &peer(2, OURS), |a| a.med = Some(5)).unwrap();
+    let sent = told(Some(&peer(1, 65009)), &peer(2, OURS), |a| a.med = Some(5)).unwrap();
     assert_eq!(sent.as_path, AsPath::sequence([65009]));
     assert_eq!((next_hop(&sent).as_str(), sent.local_pref, sent.med), ("192.0.2.1", Some(100), Some(5)));
     assert_eq!((sent.originator_id, sent.cluster_list.len()), (None, 0));
@@ -63,7 +63,7 @@ fn an_internal_peer_hears_the_path_as_it_was_with_a_local_pref() {
 #[test]
 fn the_next_hop_mode_overrides_what_is_usual() {
     let mode = |next_hop, asn| PeerInfo { next_hop, ..peer(2, asn) };
-    let from = peer(1, 65001);
+    let from = peer(1, 65009);
     let of = |to: &PeerInfo| next_hop(&told(Some(&from), to, |_| {}).unwrap());
     assert_eq!(of(&mode(NextHopMode::Myself, OURS)), "192.0.2.254");
     assert_eq!(of(&mode(NextHopMode::Keep, 65002)), "192.0.2.1");
@@ -87,7 +87,7 @@ fn only_a_reflector_passes_on_between_internal_peers() {
 #[test]
 fn communities_forbid_what_rfc_1997_says() {
     let with = |community| move |a: &mut Attrs| a.communities.push(community);
-    let from = peer(1, 65001);
+    let from = peer(1, 65009);
     for (community, external, internal) in [
         (Community::NO_ADVERTISE, false, false),
         (Community::NO_EXPORT, false, true),
@@ -107,12 +107,12 @@ fn an_export_filter_edits_and_refuses_and_its_med_is_sent() {
     )
     .unwrap();
     let to = PeerInfo { export: Arc::new(filter), ..peer(2, 65002) };
-    let sent = told(Some(&peer(1, 65001)), &to, |a| a.med = Some(5)).unwrap();
+    let sent = told(Some(&peer(1, 65009)), &to, |a| a.med = Some(5)).unwrap();
     assert_eq!((sent.med, next_hop(&sent).as_str()), (Some(7), "192.0.2.77"));
     assert_eq!(sent.as_path, AsPath::sequence([OURS, OURS, 65009]));
     assert_eq!(told(None, &to, |_| {}), Err(Why::FilterEnd("out".into())));
     let local_only = PeerInfo { export: Arc::new(filter::local_only()), ..peer(2, 65002) };
-    assert!(told(Some(&peer(1, 65001)), &local_only, |_| {}).is_err());
+    assert!(told(Some(&peer(1, 65009)), &local_only, |_| {}).is_err());
     // A static route is told only where a filter says so.
     assert_eq!(told(None, &local_only, |_| {}), Err(Why::FilterEnd("local-only".into())));
 }
@@ -121,14 +121,14 @@ fn an_export_filter_edits_and_refuses_and_its_med_is_sent() {
 fn unknown_attributes_go_on_when_transitive_and_marked_partial() {
     let raw = |flags, code| RawAttr { flags, code, value: Box::from([1u8]) };
     let sent =
-        told(Some(&peer(1, 65001)), &peer(2, OURS), |a| a.unknown = vec![raw(0x80, 90), raw(0xc0, 99)]);
+        told(Some(&peer(1, 65009)), &peer(2, OURS), |a| a.unknown = vec![raw(0x80, 90), raw(0xc0, 99)]);
     assert_eq!(sent.unwrap().unknown, [raw(0xe0, 99)]);
 }
 
 #[test]
 fn a_family_that_was_not_negotiated_is_not_told() {
     let v6 = PeerInfo { families: vec![Family::Ipv6Unicast], ..peer(2, 65002) };
-    let why = told(Some(&peer(1, 65001)), &v6, |_| {}).unwrap_err();
+    let why = told(Some(&peer(1, 65009)), &v6, |_| {}).unwrap_err();
     assert_eq!(why, Why::FamilyNotNegotiated(Family::Ipv4Unicast));
     assert_eq!(PeerId(2), v6.id);
 }

@@ -40,6 +40,20 @@ fn loops_are_refused_and_say_which() {
 }
 
 #[test]
+fn an_external_peer_stands_first_in_its_paths() {
+    let (ebgp, ibgp) = (peer(1, 65001), peer(1, OURS));
+    let path =
+        |asns: &'static [u32]| move |a: &mut Attrs| a.as_path = net::AsPath::sequence(asns.iter().copied());
+    assert_eq!(check(&ebgp, "10.0.0.0/8", path(&[])), Err(Why::EmptyAsPath(Asn(65001))));
+    let another = Why::FirstAs { first: Asn(65002), peer: Asn(65001) };
+    assert_eq!(check(&ebgp, "10.0.0.0/8", path(&[65002, 65001])), Err(another));
+    assert!(check(&ebgp, "10.0.0.0/8", path(&[65001])).is_ok());
+    for fine in [path(&[]), path(&[65002])] {
+        assert!(check(&ibgp, "10.0.0.0/8", fine).is_ok());
+    }
+}
+
+#[test]
 fn prefixes_and_next_hops_that_cannot_be_are_refused() {
     let peer = peer(1, 65001);
     for martian in ["127.0.0.0/8", "224.0.0.0/4", "fe80::/64", "ff00::/8"] {

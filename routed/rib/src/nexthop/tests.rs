@@ -117,7 +117,7 @@ fn an_address_that_becomes_ours_is_no_next_hop_any_more() {
 fn a_link_local_next_hop_leaves_by_the_interface_of_the_session() {
     let now = Instant::now();
     let on_link = PeerInfo { ifindex: Some(7), ..peer(1, 65001) };
-    let mut t = table(now, &[on_link, peer(2, 65002)]);
+    let mut t = table(now, &[on_link, peer(2, 65001)]);
     let link_local = "fe80::1".parse().unwrap();
     let mut told = Attrs::clone(&attrs(&[65001], "2001:db8::1"));
     told.next_hop =

@@ -358,6 +358,23 @@ fn a_peer_that_comes_back_before_its_end_was_noticed_replaces_its_session() {
 }
 
 #[test]
+fn a_peer_that_replaces_its_session_again_and_again_is_held_in_idle() {
+    let mut pair = Pair::started(restartable("10.0.0.1"), restartable("10.0.0.2"));
+    pair.drive_bounded(secs(30));
+    let mut held = 0;
+    for _ in 0..20 {
+        pair.reborn(Side::A, restartable("10.0.0.1"), false);
+        pair.drive_bounded(secs(2));
+        held += u32::from(pair.peer(Side::B).state() == State::Idle);
+    }
+    let downs = pair.count(Side::B, |action| matches!(action, Action::Down(_)));
+    assert!((5..10).contains(&downs) && held > 5, "{downs} sessions lost, held {held} times");
+    // It is let in when it has calmed down.
+    pair.drive_bounded(secs(300));
+    assert_eq!(pair.states(), UP);
+}
+
+#[test]
 fn without_graceful_restart_a_second_connection_is_refused_until_the_hold_time_is_over() {
     let mut pair = Pair::started(config("10.0.0.1", 1, 2), config("10.0.0.2", 2, 1));
     pair.drive_bounded(secs(30));
