@@ -29,6 +29,7 @@ pub mod sockopt;
 pub mod sysctl;
 pub mod watch;
 
+mod echo;
 mod msg;
 mod socket;
 mod writer;

@@ -21,6 +21,7 @@ use rtnetlink::MulticastGroup;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::echo::drop_echo;
 use crate::links::{Link, LinkKind};
 use crate::msg::{RTM_DELROUTE, RTM_NEWROUTE, parse_route};
 use crate::socket::{Heard, for_each_message};
@@ -110,7 +111,7 @@ pub enum WatchError {
 pub async fn start(
     config: WatchConfig,
 ) -> Result<(Vec<KernelEvent>, mpsc::Receiver<KernelEvent>), WatchError> {
-    let socket = subscribe(config.receive_buffer).map_err(WatchError::Socket)?;
+    let socket = subscribe(&config).map_err(WatchError::Socket)?;
     let (connection, handle, _) = rtnetlink::new_connection().map_err(WatchError::Socket)?;
     tokio::spawn(connection);
     let mut watcher = Watcher { socket, handle, own_port: config.own_port, read: Vec::with_capacity(READ) };
@@ -124,7 +125,7 @@ pub async fn start(
     Ok((snapshot, events))
 }
 
-fn subscribe(receive_buffer: usize) -> io::Result<TokioSocket> {
+fn subscribe(config: &WatchConfig) -> io::Result<TokioSocket> {
     let groups = [
         MulticastGroup::Link,
         MulticastGroup::Ipv4Ifaddr,
@@ -134,8 +135,13 @@ fn subscribe(receive_buffer: usize) -> io::Result<TokioSocket> {
     ];
     let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
     // Without CAP_NET_ADMIN the default stays; overruns are then likelier, and repaired.
-    if let Err(error) = setsockopt(socket.socket_ref(), sockopt::RcvBufForce, &receive_buffer) {
+    if let Err(error) = setsockopt(socket.socket_ref(), sockopt::RcvBufForce, &config.receive_buffer) {
         tracing::debug!(%error, "netlink receive buffer stays at the default");
+    }
+    if let Some(port) = config.own_port
+        && let Err(error) = drop_echo(socket.socket_ref(), port)
+    {
+        tracing::debug!(%error, "the echo of our own routes is sorted out after it was read");
     }
     let mask = groups.iter().map(|group| 1 << (*group as u32 - 1)).sum();
     socket.socket_mut().bind(&SocketAddr::new(0, mask))?;

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use kernel::links::LinkKind;
 use kernel::watch::{self, WatchConfig};
-use kernel::{KernelEvent, Links};
+use kernel::{FibConfig, KernelEvent, Links};
 use tokio::sync::mpsc::Receiver;
 
 /// Applies events until the table is as it should be.
@@ -117,5 +117,28 @@ fn an_overrun_is_followed_by_a_snapshot() {
         let subnets = links.subnets_of("v0");
         assert_eq!(subnets.len(), 41, "{subnets:?}");
         assert!(!subnets.contains(&p("10.0.0.0/24")));
+    });
+}
+
+#[test]
+fn our_own_routes_do_not_fill_the_watchers_buffer() {
+    in_namespace(|| async {
+        let v0 = veth();
+        let rig = Rig::start(FibConfig::default()).await;
+        // Room for some sixty messages; each of these routes would be one.
+        let config = WatchConfig { receive_buffer: 16 << 10, own_port: Some(rig.fib.port()) };
+        let (_, mut events) = watch::start(config).await.unwrap();
+        let prefixes: Vec<String> = (0..200).map(|n| format!("10.60.{n}.0/24")).collect();
+        rig.set(prefixes.iter().map(|prefix| (prefix.as_str(), Some(via("10.0.0.2", v0)))).collect()).await;
+        rig.set(prefixes.iter().map(|prefix| (prefix.as_str(), None)).collect()).await;
+        // What somebody else does is heard, and nothing was lost before it.
+        ip("route add 10.7.0.0/16 via 10.0.0.2 proto 77");
+        loop {
+            match soon(events.recv()).await.expect("the watcher runs") {
+                KernelEvent::Route { protocol, .. } => break assert_eq!(protocol, 77),
+                KernelEvent::Resync(_) => panic!("the echo has filled the buffer"),
+                _ => {}
+            }
+        }
     });
 }
