@@ -39,6 +39,7 @@ pub mod pair;
 pub mod peer;
 pub mod process;
 pub mod report;
+pub mod rip_pair;
 pub mod traffic;
 pub mod undertaker;
 pub mod wait;
