@@ -39,6 +39,11 @@ impl Bird {
         })?
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Output of a `birdc` command that only looks.
     pub fn birdc(&self, command: &str) -> Result<String> {
         self.ask(&["birdc", "-r"], command)

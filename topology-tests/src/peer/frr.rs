@@ -101,6 +101,11 @@ impl Frr {
         Ok(rip_table(&v4).into_iter().chain(rip_table(&v6)).collect())
     }
 
+    /// The process ids of its daemons.
+    pub fn pids(&self) -> Vec<u32> {
+        self.daemons.iter().map(Process::pid).collect()
+    }
+
     /// Output of a `vtysh` command.
     pub fn vtysh(&self, command: &str) -> Result<String> {
         let dir = self.dir.display().to_string();
