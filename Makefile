@@ -31,8 +31,11 @@ scenarios: deps
 	$(CARGO) build --locked --bins
 	$(CARGO) test --locked -p lab
 
-bench:
+# Beside the peers, in one run: ratios count.
+bench: deps
 	$(CARGO) bench --locked -p bgp
+	$(CARGO) build --release --locked --bins
+	target/release/lab bench-rip
 
 # Long fuzzing; needs cargo-fuzz and a nightly toolchain.
 FUZZ_SECONDS ?= 300

@@ -28,6 +28,7 @@
 //!   counter and a random part, every file lives in the lab's own directory;
 //! - nothing sleeps for a fixed time: [`wait`] is the one place that waits.
 
+pub mod bench_rip;
 pub mod cluster;
 pub mod command;
 pub mod demo;
@@ -39,6 +40,7 @@ pub mod pair;
 pub mod peer;
 pub mod process;
 pub mod report;
+pub mod rip_pair;
 pub mod traffic;
 pub mod undertaker;
 pub mod wait;

@@ -1,4 +1,4 @@
-//! `lab`: the demo, a cluster to play with, and the broom.
+//! `lab`: the demo, benchmarks beside peers, a cluster to play with, and the broom.
 
 use std::{io::BufRead as _, process::ExitCode};
 
@@ -28,6 +28,18 @@ enum Command {
     },
     /// Three nodes become one container network: shown, checked, cleaned up.
     Demo,
+    /// RIP beside BIRD and FRR: CPU and packets of an update cycle, and ratios.
+    BenchRip {
+        /// How many neighbours tell routes, at most 100.
+        #[arg(long, default_value_t = 20)]
+        neighbors: u8,
+        /// How many routes each tells.
+        #[arg(long, default_value_t = 500)]
+        routes: u32,
+        /// Seconds between two updates, at least 5.
+        #[arg(long, default_value_t = 5)]
+        period: u64,
+    },
     /// Remove what labs of dead processes left.
     Clean,
 }
@@ -44,6 +56,9 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run { topology, nodes, containers } => run(topology, nodes, containers),
         Command::Demo => lab::demo::run(),
+        Command::BenchRip { neighbors, routes, period } => {
+            lab::bench_rip::run(neighbors.clamp(1, 100), routes, period.max(5))
+        }
         Command::Clean => clean(),
     };
     match done {

@@ -179,7 +179,7 @@ fn docker_bridge_gets_the_block_that_the_node_claimed() -> Result<()> {
 #[test]
 fn host_with_a_docker_bridge_inside_the_pool_claims_nothing() -> Result<()> {
     let lab = Lab::new("inside")?;
-    let mut nodes = vec![Node::new(&lab, "n1")?, Node::new(&lab, "n2")?];
+    let mut nodes = [Node::new(&lab, "n1")?, Node::new(&lab, "n2")?];
     nodes[0].host.ip(&[
         "link add docker0 type bridge",
         "addr add 10.244.9.1/24 dev docker0",
@@ -208,7 +208,7 @@ fn traces(node: &Node) -> Result<String> {
 #[test]
 fn cleanup_leaves_the_host_as_it_was_found() -> Result<()> {
     let lab = Lab::new("leave")?;
-    let mut nodes = vec![Node::new(&lab, "n1")?, Node::new(&lab, "n2")?];
+    let mut nodes = [Node::new(&lab, "n1")?, Node::new(&lab, "n2")?];
     nodes[0].host.sysctl(&[("net.ipv4.ip_forward", "0")])?;
     let before = traces(&nodes[0])?;
     nodes.iter_mut().try_for_each(|node| node.routed.restart())?;
@@ -226,8 +226,7 @@ fn status_warns_of_missing_authentication_once_and_not_with_a_key() -> Result<()
     let key = lab.dir().join("rip.key");
     std::fs::write(&key, "one key for all\n").map_err(lab::Error::file(&key))?;
     let auth = format!("[rip]\nauth = {{ mode = \"hmac-sha-256\", key_file = \"{}\" }}\n", key.display());
-    let mut nodes =
-        vec![Node::new(&lab, "n1")?, Node::with(&lab, "n2", &auth)?, Node::with(&lab, "n3", &auth)?];
+    let mut nodes = [Node::new(&lab, "n1")?, Node::with(&lab, "n2", &auth)?, Node::with(&lab, "n3", &auth)?];
     nodes.iter_mut().try_for_each(|node| node.routed.restart())?;
     let warning = nodes[0].await_alarm(&["not authenticated"])?;
     assert_eq!(warning["severity"], "warning");

@@ -13,7 +13,7 @@ use net::{Family, Prefix};
 use crate::INFINITY;
 use crate::auth::{self, AuthFailure, Opened, Stamp};
 use crate::config::{Config, Import, Interface, Judgement, Offer};
-use crate::event::{Action, Advert, Event, Received, WhyDown};
+use crate::event::{Action, Advert, Event, Learned, Received, WhyDown};
 use crate::iface::{Iface, Pen};
 use crate::neighbor::Neighbor;
 use crate::status::{InterfaceStatus, NeighborStatus, RouteState, RouteStatus};
@@ -142,6 +142,13 @@ impl Instance {
             };
             Some(RouteStatus { prefix: *prefix, state: route.state()?, metric, tag, next_hops })
         })
+    }
+
+    /// What is learned now, also of prefixes that the table tells otherwise:
+    /// for whoever has to hear it again.
+    pub fn learned(&self) -> Vec<(Prefix, Learned)> {
+        let routes = self.table.after(std::ops::Bound::Unbounded);
+        routes.filter_map(|(prefix, route)| Some((*prefix, route.learned()?.clone()))).collect()
     }
 
     fn interface_up(&mut self, now: Instant, interface: Interface, actions: &mut Vec<Action>) {

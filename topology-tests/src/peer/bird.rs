@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Route, START, installed, write};
+use super::{RipRoute, Route, START, installed, write};
 use crate::{Host, Process, Result};
 
 /// A running BIRD.
@@ -39,6 +39,11 @@ impl Bird {
         })?
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Output of a `birdc` command that only looks.
     pub fn birdc(&self, command: &str) -> Result<String> {
         self.ask(&["birdc", "-r"], command)
@@ -64,10 +69,31 @@ impl Bird {
         Ok(line.unwrap_or_default().split_whitespace().skip(5).collect::<Vec<_>>().join(" "))
     }
 
+    /// The routes that its RIP protocols learned.
+    pub fn rip_routes(&self) -> Result<Vec<RipRoute>> {
+        Ok(parse_rip(&self.birdc("show route all where source = RTS_RIP")?))
+    }
+
     /// All routes of all tables.
     pub fn routes(&self) -> Result<Vec<Route>> {
         Ok(parse_routes(&self.birdc("show route")?))
     }
+}
+
+/// Reads `show route all`: below what `show route` has, `RIP.metric: 2`.
+fn parse_rip(text: &str) -> Vec<RipRoute> {
+    let value = |name: &str| {
+        let lines = text.lines().filter_map(move |line| line.trim().strip_prefix(name));
+        lines.map(|value| value.trim_start_matches(':').trim().to_owned()).collect::<Vec<_>>()
+    };
+    let routes = parse_routes(text).into_iter().zip(value("RIP.metric"));
+    routes
+        .map(|(route, metric)| RipRoute {
+            prefix: route.prefix,
+            next_hop: route.next_hop,
+            metric: metric.parse().unwrap_or(0),
+        })
+        .collect()
 }
 
 /// Reads `show route`: a line with a prefix, or indented for one more route of

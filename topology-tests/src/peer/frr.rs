@@ -1,10 +1,10 @@
-//! FRR: zebra and bgpd (and staticd where asked), read through `vtysh`.
+//! FRR: zebra with bgpd and staticd, or with ripd and ripngd, read through `vtysh`.
 
 use std::{os::unix::fs::chown, path::PathBuf};
 
 use serde_json::Value;
 
-use super::{Route, START, installed, write};
+use super::{RipRoute, Route, START, installed, write};
 use crate::{Error, Host, Process, Result};
 
 /// A running FRR: the daemons stay in the foreground under the lab's eyes.
@@ -19,14 +19,28 @@ impl Frr {
     /// Starts zebra, staticd and bgpd on `host`. `config` is bgpd's;
     /// `statics` holds `ip route` lines for staticd.
     pub fn start(host: &Host, config: &str, statics: &str) -> Result<Frr> {
+        let daemons = [("zebra", ""), ("staticd", statics), ("bgpd", config)];
+        Frr::start_daemons(host, &daemons, &["show bgp summary json"])
+    }
+
+    /// Starts zebra, ripd and ripngd with their configurations.
+    pub fn start_rip(host: &Host, ripd: &str, ripngd: &str) -> Result<Frr> {
+        let daemons = [("zebra", ""), ("ripd", ripd), ("ripngd", ripngd)];
+        Frr::start_daemons(host, &daemons, &["show ip rip status", "show ipv6 ripng status"])
+    }
+
+    /// Starts daemons, zebra first, and waits until each of `questions` is answered.
+    fn start_daemons(host: &Host, daemons: &[(&str, &str)], questions: &[&str]) -> Result<Frr> {
         let dir = host.dir("frr")?;
         let (uid, gid) = frr_user()?;
         chown(&dir, Some(uid), Some(gid)).map_err(Error::file(&dir))?;
         let mut frr = Frr { host: host.clone(), dir, daemons: Vec::new() };
-        for (daemon, text) in [("zebra", ""), ("staticd", statics), ("bgpd", config)] {
+        for (daemon, text) in daemons {
             frr.start_daemon(daemon, text, (uid, gid))?;
         }
-        frr.await_start()?;
+        for question in questions {
+            frr.await_answer(question)?;
+        }
         Ok(frr)
     }
 
@@ -63,11 +77,33 @@ impl Frr {
         Ok(())
     }
 
-    fn await_start(&self) -> Result<()> {
-        let what = format!("FRR's bgpd answers on {}", self.host.name());
-        self.host.lab().wait_until(&what, START, || {
-            self.json("show bgp summary json").map(drop).map_err(|e| e.to_string())
+    fn await_answer(&self, question: &str) -> Result<()> {
+        let what = format!("FRR on {} answers {question:?}", self.host.name());
+        self.host.lab().wait_until(&what, START, || match self.vtysh(question) {
+            // A daemon that is not there yet is no error to vtysh.
+            Ok(said) if !said.trim().is_empty() && !said.contains("is not running") => Ok(()),
+            Ok(said) => Err(said),
+            Err(why) => Err(why.to_string()),
         })
+    }
+
+    /// Output of `vtysh` commands, one after the other, to configure for one.
+    pub fn configure(&self, commands: &[&str]) -> Result<String> {
+        let dir = self.dir.display().to_string();
+        let mut argv = vec!["vtysh", "--vty_socket", &dir, "-c", "configure terminal"];
+        argv.extend(commands.iter().flat_map(|command| ["-c", command]));
+        Ok(self.host.exec(argv)?.ok()?.stdout)
+    }
+
+    /// The RIP tables of both versions.
+    pub fn rip_routes(&self) -> Result<Vec<RipRoute>> {
+        let (v4, v6) = (self.vtysh("show ip rip")?, self.vtysh("show ipv6 ripng")?);
+        Ok(rip_table(&v4).into_iter().chain(rip_table(&v6)).collect())
+    }
+
+    /// The process ids of its daemons.
+    pub fn pids(&self) -> Vec<u32> {
+        self.daemons.iter().map(Process::pid).collect()
     }
 
     /// Output of a `vtysh` command.
@@ -103,6 +139,21 @@ impl Frr {
         let v6 = self.json("show bgp ipv6 unicast json")?;
         Ok([v4, v6].iter().flat_map(table).collect())
     }
+}
+
+/// Reads `show ip rip` and `show ipv6 ripng`: after the code, `R(n)` for what
+/// a neighbour told, the prefix, its next hop and the metric; in IPv6 the next
+/// hop begins a line of its own and the interface stands before the metric.
+fn rip_table(text: &str) -> Vec<RipRoute> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let heads = words.iter().enumerate().filter(|(_, word)| **word == "R(n)");
+    heads
+        .filter_map(|(at, _)| {
+            let [prefix, next_hop, rest @ ..] = words.get(at + 1..)? else { return None };
+            let metric = rest.iter().take(2).find_map(|word| word.parse().ok())?;
+            Some(RipRoute { prefix: (*prefix).to_owned(), next_hop: (*next_hop).to_owned(), metric })
+        })
+        .collect()
 }
 
 /// Reads `show bgp ipv4 unicast json`: `routes` maps a prefix to its paths.

@@ -8,12 +8,14 @@ mod bird;
 mod frr;
 mod gobgp;
 pub mod raw;
+pub mod raw_rip;
 mod routed;
 
 pub use bird::Bird;
 pub use frr::Frr;
 pub use gobgp::Gobgp;
 pub use raw::RawBgp;
+pub use raw_rip::RawRip;
 pub use routed::{Routed, find_binary};
 
 use std::{path::Path, time::Duration};
@@ -34,6 +36,17 @@ pub struct Route {
     pub as_path: Vec<u32>,
     /// Whether the peer uses it.
     pub best: bool,
+}
+
+/// A route by RIP as a peer tells it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RipRoute {
+    /// The prefix.
+    pub prefix: String,
+    /// The next hop's address; link-local in IPv6.
+    pub next_hop: String,
+    /// The metric, the peer's own link included.
+    pub metric: u8,
 }
 
 /// Finds an installed program, or says which package brings it.

@@ -279,10 +279,23 @@ impl Task {
         let Some(rip) = config.rip.clone() else { return };
         self.import =
             Arc::new(TableImport::new(&config, &rip, self.start.owned.clone(), self.start.sightings.clone()));
+        let other_distance = rip.distance != self.rip.distance;
         self.rip = rip;
         self.start.config = config;
+        if other_distance {
+            self.tell_learned().await;
+        }
         self.judge_anew().await;
         self.follow_links().await;
+    }
+
+    /// Tells the table once more what is learned: it holds another distance for it.
+    async fn tell_learned(&self) {
+        for version in &self.versions {
+            let (family, routes) = (version.machine.family(), version.machine.learned());
+            // A table that is gone means that the daemon stops.
+            let _ = self.start.table.send(TableInput::RipLearned { family, routes }).await;
+        }
     }
 
     /// The answers of the import filter may be other ones now.
