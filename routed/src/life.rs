@@ -361,7 +361,9 @@ fn set_sysctls(config: &Config, state: &StateDir) -> Result<(), Fatal> {
     let mut switch_on = |setting: &Sysctl| {
         if changes.set(setting, "1")? {
             info!(%setting, "switched on");
-            state.save(SYSCTLS, &changes)?;
+            if let Err(error) = state.save(SYSCTLS, &changes) {
+                warn!(%error, "what it was before is not remembered; --cleanup will leave it on");
+            }
         }
         Ok::<(), Fatal>(())
     };
