@@ -127,8 +127,31 @@ impl fmt::Display for Problem {
     }
 }
 
+/// What of a text is left when it is too long for an answer: callers may send
+/// a megabyte, and transports refuse answers that give it back to them.
+const HEAD: usize = 200;
+/// The end, where the reason stands.
+const TAIL: usize = 400;
+
+/// The text, without its middle where it is too long.
+fn shortened(text: String) -> String {
+    let count = text.chars().count();
+    if count <= HEAD + TAIL {
+        return text;
+    }
+    let head: String = text.chars().take(HEAD).collect();
+    let tail: String = text.chars().skip(count - TAIL).collect();
+    format!("{head} … {tail}")
+}
+
 impl From<Problem> for Status {
     fn from(problem: Problem) -> Self {
+        let problem = Problem {
+            kind: problem.kind,
+            what: shortened(problem.what),
+            object: shortened(problem.object),
+            hint: shortened(problem.hint),
+        };
         let metadata =
             HashMap::from([("object".into(), problem.object.clone()), ("hint".into(), problem.hint.clone())]);
         let mut details = ErrorDetails::with_error_info(problem.kind.reason(), DOMAIN, metadata);
@@ -174,6 +197,14 @@ mod tests {
         let violations = status.get_details_bad_request().expect("a BadRequest").field_violations;
         assert_eq!(violations.len(), 1);
         assert_eq!((&*violations[0].field, &*violations[0].description), ("prefix", "host bits are set"));
+    }
+
+    #[test]
+    fn what_a_caller_sent_at_length_does_not_come_back_at_length() {
+        let problem = Problem::invalid("x".repeat(1 << 20), format!("{} is no number", "é".repeat(1 << 20)));
+        let status = Status::from(problem);
+        assert!(status.message().chars().count() < 700 && status.details().len() < 8 << 10);
+        assert!(status.message().ends_with(" is no number"));
     }
 
     #[test]

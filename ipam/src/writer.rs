@@ -4,10 +4,14 @@
 //! waits to its own copy of the ledger, commits the events in one go, and
 //! answers. When the commit fails it forgets its copy and answers with the
 //! reason; readers never saw anything.
+//!
+//! A disk that is full at start is no reason not to start: the database is not
+//! touched then, readers see what the journal has, every change is refused with
+//! the reason, and the store is opened as soon as there is space.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::Duration;
@@ -15,11 +19,11 @@ use std::time::Duration;
 use net::Prefix;
 
 use crate::check::{Finding, check_copy, check_ledger};
-use crate::event::{Event, Op};
+use crate::event::{Event, Image, Op};
 use crate::ledger::Ledger;
 use crate::model::{AllocateRequest, Allocation, Snapshot};
 use crate::pool::Layout;
-use crate::store::{OpenError, Recovery, Store, export, recover};
+use crate::store::{Files, OpenError, Recovery, Store, export, recover, space};
 use crate::why::Why;
 
 /// Requests that may wait; a caller beyond that waits itself.
@@ -27,6 +31,9 @@ const QUEUE: usize = 1024;
 
 /// Most requests that share one write to disk.
 const BATCH: usize = 256;
+
+/// How long a trouble with the disk may be over before it is noticed.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How to open the store.
 #[derive(Clone, Debug)]
@@ -81,8 +88,17 @@ enum Request {
 #[derive(Clone, Debug)]
 pub struct Ipam {
     requests: SyncSender<Request>,
-    published: Arc<RwLock<Ledger>>,
+    published: Arc<RwLock<Published>>,
     recovery: Arc<Recovery>,
+}
+
+/// What readers see.
+#[derive(Debug)]
+struct Published {
+    /// What is committed.
+    ledger: Ledger,
+    /// Why nothing can be committed now, if so.
+    fault: Option<Why>,
 }
 
 impl Ipam {
@@ -91,14 +107,20 @@ impl Ipam {
     pub fn open(config: OpenConfig) -> Result<Self, OpenError> {
         let OpenConfig { dir, node, pools, blocks, bridges, open_timeout, checkpoint_every } = config;
         let layout = Layout::new(node.clone(), &pools, &blocks, &bridges)?;
-        let (store, image, recovery) = recover::open(&dir, &node, open_timeout)?;
-        for repair in &recovery.repairs {
-            tracing::warn!(%repair, "address store repaired");
-        }
+        let place = Place { dir: dir.clone(), node, open_timeout };
+        let (store, image, recovery, fault) = match place.open() {
+            Ok((store, image, recovery)) => (Some(store), image, recovery, None),
+            Err(full) if full.is_full() => {
+                let image = recover::read_files(&Files::new(&dir))?.image;
+                tracing::error!(error = %full, "address store not opened; requests refused until there is space");
+                (None, image, Recovery::default(), Some(refusal(full)))
+            }
+            Err(error) => return Err(error),
+        };
         let ledger = Ledger::new(layout, image);
-        let published = Arc::new(RwLock::new(ledger.clone()));
+        let published = Arc::new(RwLock::new(Published { ledger: ledger.clone(), fault }));
         let (requests, inbox) = sync_channel(QUEUE);
-        let writer = Writer { store, ledger, published: Arc::clone(&published), checkpoint_every };
+        let writer = Writer { place, store, ledger, published: Arc::clone(&published), checkpoint_every };
         thread::Builder::new()
             .name("ipam-writer".to_owned())
             .spawn(move || writer.run(&inbox))
@@ -109,6 +131,11 @@ impl Ipam {
     /// What start found and repaired.
     pub fn recovery(&self) -> &Recovery {
         &self.recovery
+    }
+
+    /// Why nothing can be stored now; `None` when all is well.
+    pub fn fault(&self) -> Option<Why> {
+        self.read().fault.clone()
     }
 
     /// Gives addresses, IPv4 first. The same handle gets the same addresses.
@@ -144,7 +171,7 @@ impl Ipam {
 
     /// The blocks that this node claimed last, in order, also in an earlier run.
     pub fn claims(&self) -> Vec<Prefix> {
-        self.read().image().claims.iter().copied().collect()
+        self.read().ledger.image().claims.iter().copied().collect()
     }
 
     /// Adds what an export holds, all or nothing; the answer is what was new.
@@ -155,12 +182,12 @@ impl Ipam {
 
     /// Everything, as one JSON document with version and checksum.
     pub fn export(&self) -> String {
-        export::encode(self.read().image())
+        export::encode(self.read().ledger.image())
     }
 
     /// What is committed now; does not touch the disk.
     pub fn snapshot(&self) -> Snapshot {
-        self.read().snapshot()
+        self.read().ledger.snapshot()
     }
 
     /// Puts other blocks and bridge addresses in force. Addresses in blocks
@@ -191,17 +218,38 @@ impl Ipam {
         answer.recv().map_err(|_| Why::Closed)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Ledger> {
+    fn read(&self) -> RwLockReadGuard<'_, Published> {
         self.published.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Where the store is, and how it is opened.
+struct Place {
+    dir: PathBuf,
+    node: String,
+    open_timeout: Duration,
+}
+
+impl Place {
+    /// Opens the store, if the disk has room for what that may write.
+    fn open(&self) -> Result<(Store, Image, Recovery), OpenError> {
+        std::fs::create_dir_all(&self.dir).map_err(OpenError::io(&self.dir))?;
+        space::probe(&self.dir)?;
+        let opened = recover::open(&self.dir, &self.node, self.open_timeout)?;
+        for repair in &opened.2.repairs {
+            tracing::warn!(%repair, "address store repaired");
+        }
+        Ok(opened)
+    }
+}
+
 struct Writer {
-    store: Store,
+    place: Place,
+    /// `None` while the disk is full since the start.
+    store: Option<Store>,
     /// What is committed, and during a batch what it adds.
     ledger: Ledger,
-    /// What is committed.
-    published: Arc<RwLock<Ledger>>,
+    published: Arc<RwLock<Published>>,
     checkpoint_every: u64,
 }
 
@@ -209,7 +257,19 @@ impl Writer {
     fn run(mut self, inbox: &Receiver<Request>) {
         let mut batch = Vec::new();
         let closing = loop {
-            let Ok(mut request) = inbox.recv() else { break None };
+            let mut request = if self.fault().is_some() {
+                match inbox.recv_timeout(LOOK) {
+                    Ok(request) => request,
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.look();
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Disconnected) => break None,
+                }
+            } else {
+                let Ok(request) = inbox.recv() else { break None };
+                request
+            };
             let other = loop {
                 match request {
                     Request::Change(op, reply) => batch.push((op, reply)),
@@ -243,6 +303,9 @@ impl Writer {
 
     /// Applies a batch, makes it durable, publishes it, answers.
     fn commit(&mut self, batch: &mut Vec<(Op, SyncSender<Answer>)>) {
+        if self.store.is_none() {
+            self.look();
+        }
         let generation = self.ledger.image().generation;
         let mut events: Vec<Event> = Vec::new();
         let mut answers = Vec::new();
@@ -256,56 +319,97 @@ impl Writer {
             answers.push((reply, result.map(Event::into_answer)));
         }
         if !events.is_empty() {
-            if let Err((path, error)) = self.store.commit(generation, &events) {
-                tracing::error!(path = %path.display(), %error, "addresses not stored; requests refused");
-                let why = Why::Store { path: path.display().to_string(), error: error.to_string() };
-                self.ledger = self.published.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let stored = match &mut self.store {
+                Some(store) => store.commit(generation, &events).map_err(|(path, error)| {
+                    tracing::error!(path = %path.display(), %error, "addresses not stored; requests refused");
+                    Why::Store { path: path.display().to_string(), error: error.to_string() }
+                }),
+                None => Err(self.fault().unwrap_or(Why::Closed)),
+            };
+            let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+            if let Err(why) = stored {
+                self.ledger = published.ledger.clone();
                 for (_, result) in &mut answers {
                     *result = Err(why.clone());
                 }
+                published.fault = Some(why);
             } else {
-                let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
                 for event in &events {
-                    published.absorb(event);
+                    published.ledger.absorb(event);
                 }
+                published.fault = None;
             }
         }
         for (reply, result) in answers {
             answer(&reply, result);
         }
-        if self.store.uncovered() >= self.checkpoint_every
+        if self.store.as_ref().is_some_and(|store| store.uncovered() >= self.checkpoint_every)
             && let Err(why) = self.checkpoint()
         {
             tracing::warn!(%why, "export not written; the journal goes on");
         }
     }
 
+    /// Looks whether a trouble with the disk is over, and opens the store if
+    /// it is not open yet.
+    fn look(&mut self) {
+        let found = if self.store.is_some() {
+            space::probe(&self.place.dir)
+        } else {
+            self.place.open().map(|(store, image, _)| {
+                self.ledger = Ledger::new(self.ledger.layout().clone(), image);
+                self.store = Some(store);
+            })
+        };
+        let fault = found.err().map(refusal);
+        if fault.is_none() {
+            tracing::info!(path = %self.place.dir.display(), "address store takes requests again");
+        }
+        let ledger = self.ledger.clone();
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Published { ledger, fault };
+    }
+
+    fn fault(&self) -> Option<Why> {
+        self.published.read().unwrap_or_else(PoisonError::into_inner).fault.clone()
+    }
+
     fn checkpoint(&mut self) -> Result<(), Why> {
-        self.store.checkpoint(self.ledger.image()).map_err(|error| match error {
-            OpenError::Io { path, error } => {
-                Why::Store { path: path.display().to_string(), error: error.to_string() }
-            }
-            other => Why::Store { path: "address store".to_owned(), error: other.to_string() },
-        })
+        // A store that was never opened has nothing to write.
+        let Some(store) = &mut self.store else { return Ok(()) };
+        store.checkpoint(self.ledger.image()).map_err(refusal)
     }
 
     fn set_blocks(&mut self, blocks: &[Prefix], bridges: &[IpAddr]) -> Result<(), Why> {
         let layout = self.ledger.layout().with_blocks(blocks, bridges)?;
         self.ledger.set_layout(layout.clone());
-        self.published.write().unwrap_or_else(PoisonError::into_inner).set_layout(layout);
+        self.published.write().unwrap_or_else(PoisonError::into_inner).ledger.set_layout(layout);
         Ok(())
     }
 
     fn check(&self) -> Vec<Finding> {
         let mut findings = check_ledger(&self.ledger);
         let memory = self.ledger.image();
-        if let Some(error) = self.store.fault() {
+        let Some(store) = &self.store else {
+            let error = self.fault().map_or_else(String::new, |why| why.to_string());
+            findings.push(Finding::DatabaseDown { error });
+            return findings;
+        };
+        if let Some(error) = store.fault() {
             findings.push(Finding::DatabaseDown { error: error.to_owned() });
         }
-        let (journal, database) = self.store.reread();
+        let (journal, database) = store.reread();
         findings.extend(check_copy("journal", memory, journal));
         findings.extend(database.and_then(|found| check_copy("database", memory, found)));
         findings
+    }
+}
+
+fn refusal(error: OpenError) -> Why {
+    match error {
+        OpenError::Io { path, error } => {
+            Why::Store { path: path.display().to_string(), error: error.to_string() }
+        }
+        other => Why::Store { path: "address store".to_owned(), error: other.to_string() },
     }
 }
 

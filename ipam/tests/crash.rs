@@ -218,7 +218,20 @@ fn live_on_a_full_disk() {
     // A stop on the full disk, without a chance to write the export.
     let filler = fill_up(&dir);
     assert!(ipam.close().is_err());
+
+    // A start on the full disk: what there is can be read, no more is given.
+    let ipam = open(&state);
+    assert_eq!(owners(&ipam), expect);
+    assert_eq!(allocate(&ipam, "before-7"), expect["before-7"], "what is allocated is still answered");
+    let why = ipam.allocate(by_handle("late")).unwrap_err();
+    assert!(why.to_string().contains("No space left"), "{why}");
+    assert_eq!(ipam.fault(), Some(why));
+    assert_eq!(ipam.check().unwrap().len(), 1, "the store is not open");
     drop(filler);
+    expect.insert("late".to_owned(), allocate(&ipam, "late"));
+    assert_eq!(ipam.fault(), None);
+    common::verify(&ipam, &expect);
+    ipam.close().unwrap();
     let ipam = open(&state);
     common::verify(&ipam, &expect);
     ipam.close().unwrap();

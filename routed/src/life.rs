@@ -75,6 +75,7 @@ struct Daemon {
     handles: Handles,
     inputs: mpsc::Sender<TableInput>,
     table: tokio::task::JoinHandle<()>,
+    address: tokio::task::JoinHandle<()>,
     fib: Fib,
     servers: serve::Servers,
     stop: CancellationToken,
@@ -121,7 +122,7 @@ impl Daemon {
         let policy = policy::start(Arc::clone(&state), Settings::of(&config), owned_reader.clone()).await?;
         let mut owned_first = owned_reader.clone();
         owned_first.mark_changed();
-        tokio::spawn(address::run(addresses.clone(), owned_first));
+        let address = tokio::spawn(address::run(addresses.clone(), owned_first));
         let around = Around {
             config: &config,
             state: &state,
@@ -146,7 +147,7 @@ impl Daemon {
         };
         let servers = serve::start(api, info, handles.clone(), stop.clone()).await;
         info!(node = %config.node.name, version = env!("CARGO_PKG_VERSION"), "routed runs");
-        Ok(Self { config, source, handles, inputs, table, fib, servers, stop, reloads, state })
+        Ok(Self { config, source, handles, inputs, table, address, fib, servers, stop, reloads, state })
     }
 
     async fn until_stopped(mut self, mut signals: Signals) -> Result<(), Fatal> {
@@ -156,8 +157,8 @@ impl Daemon {
                 _ = signals.terminate.recv() => break Ok(()),
                 _ = signals.interrupt.recv() => break Ok(()),
                 _ = &mut self.table => break Err(Fatal::Ended("routing table")),
-                () = handles.speaker_ended() => break Err(Fatal::Ended("BGP speaker")),
-                () = handles.policy.ended() => break Err(Fatal::Ended("policy")),
+                _ = &mut self.address => break Err(Fatal::Ended("address")),
+                task = handles.ended() => break Err(Fatal::Ended(task)),
                 _ = signals.hangup.recv() => {
                     // What went wrong is in the log; nobody waits for an answer.
                     let _ = self.reload().await;
@@ -360,7 +361,9 @@ fn set_sysctls(config: &Config, state: &StateDir) -> Result<(), Fatal> {
     let mut switch_on = |setting: &Sysctl| {
         if changes.set(setting, "1")? {
             info!(%setting, "switched on");
-            state.save(SYSCTLS, &changes)?;
+            if let Err(error) = state.save(SYSCTLS, &changes) {
+                warn!(%error, "what it was before is not remembered; --cleanup will leave it on");
+            }
         }
         Ok::<(), Fatal>(())
     };

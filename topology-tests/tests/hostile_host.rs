@@ -5,8 +5,8 @@ use std::{fs, time::Duration};
 
 use lab::{
     Error, Lab, Result,
-    cluster::base_config,
-    peer::{RawBgp, Routed, find_binary},
+    cluster::{base_config, has_routes},
+    peer::{RawBgp, Routed, find_binary, raw},
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -101,4 +101,49 @@ fn missing_nft_is_told_once_and_not_at_every_retry() -> Result<()> {
     let lines = said.lines().filter(|line| line.contains("policy is not in the kernel")).count();
     assert_eq!(lines, 1, "{said}");
     Ok(())
+}
+
+#[test]
+fn full_disk_at_start_costs_addresses_and_nothing_else() -> Result<()> {
+    let lab = Lab::new("full")?;
+    let (host, peer) = (lab.host("n1")?, lab.router("peer")?);
+    let _container = host.container("c1")?;
+    let config = base_config(&host, 64512)
+        + &format!("\n[[bgp.peer]]\naddress = \"{}\"\nasn = 65002\npassive = true\n", peer.ipv4());
+    let routed = Routed::prepare(&host, &config)?;
+    let state = routed.config_path().with_file_name("state");
+    // A small disk in a mount namespace of the daemon's own, filled to the last byte.
+    let script = format!(
+        "mkdir -p {0} && mount -t tmpfs -o size=4m tmpfs {0} && {{ cat /dev/zero > {0}/filler; exec \"$@\"; }}",
+        state.display()
+    );
+    let mut argv = ["unshare", "-m", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
+    argv.extend(routed.command_line()?);
+    let process = host.spawn("routed", &argv)?;
+    let status = lab.wait_until("routed answers", LIMIT, || {
+        let status = routed.routectl_json(["status"]).map_err(|e| e.to_string())?;
+        if status.is_object() { Ok(status) } else { Err(status.to_string()) }
+    })?;
+    let alarm = |status: &serde_json::Value| status["alarms"].to_string().contains("No space left");
+    assert!(alarm(&status), "the full disk is an alarm: {status}");
+    let allocate = || routed.routectl(["ipam", "allocate", "--family", "4", "--handle", "web"]);
+    let refused = allocate()?;
+    assert_eq!(refused.status, 1, "{refused}");
+    assert!(refused.stderr.contains("No space left"), "{refused}");
+
+    // Routing goes on.
+    let mut session = RawBgp::dial(&peer, host.ipv4())?;
+    session.establish(65002, peer.ipv4())?;
+    session.send_message(raw::UPDATE, &raw::update([10, 244, 60], 0, 65002, peer.ipv4()))?;
+    let theirs = ["10.244.60.0/24".to_owned()];
+    lab.wait_until("the peer's route is installed", LIMIT, || has_routes(&host, &theirs))?;
+
+    let filler = format!("/proc/{}/root{}/filler", process.pid(), state.display());
+    fs::remove_file(&filler).map_err(Error::file(&filler))?;
+    lab.wait_until("the alarm is over", LIMIT, || {
+        let status = routed.routectl_json(["status"]).map_err(|e| e.to_string())?;
+        if alarm(&status) { Err(status["alarms"].to_string()) } else { Ok(()) }
+    })?;
+    assert!(allocate()?.ok()?.stdout.starts_with("10.244.1."));
+    has_routes(&host, &theirs).map_err(Error::Claim)
 }

@@ -233,3 +233,98 @@ fn hundreds_of_connections_cost_nothing_that_stays() -> Result<()> {
     let _ = scene.session()?;
     scene.unharmed()
 }
+
+#[test]
+fn path_that_does_not_begin_with_the_peer_is_refused_and_says_why() -> Result<()> {
+    let mut scene = Scene::new("first")?;
+    let mut peer = scene.session()?;
+    let id = scene.hostile.ipv4();
+    // The empty path leaves out the segment of four bytes.
+    let mut empty = raw::update([10, 244, 61], 0, HOSTILE, id);
+    empty.splice(8..15, [0x40, 2, 0]);
+    empty[3] -= 4;
+    for body in [raw::update([10, 244, 60], 0, 65009, id), empty, raw::update([10, 244, 62], 0, HOSTILE, id)]
+    {
+        peer.send_message(UPDATE, &body)?;
+    }
+    let control = ["10.244.62.0/24".to_owned()];
+    scene.lab.wait_until("the good route is installed", LIMIT, || {
+        lab::cluster::has_routes(&scene.ours, &control)
+    })?;
+    assert_eq!(lab::cluster::bgp_routes(&scene.ours)?, control, "the others are not");
+    let received = scene.routed.routectl_json(["routes", "--peer", &id.to_string(), "--received"])?;
+    let reason = |prefix: &str| {
+        let found = received.as_array().into_iter().flatten().find(|route| route["prefix"] == prefix);
+        found.map_or_else(String::new, |route| route["reason"].to_string())
+    };
+    assert!(reason("10.244.60.0/24").contains("begins with AS 65009"), "{received}");
+    assert!(reason("10.244.61.0/24").contains("AS path is empty"), "{received}");
+    scene.unharmed()
+}
+
+#[test]
+fn peer_that_never_reads_costs_neither_memory_nor_the_others() -> Result<()> {
+    /// More than the buffers of both kernels take.
+    const ROUNDS: u32 = 40;
+    const ROUTES: u16 = 8_000;
+    let mut scene = Scene::new("deaf")?;
+    let peers: String = [(&scene.hostile, HOSTILE), (&scene.honest, HONEST)]
+        .map(|(peer, asn)| {
+            format!(
+                "\n[[bgp.peer]]\naddress = \"{}\"\nasn = {asn}\npassive = true\nidle_hold = 1\n\
+                 export = \"accept-all\"\n",
+                peer.ipv4()
+            )
+        })
+        .concat();
+    scene.routed.write_config(&(base_config(&scene.ours, 64512) + &peers))?;
+    scene.routed.routectl(["reload"])?.ok()?;
+    let deaf = scene.session()?;
+    let memory = |scene: &Scene| -> Result<u64> {
+        let pid = scene.routed.pid().ok_or_else(|| Error::Claim("routed does not run".to_owned()))?;
+        let path = format!("/proc/{pid}/status");
+        let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+            .ok_or_else(|| Error::Claim(format!("no VmRSS in {text}")))
+    };
+    // The honest peer tells thousands of routes, each as a message of its own
+    // towards the deaf one, again and again.
+    let mut peak = Vec::new();
+    for round in 0..ROUNDS {
+        let mut messages = Vec::new();
+        for n in 512..512 + ROUTES {
+            let [a, b] = n.to_be_bytes();
+            let mut body = raw::update([10, 244, a], 0, HONEST, scene.honest.ipv4());
+            // Another community each time, so that nothing is told as it was.
+            let community = (round * 10_000 + u32::from(n)).to_be_bytes();
+            body.splice(22..22, [&[0xc0, 8, 4][..], &community].concat());
+            body[3] += 7;
+            let at = body.len() - 4;
+            body.splice(at..at + 1, [32]);
+            body.push(b);
+            messages.extend(raw::message(UPDATE, &body));
+        }
+        scene.session.send(&messages)?;
+        let (last, community) = (511 + ROUTES, round * 10_000 + u32::from(511 + ROUTES));
+        let control = format!("10.244.{}.{}/32", last >> 8, last & 0xff);
+        let community = format!("{}:{}", community >> 16, community & 0xffff);
+        scene.lab.wait_until("the last route is in the table", LIMIT, || {
+            let found = scene.routed.routectl_json(["routes", &control]).map_err(|e| e.to_string())?;
+            if found[0]["communities"][0] == community { Ok(()) } else { Err(found.to_string()) }
+        })?;
+        peak.push(memory(&scene)?);
+    }
+    let (early, late) = (peak[4], peak[peak.len() - 1]);
+    assert!(late < early + 16 * 1024, "memory grows with what is not read: {peak:?} KiB");
+    let detail = scene.detail(scene.hostile.ipv4())?;
+    assert_eq!(detail["state"], "Established", "a slow peer is not ended before its time: {detail}");
+    let sent = detail["messages"]["sent"]["update"].as_u64().unwrap_or_default();
+    let all = u64::from(ROUNDS) * u64::from(ROUTES);
+    assert!(
+        (1..all * 9 / 10).contains(&sent),
+        "the peer is stuck, what changed meanwhile is one change: {sent} of {all}"
+    );
+    drop(deaf);
+    scene.unharmed()
+}

@@ -16,6 +16,7 @@ pub mod export;
 pub(crate) mod journal;
 pub(crate) mod recover;
 pub(crate) mod sled;
+pub(crate) mod space;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,6 +78,12 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// True when the disk has no room, which may pass.
+    pub(crate) fn is_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { error, .. } if matches!(error.kind(), StorageFull | QuotaExceeded))
+    }
+
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |error| Self::Io { path, error }

@@ -100,6 +100,12 @@ impl NodeService for Node {
         alarms.extend(rip.as_ref().and_then(super::rip::alarm));
         alarms.extend(self.handles.claim.iter().flat_map(ClaimHandle::alarms));
         alarms.extend(policy.alarm.clone());
+        alarms.extend(self.handles.addresses.fault().map(|why| v1::Alarm {
+            id: "address-store".to_owned(),
+            severity: v1::Severity::Error as i32,
+            text: format!("addresses cannot be given out: {why}"),
+            hint: "free space in the state directory; routed looks again every few seconds".to_owned(),
+        }));
         let counts = v1::Counts {
             peers: peers.len() as u64,
             peers_established: peers.iter().filter(|peer| peer.is_up()).count() as u64,

@@ -67,12 +67,18 @@ pub(crate) struct ClaimStart {
 
 /// Alarms, for the status of the node.
 #[derive(Clone, Debug)]
-pub(crate) struct ClaimHandle(watch::Receiver<BTreeSet<Alarm>>);
+pub(crate) struct ClaimHandle(pub(super) watch::Receiver<BTreeSet<Alarm>>);
 
 impl ClaimHandle {
     /// The alarms that there are now.
     pub(crate) fn alarms(&self) -> Vec<v1::Alarm> {
         self.0.borrow().iter().map(alarm).collect()
+    }
+
+    /// Comes back when the task is gone.
+    pub(crate) async fn ended(&self) {
+        // An error, and the only way out, is that nobody can send any more.
+        let _ = self.0.clone().wait_for(|_| false).await;
     }
 }
 

@@ -68,16 +68,6 @@ pub(crate) struct Owned {
     pub(crate) subnets: Vec<Prefix>,
 }
 
-impl Handles {
-    /// Comes back when the speaker is gone, and never where there is none.
-    pub(crate) async fn speaker_ended(&self) {
-        match &self.speaker {
-            Some(speaker) => speaker.closed().await,
-            None => std::future::pending().await,
-        }
-    }
-}
-
 /// What a reload did: one sentence a change, and the warnings of the file; or
 /// what is wrong with the file.
 pub(crate) type Reloaded = Result<Reload, Vec<Diagnostic>>;
@@ -111,6 +101,22 @@ pub(crate) struct Handles {
 }
 
 impl Handles {
+    /// Comes back with the name of a task that has ended, though it lives as
+    /// long as the daemon; what this node does not speak never ends.
+    pub(crate) async fn ended(&self) -> &'static str {
+        tokio::select! {
+            () = closed(self.speaker.as_ref()) => "BGP speaker",
+            () = closed(self.rip.as_ref()) => "RIP",
+            () = self.policy.ended() => "policy",
+            () = async {
+                match &self.claim {
+                    Some(claim) => claim.ended().await,
+                    None => std::future::pending().await,
+                }
+            } => "claim",
+        }
+    }
+
     /// Reloads the configuration; `None` when the daemon stops.
     pub(crate) async fn reload(&self) -> Option<Reloaded> {
         let (reply, answer) = oneshot::channel();
@@ -119,10 +125,39 @@ impl Handles {
     }
 }
 
+/// Comes back when the task that takes these commands is gone; where there is
+/// none, never.
+async fn closed<T>(commands: Option<&mpsc::Sender<T>>) {
+    match commands {
+        Some(commands) => commands.closed().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Waits until an instant; without one, for ever.
 async fn sleep_until(deadline: Option<std::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_is_gone_is_noticed_and_one_that_never_was_is_not() {
+        let (sender, task) = mpsc::channel::<()>(1);
+        drop(task);
+        tokio::select! {
+            biased;
+            () = closed::<()>(None) => panic!("there is no such task"),
+            () = closed(Some(&sender)) => {}
+        }
+        let (alarms, reader) = tokio::sync::watch::channel(std::collections::BTreeSet::default());
+        let claim = claim::ClaimHandle(reader);
+        drop(alarms);
+        claim.ended().await;
     }
 }

@@ -5,10 +5,16 @@
 //!  serve, reload ──commands─┴─► speaker ─┤
 //!                                        └─► reports, gathered
 //! ```
+//! A peer's task that fails costs that peer its session and nothing else: the
+//! table forgets its routes, and the task is started again after a wait that
+//! doubles. Other tasks of the daemon are one of a kind; when one of them ends
+//! the daemon does, and its supervisor starts all of them anew.
+
+mod failure;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bgp::peer::{Admin, PeerConfig, RestartConfig};
 use net::RouterId;
@@ -16,8 +22,9 @@ use rib::PeerId;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
+use self::failure::Failure;
 use super::listener::Listeners;
 use super::peer::{PeerCommand, PeerTask};
 use super::report::PeerReport;
@@ -56,7 +63,12 @@ pub(crate) struct SpeakerConfig {
 
 struct Handle {
     id: PeerId,
+    config: Box<config::Peer>,
     commands: mpsc::Sender<PeerCommand>,
+    task: tokio::task::Id,
+    started: Instant,
+    /// How its task failed last, and when it is started again.
+    failure: Option<Failure>,
 }
 
 /// The task; see the module's page.
@@ -78,18 +90,35 @@ impl Speaker {
     ) -> mpsc::Sender<SpeakerCommand> {
         let (sender, commands) = mpsc::channel(COMMANDS);
         listeners.accept(&sender);
+        tokio::spawn(Self::new(config, listeners, table).run(commands));
+        sender
+    }
+
+    fn new(config: SpeakerConfig, listeners: Listeners, table: mpsc::Sender<TableInput>) -> Self {
         let peers = config.bgp.peers.clone();
         let mut speaker =
             Self { config, peers: BTreeMap::new(), tasks: JoinSet::new(), next_id: 0, table, listeners };
         for peer in &peers {
             speaker.add(peer);
         }
-        tokio::spawn(speaker.run(commands));
-        sender
+        speaker
     }
 
     async fn run(mut self, mut commands: mpsc::Receiver<SpeakerCommand>) {
-        while let Some(command) = commands.recv().await {
+        loop {
+            let next_start = self.next_start();
+            let command = tokio::select! {
+                command = commands.recv() => command,
+                Some(ended) = self.tasks.join_next_with_id() => {
+                    self.ended(ended).await;
+                    continue;
+                }
+                () = super::sleep_until(next_start) => {
+                    self.start_failed(Instant::now());
+                    continue;
+                }
+            };
+            let Some(command) = command else { return };
             match command {
                 SpeakerCommand::Accepted(stream, remote) => self.accepted(stream, remote).await,
                 SpeakerCommand::Report(address, reply) => {
@@ -98,6 +127,8 @@ impl Speaker {
                     let _ = reply.send(reports);
                 }
                 SpeakerCommand::Peer(address, command, reply) => {
+                    // An operator's wish does not wait.
+                    self.start_again(address);
                     let known = self.tell(address, command).await;
                     let _ = reply.send(known);
                 }
@@ -113,6 +144,9 @@ impl Speaker {
                     self.add(&peer);
                 }
                 SpeakerCommand::Reconfigure(peer) => {
+                    if let Some(handle) = self.peers.get_mut(&peer.address) {
+                        handle.config.clone_from(&peer);
+                    }
                     self.tell(peer.address, PeerCommand::Reconfigure(peer)).await;
                 }
                 SpeakerCommand::Remove(address) => {
@@ -131,13 +165,19 @@ impl Speaker {
     fn add(&mut self, peer: &config::Peer) {
         self.next_id += 1;
         let id = PeerId(self.next_id);
-        let (commands, receiver) = mpsc::channel(PEER_COMMANDS);
         self.listeners.admit(peer);
         info!(peer = %peer.address, asn = %peer.asn, "peer configured");
-        let machine = bgp::Peer::new(self.machine_config(peer));
-        let task = PeerTask::new(id, peer.clone(), machine, (commands.clone(), receiver), self.table.clone());
-        self.peers.insert(peer.address, Handle { id, commands });
-        self.tasks.spawn(task.run());
+        self.spawn(id, peer.clone().into(), None);
+    }
+
+    fn spawn(&mut self, id: PeerId, config: Box<config::Peer>, failure: Option<Failure>) {
+        let (commands, receiver) = mpsc::channel(PEER_COMMANDS);
+        let machine = bgp::Peer::new(self.machine_config(&config));
+        let control = (commands.clone(), receiver);
+        let task = PeerTask::new(id, (*config).clone(), machine, control, self.table.clone());
+        let task = self.tasks.spawn(task.run()).id();
+        let handle = Handle { id, commands, task, started: Instant::now(), failure, config };
+        self.peers.insert(handle.config.address, handle);
     }
 
     fn machine_config(&self, peer: &config::Peer) -> PeerConfig {
@@ -185,11 +225,9 @@ impl Speaker {
                 continue;
             }
             let (reply, answer) = oneshot::channel();
-            if handle.commands.send(PeerCommand::Report(reply)).await.is_ok()
-                && let Ok(report) = answer.await
-            {
-                reports.push((handle.id, report));
-            }
+            let asked = handle.commands.send(PeerCommand::Report(reply)).await.is_ok();
+            let told = if asked { answer.await.ok() } else { None };
+            reports.push((handle.id, told.unwrap_or_else(|| self.report_failed(handle))));
         }
         reports
     }
@@ -199,8 +237,7 @@ impl Speaker {
     async fn remove(&mut self, address: IpAddr, admin: Admin) {
         let Some(handle) = self.peers.remove(&address) else { return };
         if handle.commands.send(PeerCommand::Finish(admin)).await.is_err() {
-            warn!(peer = %address, "peer task was gone already");
-            // The table's channel closes only when the daemon ends.
+            // Its task has failed. The table's channel closes only when the daemon ends.
             let _ = self.table.send(TableInput::PeerRemoved { id: handle.id }).await;
         }
     }

@@ -232,12 +232,11 @@ impl TableTask {
         mut fib: mpsc::Receiver<FibEvent>,
     ) {
         self.flush().await;
-        let mut watching = true;
         loop {
             let deadline = self.next_deadline();
             let wake = tokio::select! {
                 input = inputs.recv() => Wake::Input(input),
-                event = kernel.recv(), if watching => Wake::Kernel(event),
+                event = kernel.recv() => Wake::Kernel(event),
                 event = fib.recv() => Wake::Fib(event),
                 () = sleep_until(deadline) => Wake::Deadline,
             };
@@ -245,9 +244,10 @@ impl TableTask {
             match wake {
                 Wake::Input(Some(input)) => self.take_inputs(now, input, &mut inputs),
                 Wake::Kernel(Some(event)) => self.kernel_event(now, event, &mut kernel).await,
+                // Blind to links and addresses nothing can be right for long.
                 Wake::Kernel(None) => {
-                    tracing::error!("links and addresses are no longer watched; restart routed");
-                    watching = false;
+                    tracing::error!("links and addresses are no longer watched");
+                    break;
                 }
                 Wake::Fib(Some(event)) => self.fib.event(event),
                 // The daemon stops: the routes stay in the kernel.

@@ -1,0 +1,180 @@
+//! What happens when the task of a peer fails.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use tokio::task::{Id, JoinError};
+use tracing::error;
+
+use super::{Handle, Speaker};
+use crate::tasks::report::PeerReport;
+use crate::tasks::table::TableInput;
+
+/// The wait before a task that failed is started again; it doubles each time.
+const FIRST: Duration = Duration::from_secs(1);
+/// The longest wait.
+const LONGEST: Duration = Duration::from_secs(300);
+/// A task that has run this long may begin with the first wait again.
+const SOUND: Duration = Duration::from_secs(900);
+
+/// The last failure of a task.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    why: String,
+    wait: Duration,
+    /// When the task is started again; `None`: it runs.
+    next: Option<Instant>,
+}
+
+impl Speaker {
+    /// A task has ended: as it was told to, or the peer is down until it is
+    /// started again.
+    pub(super) async fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let (task, why) = match ended {
+            Ok((task, ())) => (task, "it ended by itself".to_owned()),
+            Err(error) => (error.id(), words(error)),
+        };
+        // One that is configured no more has been told to end.
+        let Some(handle) = self.peers.values_mut().find(|handle| handle.task == task) else { return };
+        let now = Instant::now();
+        let before = handle.failure.take().filter(|_| now.saturating_duration_since(handle.started) < SOUND);
+        let wait = before.map_or(FIRST, |before| LONGEST.min(before.wait * 2));
+        error!(peer = %handle.config.address, why, wait = wait.as_secs(), "peer task failed, which is a defect; the peer is down and is started again");
+        handle.failure = Some(Failure { why, wait, next: Some(now + wait) });
+        let down = TableInput::PeerDown { id: handle.id, graceful: None };
+        // The table's channel closes only when the daemon ends.
+        let _ = self.table.send(down).await;
+    }
+
+    /// When the next task is to be started again.
+    pub(super) fn next_start(&self) -> Option<Instant> {
+        self.peers.values().filter_map(|handle| handle.failure.as_ref()?.next).min()
+    }
+
+    /// Starts the tasks whose wait is over.
+    pub(super) fn start_failed(&mut self, now: Instant) {
+        let due = |handle: &&Handle| {
+            handle.failure.as_ref().and_then(|failure| failure.next).is_some_and(|next| next <= now)
+        };
+        let due: Vec<IpAddr> = self.peers.values().filter(due).map(|handle| handle.config.address).collect();
+        for address in due {
+            self.start_again(address);
+        }
+    }
+
+    /// Starts the task of a peer now, if it waits to be started.
+    pub(super) fn start_again(&mut self, address: IpAddr) {
+        let waits = |handle: &&Handle| handle.failure.as_ref().is_some_and(|failure| failure.next.is_some());
+        if let Some(handle) = self.peers.get(&address).filter(waits) {
+            let failure = handle.failure.clone().map(|failure| Failure { next: None, ..failure });
+            self.spawn(handle.id, handle.config.clone(), failure);
+        }
+    }
+
+    /// How a peer is whose task does not run.
+    pub(super) fn report_failed(&self, handle: &Handle) -> PeerReport {
+        let machine = bgp::Peer::new(self.machine_config(&handle.config));
+        let why = handle.failure.as_ref().map_or("it has just ended", |failure| &failure.why);
+        PeerReport {
+            last_error: Some(format!("the task of this peer failed: {why}; it is started again")),
+            ..PeerReport::new(&handle.config, &machine.status(), Instant::now())
+        }
+    }
+}
+
+/// What a task said when it panicked.
+fn words(error: JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(panic) => panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "it panicked".to_owned()),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::super::SpeakerConfig;
+    use super::*;
+    use crate::tasks::listener::Listeners;
+    use bgp::peer::State;
+
+    fn speaker() -> (Speaker, mpsc::Receiver<TableInput>) {
+        let source = "[bgp]\nasn = 64512\nlisten = []\n[[bgp.peer]]\naddress = \"192.0.2.2\"\nasn = 64512\n\
+                      passive = true\n[[bgp.peer]]\naddress = \"192.0.2.3\"\nasn = 64512\npassive = true\n";
+        let bgp = crate::config::parse("test", source).unwrap().0.bgp.unwrap();
+        let listeners = Listeners::bind(&bgp).unwrap();
+        let config = SpeakerConfig { bgp, router_id: "192.0.2.1".parse().unwrap(), restarting: false };
+        let (table, inputs) = mpsc::channel(16);
+        (Speaker::new(config, listeners, table), inputs)
+    }
+
+    /// Has a task in the place of the peer's panic, and the speaker hear of it.
+    async fn fail(speaker: &mut Speaker, address: IpAddr) {
+        let task = speaker.tasks.spawn(async { panic!("out of luck") }).id();
+        let (closed, _) = mpsc::channel(1);
+        let handle = speaker.peers.get_mut(&address).unwrap();
+        (handle.task, handle.commands) = (task, closed);
+        // The task that was there ends, for nobody can command it any more.
+        loop {
+            let ended = speaker.tasks.join_next_with_id().await.unwrap();
+            let panicked = ended.is_err();
+            speaker.ended(ended).await;
+            if panicked {
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_whose_task_panics_is_down_and_started_again_after_a_growing_wait() {
+        let (mut speaker, mut inputs) = speaker();
+        let address: IpAddr = "192.0.2.2".parse().unwrap();
+        let id = speaker.peers[&address].id;
+        for seconds in [1, 2, 4] {
+            fail(&mut speaker, address).await;
+            let told = inputs.recv().await.unwrap();
+            assert!(matches!(told, TableInput::PeerDown { id: of, graceful: None } if of == id), "{told:?}");
+            let reports = speaker.report(None).await;
+            assert_eq!(reports.len(), 2, "the peer is shown although its task is gone");
+            let of_failed = &reports[0].1;
+            assert_eq!((of_failed.config.address, of_failed.state), (address, State::Idle));
+            assert!(of_failed.last_error.as_ref().unwrap().contains("out of luck"), "{of_failed:?}");
+            let next = speaker.next_start().unwrap();
+            let wait = next.saturating_duration_since(Instant::now());
+            assert!(
+                wait <= Duration::from_secs(seconds) && wait > Duration::from_secs(seconds) / 2,
+                "{wait:?}"
+            );
+            speaker.start_failed(next);
+            assert_eq!(speaker.next_start(), None);
+            let reports = speaker.report(Some(address)).await;
+            assert_eq!(
+                (reports[0].0, reports[0].1.state),
+                (id, State::Active),
+                "it looks for a session again"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_operator_need_not_wait_and_a_removed_peer_stays_away() {
+        let (mut speaker, mut inputs) = speaker();
+        let address: IpAddr = "192.0.2.2".parse().unwrap();
+        fail(&mut speaker, address).await;
+        speaker.start_again(address);
+        assert_eq!(speaker.report(Some(address)).await[0].1.state, State::Active);
+        fail(&mut speaker, address).await;
+        speaker.remove(address, bgp::peer::Admin::Deconfigured).await;
+        assert_eq!((speaker.next_start(), speaker.report(Some(address)).await.len()), (None, 0));
+        let mut last = None;
+        while let Ok(input) = inputs.try_recv() {
+            last = Some(input);
+        }
+        assert!(matches!(last, Some(TableInput::PeerRemoved { .. })), "{last:?}");
+    }
+}
