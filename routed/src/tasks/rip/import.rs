@@ -20,7 +20,8 @@ use crate::tasks::table::session::filter_named;
 /// The import filter of RIP.
 pub(super) struct TableImport {
     filter: Arc<Filter>,
-    pools: Vec<Prefix>,
+    /// The pools, where this node claims: who has which block matters then.
+    claimed_of: Vec<Prefix>,
     owned: watch::Receiver<Owned>,
     sightings: mpsc::Sender<Sighting>,
     /// The metric of what a neighbour owns itself, as it arrives here.
@@ -36,7 +37,7 @@ impl TableImport {
     ) -> Self {
         Self {
             filter: filter_named(config, &rip.import),
-            pools: config.cluster.pools.clone(),
+            claimed_of: if config.ipam.claim { config.cluster.pools.clone() } else { Vec::new() },
             owned,
             sightings,
             // 1 as it is told, 1 for the link, and what the operator adds.
@@ -52,7 +53,7 @@ impl TableImport {
 
     fn report(&self, offer: &Offer) {
         let concerns = |prefix: &Prefix| prefix.overlaps(offer.prefix);
-        if self.pools.iter().any(concerns) || self.owned.borrow().subnets.iter().any(concerns) {
+        if self.claimed_of.iter().any(concerns) || self.owned.borrow().subnets.iter().any(concerns) {
             // A full queue loses news that comes again with the next update.
             let _ = self.sightings.try_send(Sighting {
                 prefix: offer.prefix,

@@ -86,6 +86,8 @@ struct Task {
     /// The interface of the default route, where none is configured.
     default_interface: Option<u32>,
     retry: Option<Instant>,
+    /// Room for one packet.
+    buffer: Vec<u8>,
 }
 
 enum Wake {
@@ -113,7 +115,15 @@ pub(crate) fn start(start: RipStart) -> Option<mpsc::Sender<RipCommand>> {
     families.extend(rip.ng.then_some(Family::Ipv6Unicast));
     let versions = families.into_iter().map(|family| version(family, &rip, &import, sequence)).collect();
     let (sender, commands) = mpsc::channel(COMMANDS);
-    let task = Task { start, rip, import, versions, default_interface: None, retry: None };
+    let task = Task {
+        start,
+        rip,
+        import,
+        versions,
+        default_interface: None,
+        retry: None,
+        buffer: vec![0; socket::LARGEST],
+    };
     tokio::spawn(task.run(commands));
     Some(sender)
 }
@@ -332,7 +342,7 @@ impl Task {
         let version = &mut self.versions[index];
         let Some(socket) = version.sockets.get(&interface) else { return };
         let mut actions = Vec::new();
-        match socket.receive() {
+        match socket.receive(&mut self.buffer) {
             Ok(packets) => {
                 for packet in packets {
                     version.machine.handle(Instant::now(), Event::Received(packet), &mut actions);

@@ -28,7 +28,7 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 /// Packets that are taken at a time.
 const BATCH: usize = 64;
 /// The largest packet: `RIPng` fills the link's MTU.
-const LARGEST: usize = 65_535;
+pub(super) const LARGEST: usize = 65_535;
 
 /// A socket of one version on one interface.
 #[derive(Debug)]
@@ -59,12 +59,11 @@ impl RipSocket {
         self.socket.poll_recv_ready(context).map(drop)
     }
 
-    /// What has come, up to a batch.
-    pub(super) fn receive(&self) -> io::Result<Vec<Received>> {
+    /// What has come, up to a batch; `buffer` has room for the largest packet.
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<Vec<Received>> {
         let mut packets = Vec::new();
-        let mut buffer = vec![0; LARGEST];
         while packets.len() < BATCH {
-            match self.socket.try_io(Interest::READABLE, || self.one(&mut buffer)) {
+            match self.socket.try_io(Interest::READABLE, || self.one(buffer)) {
                 Ok(packet) => packets.extend(packet),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // What has come already is worth more than the error, which will be back.
