@@ -3,7 +3,7 @@
 use lab::{
     Host, Result,
     cluster::{bgp_routes, has_routes},
-    pair::{ASN, LIMIT, Pair, THEIR_4},
+    pair::{ASN, LIMIT, Pair, THEIR_4, THEIR_6},
     peer::{Bird, Routed},
 };
 
@@ -64,4 +64,56 @@ fn deleted_route_of_ours_comes_back() -> Result<()> {
     pair.lab.wait_until("the prefix is installed", LIMIT, || has_routes(&pair.ours, &control))?;
     pair.ours.exec(["ip", "route", "del", CONTROL, "proto", "bgp"])?.ok()?;
     pair.lab.wait_until("the deleted route is repaired", LIMIT, || has_routes(&pair.ours, &control))
+}
+
+/// IPv6, where the kernel makes one route of many: a stranger's route that is
+/// there first keeps ours out, one that comes later stays when ours goes.
+#[test]
+fn ipv6_routes_of_another_owner_survive_before_and_after_ours() -> Result<()> {
+    const LATER: &str = "fd44:0:0:51::/64";
+    let mut pair = Pair::start("foreign6", ASN, "")?;
+    let gateway = pair.theirs.ipv6();
+    pair.ours.ip(&[format!("route add {THEIR_6} via {gateway} proto static")])?;
+    let shown = |prefix: &str| -> Result<Vec<String>> {
+        let text = pair.ours.exec(["ip", "-6", "route", "show", prefix, "proto", "static"])?.ok()?.stdout;
+        Ok(text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect())
+    };
+    let first = shown(THEIR_6)?;
+    assert_eq!(first.len(), 1, "{first:?}");
+    let config = format!(
+        "protocol device {{}}\n\
+         protocol static s6 {{ ipv6; route {THEIR_6} blackhole; route {LATER} blackhole; }}\n\
+         protocol bgp r6 {{ local {gateway} as {ASN}; neighbor {} as {ASN}; connect retry time 1;\n \
+         ipv6 {{ import all; export where source = RTS_STATIC; next hop self; }}; }}\n",
+        pair.ours.ipv6(),
+    );
+    let bird = Bird::start(&pair.theirs, &config)?;
+    let control = [LATER.to_owned()];
+    pair.lab.wait_until("the other prefix is installed", LIMIT, || has_routes(&pair.ours, &control))?;
+    assert_eq!(shown(THEIR_6)?, first, "ours kept out of the way");
+    assert!(!bgp_routes(&pair.ours)?.contains(&THEIR_6.to_owned()), "and is not beside it");
+    let reason = pair.routed.routectl_json(["routes", THEIR_6])?;
+    assert!(reason[0]["install_error"].to_string().contains("another owner"), "{reason}");
+
+    // The stranger comes second, at a metric of its own.
+    pair.ours.ip(&[format!("route add {LATER} via {gateway} proto static metric 512")])?;
+    let second = shown(LATER)?;
+    assert_eq!(second.len(), 1, "{second:?}");
+    bird.birdc_write("disable s6")?;
+    pair.lab.wait_until("ours is gone", LIMIT, || {
+        let have = bgp_routes(&pair.ours).map_err(|e| e.to_string())?;
+        if have.contains(&control[0]) { Err(format!("{have:?}")) } else { Ok(()) }
+    })?;
+    assert_eq!((shown(THEIR_6)?, shown(LATER)?), (first.clone(), second.clone()));
+    // With the first stranger gone, ours takes the place at once.
+    bird.birdc_write("enable s6")?;
+    pair.lab.wait_until("ours is back", LIMIT, || has_routes(&pair.ours, &control))?;
+    pair.ours.ip(&[format!("route del {THEIR_6} proto static")])?;
+    let theirs = [THEIR_6.to_owned()];
+    pair.lab.wait_until("ours follows the stranger's", LIMIT, || has_routes(&pair.ours, &theirs))?;
+    Routed::sigterm(&mut pair.routed)?;
+    pair.routed.cleanup()?.ok()?;
+    let left = pair.ours.exec(["ip", "-6", "route", "show", LATER])?.ok()?.stdout;
+    assert!(left.contains("proto static") && !left.contains("proto bgp"), "{left}");
+    Ok(())
 }
