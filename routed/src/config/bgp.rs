@@ -148,6 +148,7 @@ fn read_peer(
         max_prefixes: max_prefixes(&mut section, findings),
         next_hop: section.get("next_hop", findings).unwrap_or_default(),
         route_reflector_client: section.get("route_reflector_client", findings).unwrap_or(false),
+        allow_own_asn: section.get("allow_own_asn", findings).unwrap_or(0),
         shutdown: section.get("shutdown", findings),
     };
     if peer.route_reflector_client && peer.asn != bgp.asn {
@@ -162,7 +163,6 @@ fn read_peer(
             "interface",
             "role",
             "local_asn",
-            "allow_own_asn",
             "as_override",
             "add_path",
             "extended_messages",

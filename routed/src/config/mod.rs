@@ -220,6 +220,9 @@ pub struct Peer {
     pub next_hop: NextHopMode,
     /// The peer is a client of this route reflector (RFC 4456).
     pub route_reflector_client: bool,
+    /// How often our own AS may stand in a path from the peer; 0 as the RFC
+    /// has it (RFC 4271 §9.1.2).
+    pub allow_own_asn: u8,
     /// The peer is kept down, with this message to it (RFC 9003).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shutdown: Option<String>,

@@ -228,6 +228,20 @@ fn a_key_is_never_printed() {
 }
 
 #[test]
+fn our_own_as_in_a_path_is_allowed_as_often_as_is_said() {
+    let allowed = |text: &str| good(&format!("{PEER}{text}")).bgp.unwrap().peers[0].allow_own_asn;
+    assert_eq!(allowed(""), 0);
+    assert_eq!(allowed("allow_own_asn = 2\n"), 2);
+    let findings = check(&format!("{PEER}allow_own_asn = true\n"));
+    assert_eq!(findings, "n1.toml:6:17: bgp.peer.allow_own_asn: a number is expected, not a boolean\n");
+    let once = format!("{PEER}allow_own_asn = 1\n");
+    assert_eq!(check(&once), "", "the key acts");
+    assert_eq!(good(&good(&once).to_toml().unwrap()), good(&once));
+    let address = IpAddr::from([192, 0, 2, 2]);
+    assert_eq!(diff(&good(PEER), &good(&once)), [Change::PeerChanged(address)]);
+}
+
+#[test]
 fn a_reload_touches_only_what_changed() {
     let old = good(PEER);
     assert_eq!(diff(&old, &old), []);

@@ -177,7 +177,7 @@ impl TableTask {
             local_asn: up.local_as,
             router_id: up.router_id,
             route_reflector_client: config.route_reflector_client,
-            allow_own_asn: 0,
+            allow_own_asn: config.allow_own_asn,
             next_hop: match config.next_hop {
                 config::NextHopMode::Auto => NextHopMode::Auto,
                 config::NextHopMode::Own => NextHopMode::Myself,
