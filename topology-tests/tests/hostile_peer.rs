@@ -301,7 +301,7 @@ fn peer_that_never_reads_costs_neither_memory_nor_the_others() -> Result<()> {
             body.splice(22..22, [&[0xc0, 8, 4][..], &community].concat());
             body[3] += 7;
             let at = body.len() - 4;
-            body.splice(at..at + 1, [32]);
+            body.splice(at..=at, [32]);
             body.push(b);
             messages.extend(raw::message(UPDATE, &body));
         }
