@@ -115,7 +115,7 @@ fn cleanup_leaves_what_others_made() -> Result<()> {
     node.host.ip(&[
         format!("route add 10.99.0.0/16 via {via} proto static"),
         format!("route add 10.99.0.0/16 via {via} proto bird metric 77"),
-        format!("route add blackhole 10.98.0.0/16 proto boot"),
+        "route add blackhole 10.98.0.0/16 proto boot".to_owned(),
         format!("route add 10.97.0.0/16 via {via} proto bgp table 1000"),
         "route add fd99::/48 dev docker0 proto static".to_owned(),
     ])?;
