@@ -7,8 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::v1::{
-    BlockState, Direction, Family, Origin, Outcome, PeerState, Protocol, ProtocolState, RipAuthMode,
-    RipSplitHorizon, RipVersion, RouteEventKind, RouteState, RuleAction, Severity, Verdict,
+    BfdState, BlockState, Direction, Family, Origin, Outcome, PeerState, Protocol, ProtocolState,
+    RipAuthMode, RipSplitHorizon, RipVersion, RouteEventKind, RouteState, RuleAction, Severity, Verdict,
 };
 
 /// A word that is none of those which are known.
@@ -72,6 +72,7 @@ words! {
     Direction { Ingress = "ingress", Egress = "egress" }
     RuleAction { Allow = "allow", Deny = "deny", Log = "log", Pass = "pass" }
     Verdict { Allow = "allow", Deny = "deny" }
+    BfdState { AdminDown = "AdminDown", Down = "Down", Init = "Init", Up = "Up" }
     RipVersion { Ripv2 = "ripv2", Ripng = "ripng" }
     RipAuthMode {
         None = "none", Text = "text", KeyedMd5 = "keyed-md5", HmacSha1 = "hmac-sha-1",

@@ -12,7 +12,15 @@ fn the_descriptor_set_holds_every_service_of_routed_v1() {
     services.sort_unstable();
     assert_eq!(
         services,
-        ["IpamService", "NodeService", "PeerService", "PolicyService", "RipService", "RouteService"]
+        [
+            "BfdService",
+            "IpamService",
+            "NodeService",
+            "PeerService",
+            "PolicyService",
+            "RipService",
+            "RouteService"
+        ]
     );
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cmd::{docker, ipam, peers, policy, rip, routes};
+use crate::cmd::{bfd, docker, ipam, peers, policy, rip, routes};
 use crate::connect::Target;
 
 const EXAMPLES: &str = "\
@@ -82,6 +82,9 @@ pub(crate) enum Command {
     /// RIP, version 2 and next generation: interfaces, neighbours
     #[command(after_help = rip::EXAMPLES)]
     Rip(rip::Rip),
+    /// BFD: the sessions that watch the paths to neighbours
+    #[command(after_help = bfd::EXAMPLES)]
+    Bfd,
     /// Addresses of containers: pools, blocks, who has what
     #[command(subcommand, after_help = ipam::EXAMPLES)]
     Ipam(ipam::Ipam),

@@ -1,5 +1,6 @@
 //! One file for each noun: its arguments, its requests, its views.
 
+pub(crate) mod bfd;
 pub(crate) mod docker;
 pub(crate) mod ipam;
 pub(crate) mod node;
@@ -49,6 +50,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<(), F
         Command::Status => node::status(context).await,
         Command::Peers(peers) => peers.run(context).await,
         Command::Routes(routes) => routes.run(context).await,
+        Command::Bfd => bfd::run(context).await,
         Command::Rip(rip) => rip.run(context).await,
         Command::Ipam(ipam) => ipam.run(context).await,
         Command::Docker(docker) => docker.run(context).await,

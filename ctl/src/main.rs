@@ -1,6 +1,6 @@
 //! routectl: the command line of routed.
 //!
-//! Each noun (`peers`, `routes`, `rip`, `ipam`, `docker`, `policy`) is a file under `cmd`: its
+//! Each noun (`peers`, `routes`, `rip`, `bfd`, `ipam`, `docker`, `policy`) is a file under `cmd`: its
 //! arguments, one request to the daemon, one view of the answer. `view` holds
 //! what is printed: types with the field names that scripts rely on, and the
 //! table, JSON and YAML forms of them. `connect` is the only place that knows

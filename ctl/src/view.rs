@@ -5,6 +5,7 @@
 //! [`Row`] adds columns for a list, [`Sheet`] adds lines for one object.
 
 pub(crate) mod address;
+pub(crate) mod bfd;
 pub(crate) mod diff;
 pub(crate) mod docker;
 pub(crate) mod node;

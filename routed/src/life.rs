@@ -19,6 +19,7 @@ use crate::config::change::{Change, diff};
 use crate::config::{Config, Peer};
 use crate::serve::{self, NodeInfo};
 use crate::state::StateDir;
+use crate::tasks::bfd::{self, BfdCommand};
 use crate::tasks::claim::{self, ClaimHandle, ClaimStart};
 use crate::tasks::listener::Listeners;
 use crate::tasks::policy::{self, Settings};
@@ -123,6 +124,7 @@ impl Daemon {
         let mut owned_first = owned_reader.clone();
         owned_first.mark_changed();
         let address = tokio::spawn(address::run(addresses.clone(), owned_first));
+        let bfd = bfd::start(links_reader.clone()).map_err(Fatal::Runtime)?;
         let around = Around {
             config: &config,
             state: &state,
@@ -130,13 +132,14 @@ impl Daemon {
             owned: &owned_reader,
             links: &links_reader,
             inputs: &inputs,
+            bfd: &bfd,
         };
         let (rip, claim) = around.start_rip(more, router_id).unzip();
-        let speaker = start_speaker(&config, router_id, restarting, &inputs, listeners)?;
+        let speaker = start_speaker(&config, (router_id, restarting), &inputs, &bfd, listeners)?;
 
         let (reload, reloads) = mpsc::channel(COMMANDS);
         let notes = notes(&addresses, restarting);
-        let handles = Handles { table: table_handle, speaker, rip, claim, policy, addresses, reload };
+        let handles = Handles { table: table_handle, speaker, rip, bfd, claim, policy, addresses, reload };
         let stop = CancellationToken::new();
         let info = NodeInfo {
             name: config.node.name.clone(),
@@ -182,6 +185,12 @@ impl Daemon {
         // The table ends first: it must not hear that the sessions end, or it
         // would take their routes out of the kernel.
         self.table.abort();
+        // Before the sessions end: a restart is no failure of a path.
+        let (reply, done) = oneshot::channel();
+        if self.handles.bfd.send(BfdCommand::Stop(reply)).await.is_ok() {
+            // An error means that the task has ended by itself.
+            let _ = done.await;
+        }
         if let Some(speaker) = &self.handles.speaker {
             let (reply, done) = oneshot::channel();
             if speaker.send(SpeakerCommand::Stop(reply)).await.is_ok() {
@@ -286,6 +295,7 @@ struct Around<'a> {
     owned: &'a watch::Receiver<Owned>,
     links: &'a watch::Receiver<Links>,
     inputs: &'a mpsc::Sender<TableInput>,
+    bfd: &'a mpsc::Sender<BfdCommand>,
 }
 
 impl Around<'_> {
@@ -304,6 +314,7 @@ impl Around<'_> {
             more: more?,
             sightings,
             state: Arc::clone(self.state),
+            bfd: self.bfd.clone(),
         })?;
         let start = ClaimStart {
             config: Arc::clone(self.config),
@@ -405,14 +416,14 @@ fn rules(config: &Config, router_id: Option<RouterId>) -> Rules {
 
 fn start_speaker(
     config: &Config,
-    router_id: Option<RouterId>,
-    restarting: bool,
+    (router_id, restarting): (Option<RouterId>, bool),
     inputs: &mpsc::Sender<TableInput>,
+    bfd: &mpsc::Sender<BfdCommand>,
     listeners: Option<Listeners>,
 ) -> Result<Option<mpsc::Sender<SpeakerCommand>>, Fatal> {
     let (Some(bgp), Some(listeners)) = (config.bgp.clone(), listeners) else { return Ok(None) };
     let router_id = router_id.ok_or(Fatal::NoRouterId)?;
-    let speaker = SpeakerConfig { bgp, router_id, restarting };
+    let speaker = SpeakerConfig { bgp, router_id, restarting, bfd: bfd.clone() };
     Ok(Some(Speaker::start(speaker, listeners, inputs.clone())))
 }
 

@@ -55,9 +55,15 @@ fn reflection_names_every_service() -> Result<()> {
             panic!("a list of services is expected: {answer:?}");
         };
         let names: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
-        for name in
-            ["NodeService", "PeerService", "RouteService", "IpamService", "PolicyService", "RipService"]
-        {
+        for name in [
+            "NodeService",
+            "PeerService",
+            "RouteService",
+            "IpamService",
+            "PolicyService",
+            "RipService",
+            "BfdService",
+        ] {
             assert!(names.contains(&format!("routed.v1.{name}")), "{name} in {names:?}");
         }
     })

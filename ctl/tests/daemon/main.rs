@@ -2,6 +2,7 @@
 
 #![expect(clippy::needless_raw_string_hashes, reason = "expect_test writes them when it updates")]
 
+mod bfd;
 mod docker;
 mod fake;
 mod ipam;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use net::{Asn, Family};
 use toml::de::DeValue;
 
+use super::bfd::{self, Bfd};
 use super::diagnostic::Findings;
 use super::file::{read_file, values};
 use super::reader::{FromToml, Located, Section};
@@ -24,6 +25,7 @@ const MAX_KEY: usize = 80;
 pub(super) fn read(
     top: &mut Section<'_>,
     filters: &[NamedFilter],
+    bfd: &Bfd,
     findings: &mut Findings<'_>,
 ) -> Option<Bgp> {
     let mut section = top.section("bgp", findings)?;
@@ -50,9 +52,16 @@ pub(super) fn read(
         peers: Vec::new(),
     };
     let mut seen = BTreeMap::new();
-    for peer in section.sections("peer", findings) {
+    for mut peer in section.sections("peer", findings) {
+        let (span, bfd) = (peer.span.clone(), bfd::wanted(&mut peer, bfd, findings));
         if let Some(peer) = read_peer(peer, &bgp, filters, &mut seen, findings) {
-            bgp.peers.push(peer);
+            if bfd.is_some() && peer.multihop.is_some_and(|hops| hops > 1) {
+                findings.warning(
+                    &span,
+                    "bfd: it runs over one hop; there is none where no link leads to the peer",
+                );
+            }
+            bgp.peers.push(Peer { bfd, ..peer });
         }
     }
     no_peer_is_this_node(&bgp.peers, &seen, findings);
@@ -150,6 +159,7 @@ fn read_peer(
         route_reflector_client: section.get("route_reflector_client", findings).unwrap_or(false),
         allow_own_asn: section.get("allow_own_asn", findings).unwrap_or(0),
         shutdown: section.get("shutdown", findings),
+        bfd: None,
     };
     if peer.route_reflector_client && peer.asn != bgp.asn {
         findings.error(
@@ -159,7 +169,6 @@ fn read_peer(
     }
     section.not_yet(
         &[
-            "bfd",
             "interface",
             "role",
             "local_asn",

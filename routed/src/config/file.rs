@@ -15,7 +15,7 @@ use super::diagnostic::Findings;
 use super::reader::{FromToml, Located, Section};
 use super::{
     Advertise, Api, Cluster, Config, DefaultAction, Diagnostic, Ipam, Kernel, NamedFilter, Node, Policy,
-    Severity, StaticRoute, bgp, defaults, rip,
+    Severity, StaticRoute, bfd, bgp, defaults, rip,
 };
 
 /// Reads a configuration. `file` is the name that the findings bear.
@@ -45,20 +45,22 @@ fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Config {
     let cluster = cluster(top.section("cluster", findings), findings);
     let api = api(top.section("api", findings), findings);
     let filters = filters(top, findings);
-    top.not_yet(&["docker", "bfd"], findings);
-    let (mut advertise, bgp) = (advertise(top, findings), bgp::read(top, &filters, findings));
+    top.not_yet(&["docker"], findings);
+    let bfd = bfd::read(top, findings);
+    let (mut advertise, bgp) = (advertise(top, findings), bgp::read(top, &filters, &bfd, findings));
     // A `[rip]` that says more, a key for one, takes nothing from zero configuration.
     let zero = bgp.is_none() && advertise.is_empty();
     let ipam = ipam(top.section("ipam", findings), &cluster, zero, findings);
     if zero && ipam.blocks.is_empty() {
         advertise.push(Advertise::Interface("docker0".to_owned()));
     }
-    let rip = rip::read(top, &filters, findings);
+    let rip = rip::read(top, &filters, &bfd, findings);
     Config {
         advertise,
         statics: statics(top, findings),
         rip: rip.or_else(|| bgp.is_none().then(rip::Rip::default)),
         bgp,
+        bfd,
         ipam,
         policy: policy(top.section("policy", findings), findings),
         kernel: kernel(top.section("kernel", findings), findings),

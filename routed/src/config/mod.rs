@@ -6,6 +6,7 @@
 //! the daemon sees; its fields bear the names of the file's keys, so that
 //! `--print-config` is the value itself, written out.
 
+pub mod bfd;
 mod bgp;
 pub mod change;
 pub mod defaults;
@@ -49,6 +50,8 @@ pub struct Config {
     /// RIP, if this node speaks it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rip: Option<rip::Rip>,
+    /// How BFD speaks where a protocol only says that it wants it.
+    pub bfd: bfd::Bfd,
     /// Filters by name.
     #[serde(rename = "filter", skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<NamedFilter>,
@@ -226,6 +229,9 @@ pub struct Peer {
     /// The peer is kept down, with this message to it (RFC 9003).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shutdown: Option<String>,
+    /// BFD watches the path to the peer; `None`: it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bfd: Option<bfd::Bfd>,
 }
 
 /// `next_hop` of a peer.

@@ -27,6 +27,12 @@ pub(super) trait FromToml: Sized {
     fn from_toml(value: &DeValue<'_>) -> Result<Self, String>;
 }
 
+/// A table, or a flag in its place.
+pub(super) enum Switch<'i> {
+    Flag(bool),
+    Table(Section<'i>),
+}
+
 /// One table of the file, while it is being read.
 pub(super) struct Section<'i> {
     name: String,
@@ -106,6 +112,14 @@ impl<'i> Section<'i> {
         let name = format!("{}{key}", self.prefix());
         let node = self.take(key)?;
         as_table(name, node, findings)
+    }
+
+    /// A table below this one, or true or false in its place.
+    pub(super) fn switch(&mut self, key: &'static str, findings: &mut Findings<'_>) -> Option<Switch<'i>> {
+        match self.table.get(key).map(Spanned::get_ref) {
+            Some(DeValue::Boolean(_)) => self.get(key, findings).map(Switch::Flag),
+            _ => self.section(key, findings).map(Switch::Table),
+        }
     }
 
     /// The tables of an array of tables (`[[name]]`).

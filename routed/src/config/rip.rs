@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use toml::de::DeValue;
 
+use super::bfd::{self, Bfd};
 use super::bgp::filter_name;
 use super::diagnostic::Findings;
 use super::file::{read_file, values};
@@ -39,6 +40,9 @@ pub struct Rip {
     /// is as above.
     #[serde(rename = "interface", skip_serializing_if = "BTreeMap::is_empty")]
     pub interface: BTreeMap<String, RipSettings>,
+    /// BFD watches the path to each neighbour; `None`: it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bfd: Option<Bfd>,
 }
 
 /// How to speak on an interface.
@@ -191,6 +195,7 @@ impl Default for Rip {
             max_routes_per_neighbor: super::defaults::MAX_PREFIXES,
             settings: RipSettings::default(),
             interface: BTreeMap::new(),
+            bfd: None,
         }
     }
 }
@@ -205,6 +210,7 @@ impl Rip {
 pub(super) fn read(
     top: &mut Section<'_>,
     filters: &[NamedFilter],
+    bfd: &Bfd,
     findings: &mut Findings<'_>,
 ) -> Option<Rip> {
     let mut section = top.section("rip", findings)?;
@@ -237,8 +243,8 @@ pub(super) fn read(
             .unwrap_or(defaults.max_routes_per_neighbor),
         settings,
         interface,
+        bfd: bfd::wanted(&mut section, bfd, findings),
     };
-    section.not_yet(&["bfd"], findings);
     section.finish(findings);
     Some(rip)
 }

@@ -4,6 +4,7 @@
 //! configuration says so. *Out*: answers of the tasks, in the words of
 //! `api::v1`. No state lives here.
 
+mod bfd;
 mod convert;
 mod ipam;
 mod node;
@@ -20,6 +21,7 @@ use std::os::unix::net::UnixStream as ProbeStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use api::v1::bfd_service_server::BfdServiceServer;
 use api::v1::ipam_service_server::IpamServiceServer;
 use api::v1::node_service_server::NodeServiceServer;
 use api::v1::peer_service_server::PeerServiceServer;
@@ -154,6 +156,7 @@ async fn routes_of(info: NodeInfo, handles: Handles, stop: &CancellationToken) -
             stop: stop.clone(),
         }))
         .add_service(RipServiceServer::new(rip::RipOf { handles: handles.clone() }))
+        .add_service(BfdServiceServer::new(bfd::BfdOf { bfd: handles.bfd.clone() }))
         .add_service(IpamServiceServer::new(ipam::Addresses { handles: handles.clone() }))
         .add_service(PolicyServiceServer::new(policy::Policies { policy: handles.policy }))
         .add_service(health);

@@ -12,6 +12,8 @@
 //!                                     │ │ └─ KernelEvent ── watcher (netlink)
 //!                                     ▼ └─── FibEvent ───┐
 //!                                    FIB writer thread ──┘ (netlink)
+//!
+//!  peer, rip ──BfdCommand──► bfd (a thread of its own) ──BfdDown──► peer, rip
 //! ```
 //! Every channel is bounded by a constant below. A full `TableInput` channel
 //! stops the reading of the sending peer's socket and nothing else; `Owned`
@@ -23,6 +25,7 @@
 //! reverse: API, speaker (sessions end as for a restart), table, FIB writer.
 
 pub(crate) mod address;
+pub(crate) mod bfd;
 mod bridge;
 pub(crate) mod claim;
 mod conn;
@@ -41,6 +44,7 @@ use std::net::IpAddr;
 use net::Prefix;
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use self::bfd::BfdCommand;
 pub(crate) use self::bridge::BRIDGES;
 pub(crate) use self::peer::PeerCommand;
 pub(crate) use self::report::PeerReport;
@@ -90,6 +94,8 @@ pub(crate) struct Handles {
     pub(crate) speaker: Option<mpsc::Sender<SpeakerCommand>>,
     /// The RIP task, if this node speaks RIP.
     pub(crate) rip: Option<mpsc::Sender<RipCommand>>,
+    /// The BFD task.
+    pub(crate) bfd: mpsc::Sender<BfdCommand>,
     /// The claim task, if this node speaks RIP.
     pub(crate) claim: Option<claim::ClaimHandle>,
     /// The policy task.

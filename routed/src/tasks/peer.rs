@@ -25,6 +25,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
+use super::bfd::{BfdCommand, Client, Subscriber, Want};
 use super::conn::{Conn, OUTPUT_LOW, Read};
 use super::report::PeerReport;
 use super::sleep_until;
@@ -47,6 +48,8 @@ pub(crate) enum PeerCommand {
     Reconfigure(Box<config::Peer>),
     /// Tell how the peer is.
     Report(oneshot::Sender<PeerReport>),
+    /// BFD says that the path to the peer has failed.
+    BfdDown,
     /// End the session, then the task.
     Finish(Admin),
 }
@@ -64,6 +67,7 @@ pub(crate) struct PeerTask {
     accepted: u32,
     commands: mpsc::Receiver<PeerCommand>,
     control: mpsc::Sender<PeerCommand>,
+    bfd: mpsc::Sender<BfdCommand>,
     outbox: Outbox,
     session: Option<Session>,
     finishing: bool,
@@ -111,11 +115,12 @@ impl PeerTask {
         config: config::Peer,
         machine: bgp::Peer,
         (control, commands): (mpsc::Sender<PeerCommand>, mpsc::Receiver<PeerCommand>),
-        table: mpsc::Sender<TableInput>,
+        (table, bfd): (mpsc::Sender<TableInput>, mpsc::Sender<BfdCommand>),
     ) -> Self {
         Self {
             id,
             control,
+            bfd,
             config: Box::new(config),
             machine,
             conns: Vec::new(),
@@ -131,6 +136,7 @@ impl PeerTask {
 
     /// Runs until it is told to finish, or the daemon is gone.
     pub(crate) async fn run(mut self) {
+        self.watch().await;
         self.handle(Event::Start);
         while !(self.finishing && self.outbox.waiting.is_empty()) {
             match self.wake().await {
@@ -150,6 +156,18 @@ impl PeerTask {
             }
             self.pull();
         }
+        // A task that is gone watches nothing.
+        let _ = self.bfd.send(BfdCommand::Unwant(Client::Bgp(self.config.address))).await;
+    }
+
+    /// Has the path to the peer watched, where the configuration says so.
+    async fn watch(&self) {
+        let Some(settings) = self.config.bfd.clone() else { return };
+        let client = Client::Bgp(self.config.address);
+        let subscriber = Subscriber::Peer(self.control.clone());
+        let want = Want { client, settings, source: self.config.source, subscriber };
+        // A task that is gone means that the daemon stops.
+        let _ = self.bfd.send(BfdCommand::Want(Box::new(want))).await;
     }
 
     async fn wake(&mut self) -> Wake {
@@ -184,6 +202,10 @@ impl PeerTask {
                 // Whoever asked may have gone; then nobody misses the answer.
                 let _ = reply.send(PeerReport::new(&self.config, &self.machine.status(), Instant::now()));
             }
+            // An attempt to connect may well succeed: BFD holds nothing down
+            // (RFC 5882 §3.2).
+            PeerCommand::BfdDown if self.session.is_some() => self.handle(Event::Stop(Admin::BfdDown)),
+            PeerCommand::BfdDown => {}
             PeerCommand::Finish(admin) => self.finish(admin),
         }
     }

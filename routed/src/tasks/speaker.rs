@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, info};
 
 use self::failure::Failure;
+use super::bfd::BfdCommand;
 use super::listener::Listeners;
 use super::peer::{PeerCommand, PeerTask};
 use super::report::PeerReport;
@@ -59,6 +60,8 @@ pub(crate) struct SpeakerConfig {
     pub(crate) router_id: RouterId,
     /// An earlier process of ours has left routes in the kernel: the R bit is set.
     pub(crate) restarting: bool,
+    /// The BFD task.
+    pub(crate) bfd: mpsc::Sender<BfdCommand>,
 }
 
 struct Handle {
@@ -174,7 +177,8 @@ impl Speaker {
         let (commands, receiver) = mpsc::channel(PEER_COMMANDS);
         let machine = bgp::Peer::new(self.machine_config(&config));
         let control = (commands.clone(), receiver);
-        let task = PeerTask::new(id, (*config).clone(), machine, control, self.table.clone());
+        let ways = (self.table.clone(), self.config.bfd.clone());
+        let task = PeerTask::new(id, (*config).clone(), machine, control, ways);
         let task = self.tasks.spawn(task.run()).id();
         let handle = Handle { id, commands, task, started: Instant::now(), failure, config };
         self.peers.insert(handle.config.address, handle);

@@ -29,6 +29,12 @@ impl Frr {
         Frr::start_daemons(host, &daemons, &["show ip rip status", "show ipv6 ripng status"])
     }
 
+    /// Starts zebra, bfdd and bgpd with their configurations.
+    pub fn start_bfd(host: &Host, bgpd: &str, bfdd: &str) -> Result<Frr> {
+        let daemons = [("zebra", ""), ("bfdd", bfdd), ("bgpd", bgpd)];
+        Frr::start_daemons(host, &daemons, &["show bgp summary json", "show bfd peers json"])
+    }
+
     /// Starts daemons, zebra first, and waits until each of `questions` is answered.
     fn start_daemons(host: &Host, daemons: &[(&str, &str)], questions: &[&str]) -> Result<Frr> {
         let dir = host.dir("frr")?;

@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use api::Problem;
 use api::problem::Kind;
+use api::v1::bfd_service_server::BfdService;
 use api::v1::ipam_service_server::IpamService;
 use api::v1::node_service_server::NodeService;
 use api::v1::peer_service_server::PeerService;
@@ -142,6 +143,13 @@ impl RipService for Fixed {
 
     async fn list_neighbors(&self, _: Request<ListRipNeighborsRequest>) -> Answer<ListRipNeighborsResponse> {
         answer(ListRipNeighborsResponse { neighbors: fixtures::rip_neighbors() })
+    }
+}
+
+#[tonic::async_trait]
+impl BfdService for Fixed {
+    async fn list_sessions(&self, _: Request<ListBfdSessionsRequest>) -> Answer<ListBfdSessionsResponse> {
+        answer(ListBfdSessionsResponse { sessions: fixtures::bfd_sessions() })
     }
 }
 

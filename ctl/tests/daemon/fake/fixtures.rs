@@ -1,10 +1,10 @@
 //! Objects that the stand-in answers with.
 
 use api::v1::{
-    Address, Alarm, Block, BlockState, Counts, Family, GracefulRestart, Malformed, MessageCounts, Negotiated,
-    NextHop, NodeStatus, Notification, Origin, Peer, PeerDetail, PeerState, PeerTimers, PolicyRef, Protocol,
-    ProtocolState, ProtocolSummary, RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon, RipVersion,
-    Route, RouteState, Severity,
+    Address, Alarm, BfdSession, BfdState, Block, BlockState, Counts, Family, GracefulRestart, Malformed,
+    MessageCounts, Negotiated, NextHop, NodeStatus, Notification, Origin, Peer, PeerDetail, PeerState,
+    PeerTimers, PolicyRef, Protocol, ProtocolState, ProtocolSummary, RipAuthMode, RipInterface, RipNeighbor,
+    RipSplitHorizon, RipVersion, Route, RouteState, Severity,
 };
 
 pub(crate) fn status() -> NodeStatus {
@@ -256,4 +256,47 @@ pub(crate) fn blocks() -> Vec<Block> {
 
 pub(crate) fn policy() -> PolicyRef {
     PolicyRef { kind: "GlobalNetworkPolicy".into(), namespace: None, name: "web-only".into() }
+}
+
+pub(crate) fn bfd_sessions() -> Vec<BfdSession> {
+    let up = BfdSession {
+        peer: "192.0.2.2".into(),
+        interface: Some("eth0".into()),
+        state: BfdState::Up.into(),
+        remote_state: BfdState::Up.into(),
+        protocols: vec![Protocol::Bgp.into(), Protocol::Rip.into()],
+        local_discriminator: 7,
+        remote_discriminator: Some(9),
+        tx_interval_us: 100_000,
+        rx_interval_us: 300_000,
+        detection_time_ms: Some(900),
+        uptime_seconds: Some(7200),
+        authenticated: true,
+        packets_received: 72_000,
+        packets_sent: 72_010,
+        packets_discarded: 1,
+        last_discard: Some("its TTL is not 255".into()),
+        ups: 1,
+        ..BfdSession::default()
+    };
+    let down = BfdSession {
+        peer: "192.0.2.3".into(),
+        interface: Some("eth0".into()),
+        state: BfdState::Down.into(),
+        protocols: vec![Protocol::Bgp.into()],
+        local_discriminator: 8,
+        tx_interval_us: 1_000_000,
+        rx_interval_us: 100_000,
+        diagnostic: Some("control detection time expired".into()),
+        ups: 1,
+        ..BfdSession::default()
+    };
+    let absent = BfdSession {
+        peer: "198.51.100.9".into(),
+        state: BfdState::Down.into(),
+        protocols: vec![Protocol::Bgp.into()],
+        reason: Some("no link leads to it".into()),
+        ..BfdSession::default()
+    };
+    vec![up, down, absent]
 }

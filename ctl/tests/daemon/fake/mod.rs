@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::thread::JoinHandle;
 
+use api::v1::bfd_service_server::BfdServiceServer;
 use api::v1::ipam_service_server::IpamServiceServer;
 use api::v1::node_service_server::NodeServiceServer;
 use api::v1::peer_service_server::PeerServiceServer;
@@ -105,6 +106,7 @@ fn serve(socket: std::os::unix::net::UnixListener, stopped: oneshot::Receiver<()
             .add_service(NodeServiceServer::new(answers::Fixed))
             .add_service(PeerServiceServer::new(answers::Fixed))
             .add_service(RouteServiceServer::new(answers::Fixed))
+            .add_service(BfdServiceServer::new(answers::Fixed))
             .add_service(RipServiceServer::new(answers::Fixed))
             .add_service(IpamServiceServer::new(answers::Fixed))
             .add_service(PolicyServiceServer::new(answers::Fixed))

@@ -29,6 +29,7 @@ use tracing::{debug, info, warn};
 use self::import::TableImport;
 pub(crate) use self::report::{RipInterface, RipNeighbor, RipReport};
 use self::socket::RipSocket;
+use super::bfd::{BfdCommand, Client, Subscriber, Want};
 use super::claim::Sighting;
 use super::table::TableInput;
 use super::{COMMANDS, Owned};
@@ -47,6 +48,8 @@ pub(crate) enum RipCommand {
     Report(oneshot::Sender<RipReport>),
     /// Another configuration after a reload.
     Configure(Arc<Config>),
+    /// BFD says that the path to a neighbour on an interface has failed.
+    BfdDown(u32, IpAddr),
     /// Keep what must survive, and end.
     Stop(oneshot::Sender<()>),
 }
@@ -67,6 +70,8 @@ pub(crate) struct RipStart {
     pub(crate) sightings: mpsc::Sender<Sighting>,
     /// Where the sequence number is kept.
     pub(crate) state: Arc<StateDir>,
+    /// The BFD task.
+    pub(crate) bfd: mpsc::Sender<BfdCommand>,
 }
 
 /// One version, its sockets, and the interfaces that it runs on.
@@ -88,6 +93,8 @@ struct Task {
     retry: Option<Instant>,
     /// Room for one packet.
     buffer: Vec<u8>,
+    /// The way to this task.
+    control: mpsc::WeakSender<RipCommand>,
 }
 
 enum Wake {
@@ -115,6 +122,7 @@ pub(crate) fn start(start: RipStart) -> Option<mpsc::Sender<RipCommand>> {
     families.extend(rip.ng.then_some(Family::Ipv6Unicast));
     let versions = families.into_iter().map(|family| version(family, &rip, &import, sequence)).collect();
     let (sender, commands) = mpsc::channel(COMMANDS);
+    let control = sender.downgrade();
     let task = Task {
         start,
         rip,
@@ -122,6 +130,7 @@ pub(crate) fn start(start: RipStart) -> Option<mpsc::Sender<RipCommand>> {
         versions,
         default_interface: None,
         retry: None,
+        control,
         buffer: vec![0; socket::LARGEST],
     };
     tokio::spawn(task.run(commands));
@@ -161,6 +170,9 @@ impl Task {
                     let _ = reply.send(self.report(Instant::now()));
                 }
                 Wake::Command(Some(RipCommand::Configure(config))) => self.configure(config).await,
+                Wake::Command(Some(RipCommand::BfdDown(interface, address))) => {
+                    self.unreachable(interface, address).await;
+                }
                 Wake::Links => self.follow_links().await,
                 // What is this node's own is not taken of others.
                 Wake::Owned => {
@@ -297,6 +309,35 @@ impl Task {
         }
         self.judge_anew().await;
         self.follow_links().await;
+        let neighbors = self.versions.iter().flat_map(|version| version.since.keys().copied());
+        for (interface, address) in neighbors.collect::<Vec<_>>() {
+            self.watch(interface, address).await;
+        }
+    }
+
+    /// Has the path to a neighbour watched, or no longer, as the configuration says.
+    async fn watch(&self, interface: u32, address: IpAddr) {
+        let client = Client::Rip(interface, address);
+        let command = match self.rip.bfd.clone() {
+            Some(settings) => {
+                let subscriber = Subscriber::Rip(self.control.clone());
+                BfdCommand::Want(Box::new(Want { client, settings, source: None, subscriber }))
+            }
+            None => BfdCommand::Unwant(client),
+        };
+        // A task that is gone means that the daemon stops.
+        let _ = self.start.bfd.send(command).await;
+    }
+
+    async fn unreachable(&mut self, interface: u32, address: IpAddr) {
+        let family = Family::of(address);
+        let Some(index) = self.versions.iter().position(|version| version.machine.family() == family) else {
+            return;
+        };
+        let mut actions = Vec::new();
+        let event = Event::Unreachable { interface, address };
+        self.versions[index].machine.handle(Instant::now(), event, &mut actions);
+        self.perform(index, actions).await;
     }
 
     /// Tells the table once more what is learned: it holds another distance for it.
@@ -368,7 +409,7 @@ impl Task {
     async fn perform(&mut self, index: usize, actions: Vec<Action>) {
         let version = &mut self.versions[index];
         let family = version.machine.family();
-        let mut inputs = Vec::new();
+        let (mut inputs, mut came, mut went) = (Vec::new(), Vec::new(), Vec::new());
         for action in actions {
             match action {
                 Action::Send { interface, to, bytes } => {
@@ -381,13 +422,21 @@ impl Task {
                 Action::Lost(prefixes) => inputs.push(TableInput::RipLost { family, prefixes }),
                 Action::NeighborUp { interface, address } => {
                     version.since.insert((interface, address), Instant::now());
+                    came.push((interface, address));
                     info!(neighbor = %address, interface = version.name(interface), "rip neighbour up");
                 }
                 Action::NeighborDown { interface, address, why } => {
                     version.since.remove(&(interface, address));
+                    went.push(Client::Rip(interface, address));
                     warn!(neighbor = %address, interface = version.name(interface), %why, "rip neighbour down");
                 }
             }
+        }
+        for (interface, address) in came {
+            self.watch(interface, address).await;
+        }
+        for client in went {
+            let _ = self.start.bfd.send(BfdCommand::Unwant(client)).await;
         }
         for input in inputs {
             // A table that is gone means that the daemon stops.

@@ -108,7 +108,9 @@ mod tests {
                       passive = true\n[[bgp.peer]]\naddress = \"192.0.2.3\"\nasn = 64512\npassive = true\n";
         let bgp = crate::config::parse("test", source).unwrap().0.bgp.unwrap();
         let listeners = Listeners::bind(&bgp).unwrap();
-        let config = SpeakerConfig { bgp, router_id: "192.0.2.1".parse().unwrap(), restarting: false };
+        let bfd = mpsc::channel(1).0;
+        let router_id = "192.0.2.1".parse().unwrap();
+        let config = SpeakerConfig { bgp, router_id, restarting: false, bfd };
         let (table, inputs) = mpsc::channel(16);
         (Speaker::new(config, listeners, table), inputs)
     }
