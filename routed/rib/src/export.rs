@@ -38,6 +38,8 @@ pub struct Audience {
     pub families: Vec<Family>,
     /// The export filter.
     pub export: Arc<Filter>,
+    /// What they hear is marked, for this node is about to go (RFC 8326).
+    pub graceful_shutdown: bool,
 }
 
 impl Audience {
@@ -51,6 +53,7 @@ impl Audience {
             local: peer.local,
             families: peer.families.clone(),
             export: Arc::clone(&peer.export),
+            graceful_shutdown: peer.graceful_shutdown,
         }
     }
 }
@@ -117,6 +120,9 @@ fn attributes(
             reflect(&mut told, teller, cluster_id);
         }
     }
+    if audience.graceful_shutdown {
+        mark(&mut told, audience.external);
+    }
     Ok(told)
 }
 
@@ -180,6 +186,17 @@ fn pass_unknown(told: &mut Attrs) {
         if attr.flags & OPTIONAL != 0 {
             attr.flags |= PARTIAL;
         }
+    }
+}
+
+/// RFC 8326 §4.2: what is about to go is marked, after the filter, and inside
+/// the AS, where the mark changes nothing (§4.1), it has the least preference.
+fn mark(told: &mut Attrs, external: bool) {
+    if !told.communities.contains(&Community::GRACEFUL_SHUTDOWN) {
+        told.communities.push(Community::GRACEFUL_SHUTDOWN);
+    }
+    if !external {
+        told.local_pref = Some(0);
     }
 }
 

@@ -42,6 +42,7 @@ pub(crate) fn peer(n: u8, asn: u32) -> PeerInfo {
         families: Family::ALL.to_vec(),
         import: Arc::new(filter::accept_all()),
         export: Arc::new(filter::accept_all()),
+        graceful_shutdown: false,
     }
 }
 

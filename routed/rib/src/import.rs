@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use net::{Attrs, Prefix};
+use net::{Attrs, Community, Prefix};
 
 use crate::filter::{Route, Verdict};
 use crate::{PeerId, PeerInfo, Protocol, Rules, Table, Why};
@@ -30,7 +30,8 @@ impl Table {
         };
         // RFC 4271 §5.1.5: LOCAL_PREF of an external peer says nothing here.
         let strip = external && received.local_pref.is_some();
-        if !strip && !rule.edits() {
+        let leaving = |attrs: &Attrs| external && attrs.communities.contains(&Community::GRACEFUL_SHUTDOWN);
+        if !strip && !rule.edits() && !leaving(received) {
             return Ok(Arc::clone(received));
         }
         let mut attrs = Attrs::clone(received);
@@ -38,6 +39,12 @@ impl Table {
             attrs.local_pref = None;
         }
         rule.edit(&mut attrs, peer.local_asn);
+        // RFC 8326 §4.1: what the peer is about to lose is the last choice,
+        // whatever preference the filter gives. A filter that does not want
+        // that deletes the community.
+        if leaving(&attrs) {
+            attrs.local_pref = Some(0);
+        }
         Ok(self.attrs.intern(attrs))
     }
 }

@@ -71,6 +71,8 @@ pub struct PeerInfo {
     pub import: Arc<Filter>,
     /// What it is told.
     pub export: Arc<Filter>,
+    /// What it is told is marked, for this node is about to go (RFC 8326).
+    pub graceful_shutdown: bool,
 }
 
 impl PeerInfo {

@@ -246,6 +246,7 @@ fn apply(w: &mut World, infos: &mut BTreeMap<u8, PeerInfo>, op: &Op) {
         Op::Filter { peer, all } => {
             let Some(info) = infos.get_mut(&peer) else { return };
             info.export = Arc::new(if all { filter::accept_all() } else { filter::local_only() });
+            info.graceful_shutdown = !all;
             w.flush(usize::MAX);
             w.table.peer_up(info.clone());
             w.flush(usize::MAX);

@@ -132,3 +132,27 @@ fn a_family_that_was_not_negotiated_is_not_told() {
     assert_eq!(why, Why::FamilyNotNegotiated(Family::Ipv4Unicast));
     assert_eq!(PeerId(2), v6.id);
 }
+
+#[test]
+fn a_peer_hears_all_marked_when_this_node_is_about_to_go() {
+    let strips =
+        "name = \"out\"\nrules = [{ action = \"accept\", delete = { community = \"graceful-shutdown\" } }]";
+    let leaving = |asn| PeerInfo {
+        graceful_shutdown: true,
+        export: Arc::new(toml::from_str(strips).unwrap()),
+        ..peer(2, asn)
+    };
+    let mark = Community::GRACEFUL_SHUTDOWN;
+    for (from, to, local_pref) in
+        [(Some(peer(1, 65009)), OURS, Some(0)), (Some(peer(1, 65009)), 65002, None), (None, OURS, Some(0))]
+    {
+        let sent = told(from.as_ref(), &leaving(to), |a| {
+            a.local_pref = Some(200);
+            a.communities = vec![Community(1), mark];
+        });
+        let sent = sent.unwrap();
+        assert_eq!((sent.communities, sent.local_pref), (vec![Community(1), mark], local_pref));
+    }
+    let sent = told(None, &peer(2, OURS), |a| a.communities.push(mark)).unwrap();
+    assert_eq!(sent.local_pref, Some(100), "what another marked is passed on as it is");
+}

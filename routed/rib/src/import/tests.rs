@@ -4,7 +4,7 @@ use std::time::Instant;
 use crate::fixture::{OURS, attrs, p, peer, table};
 use crate::{PeerId, PeerInfo, Standing, Table, Why};
 
-use net::Asn;
+use net::{Asn, Community};
 
 use super::*;
 
@@ -86,4 +86,23 @@ fn the_import_filter_edits_what_counts_and_not_what_was_received() {
     assert_eq!(check(&peer, "10.1.0.0/16", |_| {}).unwrap().local_pref, Some(200));
     assert_eq!(check(&peer, "10.1.1.0/24", |_| {}), Err(Why::FilterEnd("in".into())));
     assert_eq!(peer.id, PeerId(1));
+}
+
+#[test]
+fn what_an_external_peer_is_about_to_lose_is_the_last_choice() {
+    let leaving = |a: &mut Attrs| {
+        a.communities.push(Community::GRACEFUL_SHUTDOWN);
+        a.local_pref = Some(300);
+    };
+    let local_pref = |peer: &PeerInfo| check(peer, "10.1.0.0/16", leaving).unwrap().local_pref;
+    assert_eq!(local_pref(&peer(1, 65001)), Some(0));
+    assert_eq!(local_pref(&peer(1, OURS)), Some(300), "inside the AS the preference is the peer's own word");
+    let with = |rule: &str| {
+        let filter = toml::from_str(&format!("name = \"in\"\nrules = [{rule}]"));
+        PeerInfo { import: Arc::new(filter.unwrap()), ..peer(1, 65001) }
+    };
+    let prefer = with("{ action = \"accept\", set = { local_pref = 200 } }");
+    assert_eq!(local_pref(&prefer), Some(0), "a preference of the filter does not hold it");
+    let delete = with("{ action = \"accept\", delete = { community = \"graceful-shutdown\" } }");
+    assert_eq!(local_pref(&delete), None, "a filter that deletes the community does");
 }
