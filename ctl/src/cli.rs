@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cmd::{bfd, docker, ipam, peers, policy, rip, routes};
+use crate::cmd::{bfd, docker, ipam, node, peers, policy, rip, routes};
 use crate::connect::Target;
 
 const EXAMPLES: &str = "\
@@ -96,6 +96,12 @@ pub(crate) enum Command {
     Policy(policy::Policy),
     /// Read the configuration again; what did not change keeps its sessions
     Reload,
+    /// Take traffic off this node, until undrain; sessions stay
+    #[command(after_help = node::DRAIN_EXAMPLES)]
+    Drain,
+    /// Let traffic come to this node again
+    #[command(after_help = node::UNDRAIN_EXAMPLES)]
+    Undrain,
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  routectl completions bash > /etc/bash_completion.d/routectl")]
     Completions {

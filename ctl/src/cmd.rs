@@ -56,6 +56,8 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<(), F
         Command::Docker(docker) => docker.run(context).await,
         Command::Policy(policy) => policy.run(context).await,
         Command::Reload => node::reload(context).await,
+        Command::Drain => node::drain(context).await,
+        Command::Undrain => node::undrain(context).await,
         Command::Completions { shell } => pages::completions(shell, context),
         Command::Man { dir } => pages::man(dir.as_deref(), context),
     }

@@ -21,6 +21,7 @@ use crate::serve::{self, NodeInfo};
 use crate::state::StateDir;
 use crate::tasks::bfd::{self, BfdCommand};
 use crate::tasks::claim::{self, ClaimHandle, ClaimStart};
+use crate::tasks::drain;
 use crate::tasks::listener::Listeners;
 use crate::tasks::policy::{self, Settings};
 use crate::tasks::rip::{self, RipStart};
@@ -88,6 +89,7 @@ impl Daemon {
     async fn start(config: Arc<Config>, source: Source) -> Result<Self, Fatal> {
         let started = Instant::now();
         let state = Arc::new(StateDir::open(&config.node.state_dir)?);
+        let draining = drain::kept(&state)?;
         // What another daemon may hold comes first: nothing of the kernel has
         // been touched when one of these fails.
         let api = serve::bind(&config.api).await?;
@@ -118,6 +120,7 @@ impl Daemon {
             owned,
             links_out,
             rip: more.clone(),
+            draining,
         };
         let (inputs, table_handle, table) = table::start(start);
         let policy = policy::start(Arc::clone(&state), Settings::of(&config), owned_reader.clone()).await?;
@@ -133,13 +136,16 @@ impl Daemon {
             links: &links_reader,
             inputs: &inputs,
             bfd: &bfd,
+            draining,
         };
         let (rip, claim) = around.start_rip(more, router_id).unzip();
+        let drain = drain::start(Arc::clone(&state), draining, inputs.clone(), rip.clone());
         let speaker = start_speaker(&config, (router_id, restarting), &inputs, &bfd, listeners)?;
 
         let (reload, reloads) = mpsc::channel(COMMANDS);
         let notes = notes(&addresses, restarting);
-        let handles = Handles { table: table_handle, speaker, rip, bfd, claim, policy, addresses, reload };
+        let handles =
+            Handles { table: table_handle, speaker, rip, bfd, claim, drain, policy, addresses, reload };
         let stop = CancellationToken::new();
         let info = NodeInfo {
             name: config.node.name.clone(),
@@ -296,6 +302,7 @@ struct Around<'a> {
     links: &'a watch::Receiver<Links>,
     inputs: &'a mpsc::Sender<TableInput>,
     bfd: &'a mpsc::Sender<BfdCommand>,
+    draining: bool,
 }
 
 impl Around<'_> {
@@ -315,6 +322,7 @@ impl Around<'_> {
             sightings,
             state: Arc::clone(self.state),
             bfd: self.bfd.clone(),
+            draining: self.draining,
         })?;
         let start = ClaimStart {
             config: Arc::clone(self.config),

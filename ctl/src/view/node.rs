@@ -1,4 +1,4 @@
-//! Views of the node: status, findings, diagnostics, reload.
+//! Views of the node: status, findings, diagnostics, reload, drain.
 
 use std::fmt;
 
@@ -266,5 +266,25 @@ impl ReloadView {
             (true, true) => "nothing changed\n".into(),
             (true, false) => self.changes.join("\n") + "\n",
         }
+    }
+}
+
+/// What a drain or an undrain did.
+#[derive(Debug, Serialize)]
+pub(crate) struct DrainView {
+    pub(crate) draining: bool,
+    pub(crate) outcome: String,
+    pub(crate) told: bool,
+}
+
+impl fmt::Display for DrainView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.draining { "drained" } else { "not drained" };
+        write!(f, "{state} ({})", self.outcome)?;
+        f.write_str(if self.told {
+            "; the neighbours have been told"
+        } else {
+            "; not every neighbour has been told yet, routed goes on"
+        })
     }
 }

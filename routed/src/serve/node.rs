@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use api::Problem;
 use api::v1::{self, node_service_server::NodeService};
 use net::{Asn, RouterId};
 use tokio::sync::oneshot;
@@ -10,6 +11,7 @@ use tonic::{Request, Response, Status};
 use super::convert;
 use crate::config::{Diagnostic, Severity};
 use crate::tasks::claim::ClaimHandle;
+use crate::tasks::drain::{DrainError, Drained};
 use crate::tasks::rip::RipReport;
 use crate::tasks::table::view::protocol as protocol_number;
 use crate::tasks::{Handles, Overview, PeerReport, SpeakerCommand};
@@ -106,6 +108,7 @@ impl NodeService for Node {
             text: format!("addresses cannot be given out: {why}"),
             hint: "free space in the state directory; routed looks again every few seconds".to_owned(),
         }));
+        alarms.extend(self.handles.drain.alarm());
         let counts = v1::Counts {
             peers: peers.len() as u64,
             peers_established: peers.iter().filter(|peer| peer.is_up()).count() as u64,
@@ -143,6 +146,27 @@ impl NodeService for Node {
                 diagnostics: findings.iter().map(diagnostic).collect(),
             },
         }))
+    }
+
+    async fn drain(&self, _: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {
+        let drained = self.handles.drain.set(true).await.map_err(not_drained)?;
+        Ok(Response::new(v1::DrainResponse { outcome: outcome(drained), told: drained.told }))
+    }
+
+    async fn undrain(&self, _: Request<v1::UndrainRequest>) -> Result<Response<v1::UndrainResponse>, Status> {
+        let drained = self.handles.drain.set(false).await.map_err(not_drained)?;
+        Ok(Response::new(v1::UndrainResponse { outcome: outcome(drained), told: drained.told }))
+    }
+}
+
+fn outcome(drained: Drained) -> i32 {
+    if drained.changed { v1::Outcome::Changed as i32 } else { v1::Outcome::Unchanged as i32 }
+}
+
+fn not_drained(error: DrainError) -> Status {
+    match error {
+        DrainError::NotKept(error) => Problem::internal("drain", error.to_string()).into(),
+        DrainError::Stopping => convert::stopping(),
     }
 }
 

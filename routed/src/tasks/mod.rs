@@ -20,6 +20,9 @@
 //! is state, not a queue; what a peer or a watcher has yet to hear is a set
 //! of prefixes in the table.
 //!
+//! Beside them: `drain` tells table and RIP to send traffic elsewhere, `claim`
+//! finds a block for a node without one.
+//!
 //! Start: state directory, watcher, FIB writer (adopts), address store,
 //! policy (in force before routes move), table, speaker, API. Stop is the
 //! reverse: API, speaker (sessions end as for a restart), table, FIB writer.
@@ -29,6 +32,7 @@ pub(crate) mod bfd;
 mod bridge;
 pub(crate) mod claim;
 mod conn;
+pub(crate) mod drain;
 pub(crate) mod listener;
 mod peer;
 pub(crate) mod policy;
@@ -98,6 +102,8 @@ pub(crate) struct Handles {
     pub(crate) bfd: mpsc::Sender<BfdCommand>,
     /// The claim task, if this node speaks RIP.
     pub(crate) claim: Option<claim::ClaimHandle>,
+    /// The drain task.
+    pub(crate) drain: drain::DrainHandle,
     /// The policy task.
     pub(crate) policy: policy::PolicyHandle,
     /// The address store.

@@ -53,6 +53,14 @@ impl NodeService for Fixed {
         };
         answer(ReloadResponse { applied: false, changes: Vec::new(), diagnostics: vec![diagnostic] })
     }
+
+    async fn drain(&self, _: Request<DrainRequest>) -> Answer<DrainResponse> {
+        answer(DrainResponse { outcome: Outcome::Changed.into(), told: true })
+    }
+
+    async fn undrain(&self, _: Request<UndrainRequest>) -> Answer<UndrainResponse> {
+        answer(UndrainResponse { outcome: Outcome::Unchanged.into(), told: false })
+    }
 }
 
 #[tonic::async_trait]

@@ -26,12 +26,20 @@ pub(crate) fn status() -> NodeStatus {
             summary(Protocol::Bgp, ProtocolState::Running, ""),
             summary(Protocol::Rip, ProtocolState::Failed, "port 520 is taken"),
         ],
-        alarms: vec![Alarm {
-            id: "block-conflict 10.244.1.0/24".into(),
-            severity: Severity::Error.into(),
-            text: "n2 announces the block too".into(),
-            hint: "give one of the nodes another subnet".into(),
-        }],
+        alarms: vec![
+            Alarm {
+                id: "block-conflict 10.244.1.0/24".into(),
+                severity: Severity::Error.into(),
+                text: "n2 announces the block too".into(),
+                hint: "give one of the nodes another subnet".into(),
+            },
+            Alarm {
+                id: "draining".into(),
+                severity: Severity::Notice.into(),
+                text: "neighbours are told to send no traffic to this node".into(),
+                hint: "routectl undrain".into(),
+            },
+        ],
         counts: Some(Counts { peers: 2, peers_established: 1, prefixes: 5, paths: 7, ..Counts::default() }),
         recovery: vec!["adopted 3 routes of an earlier run".into()],
     }

@@ -9,6 +9,8 @@
 //! There is no protocol logic here: what happens is in `rip`. The table never
 //! waits for this task, so this task may wait for the table.
 
+mod drain;
+mod failure;
 mod import;
 mod report;
 mod socket;
@@ -29,8 +31,9 @@ use tracing::{debug, info, warn};
 use self::import::TableImport;
 pub(crate) use self::report::{RipInterface, RipNeighbor, RipReport};
 use self::socket::RipSocket;
-use super::bfd::{BfdCommand, Client, Subscriber, Want};
+use super::bfd::{BfdCommand, Client};
 use super::claim::Sighting;
+use super::drain::DrainOrder;
 use super::table::TableInput;
 use super::{COMMANDS, Owned};
 use crate::config::{Config, rip as settings};
@@ -50,6 +53,8 @@ pub(crate) enum RipCommand {
     Configure(Arc<Config>),
     /// BFD says that the path to a neighbour on an interface has failed.
     BfdDown(u32, IpAddr),
+    /// Tell everything as unreachable, or end that.
+    Drain(DrainOrder),
     /// Keep what must survive, and end.
     Stop(oneshot::Sender<()>),
 }
@@ -72,6 +77,8 @@ pub(crate) struct RipStart {
     pub(crate) state: Arc<StateDir>,
     /// The BFD task.
     pub(crate) bfd: mpsc::Sender<BfdCommand>,
+    /// The node was drained before the daemon was started again.
+    pub(crate) draining: bool,
 }
 
 /// One version, its sockets, and the interfaces that it runs on.
@@ -95,6 +102,8 @@ struct Task {
     buffer: Vec<u8>,
     /// The way to this task.
     control: mpsc::WeakSender<RipCommand>,
+    /// Who waits until neighbours have been told.
+    waiting: Vec<oneshot::Sender<()>>,
 }
 
 enum Wake {
@@ -132,6 +141,7 @@ pub(crate) fn start(start: RipStart) -> Option<mpsc::Sender<RipCommand>> {
         retry: None,
         control,
         buffer: vec![0; socket::LARGEST],
+        waiting: Vec::new(),
     };
     tokio::spawn(task.run(commands));
     Some(sender)
@@ -156,6 +166,7 @@ fn version(family: Family, rip: &settings::Rip, import: &Arc<TableImport>, seque
 
 impl Task {
     async fn run(mut self, mut commands: mpsc::Receiver<RipCommand>) {
+        self.drain(self.start.draining).await;
         self.follow_links().await;
         loop {
             match self.wake(&mut commands).await {
@@ -173,6 +184,10 @@ impl Task {
                 Wake::Command(Some(RipCommand::BfdDown(interface, address))) => {
                     self.unreachable(interface, address).await;
                 }
+                Wake::Command(Some(RipCommand::Drain(order))) => {
+                    self.waiting.push(order.told);
+                    self.drain(order.draining).await;
+                }
                 Wake::Links => self.follow_links().await,
                 // What is this node's own is not taken of others.
                 Wake::Owned => {
@@ -183,6 +198,7 @@ impl Task {
                 Wake::Packets(version, index) => self.receive(version, index).await,
                 Wake::Deadline => self.tick().await,
             }
+            self.answer_waiting();
         }
     }
 
@@ -313,31 +329,6 @@ impl Task {
         for (interface, address) in neighbors.collect::<Vec<_>>() {
             self.watch(interface, address).await;
         }
-    }
-
-    /// Has the path to a neighbour watched, or no longer, as the configuration says.
-    async fn watch(&self, interface: u32, address: IpAddr) {
-        let client = Client::Rip(interface, address);
-        let command = match self.rip.bfd.clone() {
-            Some(settings) => {
-                let subscriber = Subscriber::Rip(self.control.clone());
-                BfdCommand::Want(Box::new(Want { client, settings, source: None, subscriber }))
-            }
-            None => BfdCommand::Unwant(client),
-        };
-        // A task that is gone means that the daemon stops.
-        let _ = self.start.bfd.send(command).await;
-    }
-
-    async fn unreachable(&mut self, interface: u32, address: IpAddr) {
-        let family = Family::of(address);
-        let Some(index) = self.versions.iter().position(|version| version.machine.family() == family) else {
-            return;
-        };
-        let mut actions = Vec::new();
-        let event = Event::Unreachable { interface, address };
-        self.versions[index].machine.handle(Instant::now(), event, &mut actions);
-        self.perform(index, actions).await;
     }
 
     /// Tells the table once more what is learned: it holds another distance for it.

@@ -10,6 +10,7 @@
 //! updates of one prefix are one change.
 
 pub(crate) mod ask;
+mod drain;
 mod fib;
 mod local;
 mod rip;
@@ -32,11 +33,13 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use self::ask::{Ask, TableHandle};
+use self::drain::Draining;
 use self::fib::FibState;
 use self::local::Local;
 use self::rip::RipSide;
 use self::session::Sessions;
 use self::watchers::Watchers;
+use super::drain::DrainOrder;
 use super::{Owned, sleep_until};
 use crate::config::Config;
 
@@ -117,6 +120,8 @@ pub(crate) enum TableInput {
     Claimed(Vec<Prefix>),
     /// Tell a claimed block again, for a rival has appeared.
     Defend(Prefix),
+    /// Mark what this node tells BGP, or end that.
+    Drain(DrainOrder),
     /// A question or an order of the API.
     Ask(Ask),
     /// Another configuration after a reload.
@@ -158,6 +163,8 @@ pub(crate) struct TableStart {
     pub(crate) links_out: watch::Sender<Links>,
     /// Rung when RIP has more to tell, if the node speaks it.
     pub(crate) rip: Option<Arc<Notify>>,
+    /// The node was drained before the daemon was started again.
+    pub(crate) draining: bool,
 }
 
 pub(crate) struct TableTask {
@@ -172,6 +179,7 @@ pub(crate) struct TableTask {
     owned: watch::Sender<Owned>,
     links_out: watch::Sender<Links>,
     rip: Option<RipSide>,
+    draining: Draining,
 }
 
 /// What woke the task.
@@ -187,7 +195,8 @@ pub(crate) fn start(
     start: TableStart,
 ) -> (mpsc::Sender<TableInput>, TableHandle, tokio::task::JoinHandle<()>) {
     let (inputs, receiver) = mpsc::channel(super::TABLE_INPUTS);
-    let TableStart { config, rules, links, fib, fib_events, kernel_events, owned, links_out, rip } = start;
+    let TableStart { config, rules, links, fib, fib_events, kernel_events, owned, links_out, rip, draining } =
+        start;
     let now = Instant::now();
     let (expected, deferral) = deferral(&config);
     let rip = rip
@@ -204,6 +213,7 @@ pub(crate) fn start(
         owned,
         links_out,
         rip,
+        draining: Draining::new(draining),
         config,
     };
     task.follow_links(now);
@@ -298,6 +308,7 @@ impl TableTask {
             }
             TableInput::Claimed(blocks) => self.claimed(now, blocks),
             TableInput::Defend(prefix) => self.rip.iter_mut().for_each(|rip| rip.again(prefix)),
+            TableInput::Drain(order) => self.drain(order),
             TableInput::Ask(ask) => self.ask(now, ask),
             TableInput::Configure(config) => self.configure(now, config),
         }
@@ -359,6 +370,7 @@ impl TableTask {
         self.sessions.ring(&self.adj_out);
         self.rip.iter().for_each(RipSide::ring);
         self.feed_watchers();
+        self.answer_waiting();
     }
 
     fn report_conflicts(&mut self) {

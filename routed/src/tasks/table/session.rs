@@ -186,6 +186,7 @@ impl TableTask {
             families: up.families.clone(),
             import: filter_named(&self.config, &config.import),
             export: filter_named(&self.config, &config.export),
+            graceful_shutdown: self.draining.on,
         }
     }
 
@@ -299,6 +300,18 @@ impl TableTask {
             let import = filter_named(config, &peer.import);
             let export = filter_named(config, &peer.export);
             let info = PeerInfo { import, export, next_hop, ..info };
+            self.table.peer_up(info.clone());
+            self.adj_out.peer_changed(&self.table, &info);
+        }
+    }
+
+    /// Tells every peer what it hears marked, or unmarked again.
+    pub(super) fn mark_peers(&mut self) {
+        // What changed before belongs to the groups as they were.
+        self.settle();
+        for id in self.sessions.up.keys() {
+            let Some(info) = self.table.peer(*id).cloned() else { continue };
+            let info = PeerInfo { graceful_shutdown: self.draining.on, ..info };
             self.table.peer_up(info.clone());
             self.adj_out.peer_changed(&self.table, &info);
         }
