@@ -22,6 +22,7 @@ demo: deps
 test: deps
 	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
+	cd topology-tests/fuzz && $(CARGO) test --lib --locked --target-dir $(CURDIR)/target/fuzz
 
 # What needs neither root nor peers.
 unit:

@@ -10,6 +10,7 @@ use super::{Cell, Column, Level, Row, Tone, time};
 pub(crate) struct BfdSessionView {
     peer: String,
     interface: Option<String>,
+    local_address: Option<String>,
     state: String,
     remote_state: Option<String>,
     protocols: Vec<String>,
@@ -22,12 +23,40 @@ pub(crate) struct BfdSessionView {
     remote_diagnostic: Option<String>,
     uptime_seconds: Option<u64>,
     authenticated: bool,
+    auth: Option<AuthView>,
     packets_received: u64,
     packets_sent: u64,
     packets_discarded: u64,
+    discards: DiscardsView,
     last_discard: Option<String>,
     ups: u64,
     reason: Option<String>,
+    remote_independent: bool,
+    remote_demand: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct AuthView {
+    mode: String,
+    key_id: u32,
+    remote_key_id: Option<u32>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct DiscardsView {
+    ttl: u64,
+    malformed: u64,
+    discriminator: u64,
+    authentication: u64,
+    replay: u64,
+    admin_down: u64,
+}
+
+impl From<v1::BfdDiscards> for DiscardsView {
+    fn from(discards: v1::BfdDiscards) -> Self {
+        let v1::BfdDiscards { ttl, malformed, discriminator, authentication, replay, admin_down } = discards;
+        Self { ttl, malformed, discriminator, authentication, replay, admin_down }
+    }
 }
 
 impl From<v1::BfdSession> for BfdSessionView {
@@ -39,6 +68,7 @@ impl From<v1::BfdSession> for BfdSessionView {
             protocols: session.protocols().map(|protocol| protocol.to_string()).collect(),
             peer: session.peer,
             interface: session.interface,
+            local_address: session.local_address,
             local_discriminator: session.local_discriminator,
             remote_discriminator: session.remote_discriminator,
             tx_interval_us: session.tx_interval_us,
@@ -48,12 +78,20 @@ impl From<v1::BfdSession> for BfdSessionView {
             remote_diagnostic: session.remote_diagnostic,
             uptime_seconds: session.uptime_seconds,
             authenticated: session.authenticated,
+            auth: session.auth.map(|v1::BfdAuth { mode, key_id, remote_key_id }| AuthView {
+                mode,
+                key_id,
+                remote_key_id,
+            }),
             packets_received: session.packets_received,
             packets_sent: session.packets_sent,
             packets_discarded: session.packets_discarded,
+            discards: session.discards.map(Into::into).unwrap_or_default(),
             last_discard: session.last_discard,
             ups: session.ups,
             reason: session.reason,
+            remote_independent: session.remote_independent,
+            remote_demand: session.remote_demand,
         }
     }
 }
@@ -66,6 +104,16 @@ impl BfdSessionView {
             _ => Tone::Bad,
         };
         Cell::new(&self.state).tone(tone)
+    }
+
+    /// One line for the sheet of a peer.
+    pub(crate) fn line(&self) -> String {
+        let up = self.uptime_seconds.map(|seconds| format!(" for {}", time::age(seconds)));
+        let lost = self.detection_time_ms.filter(|_| up.is_some());
+        let lost = lost.map(|detection| format!(", lost after {detection}ms of silence"));
+        let auth = self.auth.as_ref().map(|auth| format!(", {} with key {}", auth.mode, auth.key_id));
+        let why = self.why().map(|why| format!(": {why}"));
+        [Some(self.state.clone()), up, lost, auth, why].into_iter().flatten().collect()
     }
 
     /// Why it is not up: that there is no session, or why it left Up.
@@ -91,10 +139,13 @@ impl Row for BfdSessionView {
         Column::number(Level::Short, "DETECTION", |s| {
             Cell::maybe(s.detection_time_ms.map(|time| format!("{time}ms")))
         }),
+        Column::text(Level::Wide, "LOCAL_ADDRESS", |s| Cell::maybe(s.local_address.as_ref())),
         Column::number(Level::Wide, "LOCAL", |s| Cell::new(s.local_discriminator)),
         Column::number(Level::Wide, "REMOTE", |s| Cell::maybe(s.remote_discriminator)),
         Column::text(Level::Wide, "REMOTE_STATE", |s| Cell::maybe(s.remote_state.as_ref())),
-        Column::text(Level::Wide, "AUTH", |s| Cell::new(if s.authenticated { "yes" } else { "no" })),
+        Column::text(Level::Wide, "AUTH", |s| {
+            Cell::maybe(s.auth.as_ref().map(|auth| format!("{}/{}", auth.mode, auth.key_id)))
+        }),
         Column::number(Level::Wide, "RECEIVED", |s| Cell::new(s.packets_received)),
         Column::number(Level::Wide, "SENT", |s| Cell::new(s.packets_sent)),
         Column::number(Level::Wide, "DISCARDED", |s| Cell::new(s.packets_discarded)),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use api::v1;
 use serde::Serialize;
 
+use super::bfd::BfdSessionView;
 use super::{Cell, Column, Level, Row, Sheet, Tone, time};
 
 /// A peer in the list.
@@ -108,6 +109,7 @@ pub(crate) struct PeerDetailView {
     remote_port: Option<u32>,
     import_filter: Option<String>,
     export_filter: Option<String>,
+    bfd: Option<BfdSessionView>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -195,6 +197,7 @@ impl From<v1::PeerDetail> for PeerDetailView {
             remote_port: detail.remote_port,
             import_filter: detail.import_filter,
             export_filter: detail.export_filter,
+            bfd: detail.bfd.map(Into::into),
         }
     }
 }
@@ -323,6 +326,7 @@ impl PeerDetailView {
             ),
             ("import filter", Cell::maybe(self.import_filter.as_ref())),
             ("export filter", Cell::maybe(self.export_filter.as_ref())),
+            ("bfd", Cell::maybe(self.bfd.as_ref().map(BfdSessionView::line))),
             ("messages received", Cell::new(messages.received.summary())),
             ("messages sent", Cell::new(messages.sent.summary())),
             (

@@ -108,6 +108,7 @@ fn a_peer_in_detail_for_people() {
         prefixes:               3 received, 2 accepted, 1 filtered, 0 rejected, 1 advertised
         import filter:          cluster-only
         export filter:          -
+        bfd:                    Up for 2h00m, lost after 900ms of silence, meticulous-sha1 with key 2
         messages received:      1 open, 4 update, 0 notification, 240 keepalive, 0 route-refresh, 5012 bytes
         messages sent:          1 open, 2 update, 0 notification, 241 keepalive, 0 route-refresh, 4800 bytes
         malformed updates:      0 treated as withdraw, 1 attribute discarded, 0 session reset
@@ -217,7 +218,48 @@ fn a_peer_in_detail_for_scripts() {
           "established_count": 2,
           "remote_port": 179,
           "import_filter": "cluster-only",
-          "export_filter": null
+          "export_filter": null,
+          "bfd": {
+            "peer": "192.0.2.2",
+            "interface": "eth0",
+            "local_address": null,
+            "state": "Up",
+            "remote_state": "Up",
+            "protocols": [
+              "bgp",
+              "rip"
+            ],
+            "local_discriminator": 7,
+            "remote_discriminator": 9,
+            "tx_interval_us": 100000,
+            "rx_interval_us": 300000,
+            "detection_time_ms": 900,
+            "diagnostic": null,
+            "remote_diagnostic": null,
+            "uptime_seconds": 7200,
+            "authenticated": true,
+            "auth": {
+              "mode": "meticulous-sha1",
+              "key_id": 2,
+              "remote_key_id": 1
+            },
+            "packets_received": 72000,
+            "packets_sent": 72010,
+            "packets_discarded": 1,
+            "discards": {
+              "ttl": 1,
+              "malformed": 0,
+              "discriminator": 0,
+              "authentication": 0,
+              "replay": 0,
+              "admin_down": 0
+            },
+            "last_discard": "its TTL of 254 is below 255",
+            "ups": 1,
+            "reason": null,
+            "remote_independent": false,
+            "remote_demand": false
+          }
         }
     "#]],
     );

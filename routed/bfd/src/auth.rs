@@ -20,21 +20,52 @@ const PREFIX: usize = 8;
 /// The longest password.
 pub const PASSWORD: usize = 16;
 
-/// How the packets of a session are authenticated.
+/// How the packets of a session are authenticated: a mode and its keys. The
+/// first key signs what is sent; all of them are accepted, so that a key is
+/// changed at one end after the other.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Auth {
-    /// The mode.
-    pub mode: Mode,
-    /// The number of the key, which packets name.
-    pub key_id: u8,
-    /// The secret: cut or filled with zeros to the size of the mode.
-    pub secret: Vec<u8>,
+    mode: Mode,
+    first: Key,
+    others: Vec<Key>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Key {
+    id: u8,
+    /// 1 to [`Mode::secret_size`] octets.
+    secret: Vec<u8>,
+}
+
+/// Why there is no [`Auth`] of some keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum BadKeys {
+    /// There is none.
+    #[error("there is no key; name one")]
+    None,
+    /// A secret of no octets keeps nobody out.
+    #[error("key {0} is empty; write the key into its file")]
+    Empty(u8),
+    /// A secret that the packet has no room for (§4.2 to §4.4).
+    #[error("key {id} has {length} bytes, the mode takes {most}; shorten it at both ends")]
+    Long {
+        /// The number of the key.
+        id: u8,
+        /// What it has.
+        length: usize,
+        /// What the mode takes.
+        most: usize,
+    },
+    /// A number that two keys have.
+    #[error("two keys have the number {0}; give each its own")]
+    Twice(u8),
 }
 
 impl std::fmt::Debug for Auth {
-    /// Without the secret.
+    /// Without the secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Auth").field("mode", &self.mode).field("key_id", &self.key_id).finish_non_exhaustive()
+        let ids: Vec<u8> = self.keys().map(|key| key.id).collect();
+        f.debug_struct("Auth").field("mode", &self.mode).field("keys", &ids).finish_non_exhaustive()
     }
 }
 
@@ -128,6 +159,7 @@ pub(crate) struct Guard {
     sent: u32,
     contents: Vec<u8>,
     seen: Option<Seen>,
+    heard_key: Option<u8>,
 }
 
 /// The last number that was believed, and until when it matters (§6.8.1,
@@ -141,12 +173,22 @@ struct Seen {
 impl Guard {
     /// Begins at a random sequence number (`bfd.XmitAuthSeq`).
     pub(crate) fn new(auth: Option<Auth>, sequence: u32) -> Self {
-        Self { auth, sent: sequence, contents: Vec::new(), seen: None }
+        Self { auth, sent: sequence, contents: Vec::new(), seen: None, heard_key: None }
     }
 
-    /// The mode; `None`: packets are not authenticated.
-    pub(crate) fn mode(&self) -> Option<Mode> {
-        self.auth.as_ref().map(|auth| auth.mode)
+    /// Takes other keys. The numbers go on: the other end would take new ones
+    /// for a replay.
+    pub(crate) fn rekey(&mut self, auth: Option<Auth>) {
+        if self.auth != auth {
+            self.auth = auth;
+            self.contents.clear();
+        }
+    }
+
+    /// What is in use; `None`: packets are not authenticated.
+    pub(crate) fn status(&self) -> Option<AuthStatus> {
+        let auth = self.auth.as_ref()?;
+        Some(AuthStatus { mode: auth.mode, key_id: auth.first.id, heard_key_id: self.heard_key })
     }
 
     /// Signs a packet.
@@ -157,7 +199,7 @@ impl Guard {
             self.contents.clone_from(&bytes);
         }
         append_auth(&mut bytes, &auth.section(self.sent));
-        auth.sign(&mut bytes);
+        auth.mode.sign(&auth.first, &mut bytes);
         bytes
     }
 
@@ -175,10 +217,13 @@ impl Guard {
             (Some(_), None) => return Err(AuthFailure::Missing),
             (Some(auth), Some(section)) => (auth, section),
         };
-        auth.check_kind(section)?;
+        let key = auth.key_of(section)?;
         if auth.mode == Mode::Password {
-            let good = same(&section[3..], auth.password());
-            return if good { Ok(()) } else { Err(AuthFailure::Digest) };
+            if !same(&section[3..], &key.secret) {
+                return Err(AuthFailure::Digest);
+            }
+            self.heard_key = Some(key.id);
+            return Ok(());
         }
         let got = u32::from_be_bytes([section[4], section[5], section[6], section[7]]);
         if let Some(seen) = self.seen.filter(|seen| now < seen.until) {
@@ -190,24 +235,54 @@ impl Guard {
             }
         }
         let mut signed = decoded.bytes.to_vec();
-        auth.sign(&mut signed);
+        auth.mode.sign(key, &mut signed);
         if !same(&signed, decoded.bytes) {
             return Err(AuthFailure::Digest);
         }
         self.seen = Some(Seen { sequence: got, until: now + 2 * detection });
+        self.heard_key = Some(key.id);
         Ok(())
     }
 }
 
+/// How a session is authenticated, as it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuthStatus {
+    /// The mode.
+    pub mode: Mode,
+    /// The number of the key that signs.
+    pub key_id: u8,
+    /// The number of the key that the other end last signed with; `None`:
+    /// nothing has been believed yet.
+    pub heard_key_id: Option<u8>,
+}
+
 impl Auth {
-    fn password(&self) -> &[u8] {
-        &self.secret[..self.secret.len().min(PASSWORD)]
+    /// A mode and its keys, each a number and a secret; the first one signs.
+    pub fn new(mode: Mode, keys: impl IntoIterator<Item = (u8, Vec<u8>)>) -> Result<Self, BadKeys> {
+        let most = mode.secret_size();
+        let mut all: Vec<Key> = Vec::new();
+        for (id, secret) in keys {
+            match secret.len() {
+                0 => return Err(BadKeys::Empty(id)),
+                length if length > most => return Err(BadKeys::Long { id, length, most }),
+                _ if all.iter().any(|other| other.id == id) => return Err(BadKeys::Twice(id)),
+                _ => all.push(Key { id, secret }),
+            }
+        }
+        let mut all = all.into_iter();
+        let first = all.next().ok_or(BadKeys::None)?;
+        Ok(Self { mode, first, others: all.collect() })
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 
     fn section(&self, sequence: u32) -> Vec<u8> {
-        let mut out = vec![self.mode.code(), self.section_size(), self.key_id];
+        let mut out = vec![self.mode.code(), self.mode.section_size(&self.first), self.first.id];
         if self.mode == Mode::Password {
-            out.extend_from_slice(self.password());
+            out.extend_from_slice(&self.first.secret);
         } else {
             out.push(0);
             out.extend(sequence.to_be_bytes());
@@ -216,46 +291,46 @@ impl Auth {
         out
     }
 
-    fn section_size(&self) -> u8 {
-        let size = match self.mode {
-            Mode::Password => 3 + self.password().len(),
-            _ => PREFIX + self.mode.secret_size(),
+    /// The key that a section of at least two octets names, if type and length
+    /// are right. The section is to end where the packet ends.
+    fn key_of(&self, section: &[u8]) -> Result<&Key, AuthFailure> {
+        let [kind, length, rest @ ..] = section else { return Err(AuthFailure::Length) };
+        if *kind != self.mode.code() {
+            return Err(AuthFailure::Mode(*kind));
+        }
+        let id = *rest.first().ok_or(AuthFailure::Length)?;
+        let key = self.keys().find(|key| key.id == id).ok_or(AuthFailure::UnknownKey(id))?;
+        if usize::from(*length) != section.len() {
+            return Err(AuthFailure::Length);
+        }
+        if self.mode != Mode::Password && *length != self.mode.section_size(key) {
+            return Err(AuthFailure::Length);
+        }
+        Ok(key)
+    }
+}
+
+impl Mode {
+    fn section_size(self, key: &Key) -> u8 {
+        let size = match self {
+            Self::Password => 3 + key.secret.len(),
+            _ => PREFIX + self.secret_size(),
         };
         u8::try_from(size).expect("the longest section has 28 octets")
     }
 
     /// Puts the digest at the end of a packet that has room for it.
-    fn sign(&self, bytes: &mut [u8]) {
-        if self.mode == Mode::Password {
+    fn sign(self, key: &Key, bytes: &mut [u8]) {
+        if self == Self::Password {
             return;
         }
-        let size = self.mode.secret_size();
+        let size = self.secret_size();
         let at = bytes.len() - size;
-        let mut secret = self.secret.clone();
+        let mut secret = key.secret.clone();
         secret.resize(size, 0);
         bytes[at..].copy_from_slice(&secret);
-        let digest = self.mode.digest(bytes);
+        let digest = self.digest(bytes);
         bytes[at..].copy_from_slice(&digest);
-    }
-
-    /// Type, length and key of a section of at least two octets. The section
-    /// is to end where the packet ends.
-    fn check_kind(&self, section: &[u8]) -> Result<(), AuthFailure> {
-        let [kind, length, rest @ ..] = section else { return Err(AuthFailure::Length) };
-        if *kind != self.mode.code() {
-            return Err(AuthFailure::Mode(*kind));
-        }
-        let Some(key) = rest.first() else { return Err(AuthFailure::Length) };
-        if *key != self.key_id {
-            return Err(AuthFailure::UnknownKey(*key));
-        }
-        if usize::from(*length) != section.len() {
-            return Err(AuthFailure::Length);
-        }
-        if self.mode != Mode::Password && *length != self.section_size() {
-            return Err(AuthFailure::Length);
-        }
-        Ok(())
     }
 }
 

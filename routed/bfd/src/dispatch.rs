@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::session::{Config, Output, Session, WhyDown};
+use crate::config::Config;
+use crate::session::{Fate, Output, Session, WhyDown};
 use crate::status::SessionStatus;
 use crate::timers::Jitter;
 use crate::wire::{Decoded, Discard, State, decode};
@@ -74,7 +75,7 @@ pub enum Action {
     /// A session is Up.
     Up(Path),
     /// A session is no longer Up: once for each `Up`.
-    Down(Path, WhyDown),
+    Down(Path, WhyDown, Fate),
 }
 
 #[derive(Debug)]
@@ -153,7 +154,8 @@ impl Sessions {
         wanted.map(|(path, entry)| entry.session.status(*path)).collect()
     }
 
-    /// Datagrams that were discarded and belong to no session.
+    /// Datagrams that were discarded, neither for a session nor from the other
+    /// end of one.
     pub fn strays(&self) -> u64 {
         self.strays
     }
@@ -186,7 +188,11 @@ impl Sessions {
         received: Received<'_>,
         actions: &mut Vec<Action>,
     ) -> Result<(), Discard> {
-        let (path, decoded) = self.select(received).inspect_err(|_| self.strays += 1)?;
+        let (path, decoded) =
+            self.select(received).inspect_err(|why| match self.entries.get_mut(&received.path) {
+                Some(entry) => entry.session.note(*why),
+                None => self.strays += 1,
+            })?;
         let Some(entry) = self.entries.get_mut(&path) else { return Err(Discard::UnknownSender) };
         let mut out = Vec::new();
         let result = entry.session.receive(now, &decoded, &mut out);
@@ -198,27 +204,30 @@ impl Sessions {
     }
 
     /// The session of a datagram: by our discriminator, or by the sender when
-    /// it does not know that yet (RFC 5881 §3).
+    /// it does not know that yet (RFC 5881 §3, RFC 5883 §4.1).
     fn select<'a>(&self, received: Received<'a>) -> Result<(Path, Decoded<'a>), Discard> {
         let one_hop = matches!(received.path, Path::OneHop { .. });
-        if one_hop && received.ttl != Some(TTL) {
-            return Err(Discard::Ttl);
+        let got = received.ttl.unwrap_or(0);
+        // Over one hop nothing else is worth a look (RFC 5881 §5).
+        if one_hop && got != TTL {
+            return Err(Discard::Ttl { got, least: TTL });
         }
         let decoded = decode(received.bytes)?;
         let (yours, state) = (decoded.packet.yours, decoded.packet.state);
-        if yours != 0 {
+        let path = if yours != 0 {
             let path = self.discriminators.get(&yours).ok_or(Discard::UnknownDiscriminator(yours))?;
-            return match path {
-                Path::OneHop { .. } if one_hop => Ok((*path, decoded)),
-                Path::ManyHops { .. } if !one_hop => Ok((*path, decoded)),
-                _ => Err(Discard::WrongPort),
-            };
-        }
-        if matches!(state, State::Init | State::Up) {
+            if matches!(path, Path::OneHop { .. }) != one_hop {
+                return Err(Discard::WrongPort);
+            }
+            *path
+        } else if matches!(state, State::Init | State::Up) {
             return Err(Discard::Unnamed);
-        }
-        let known = self.entries.contains_key(&received.path);
-        if known { Ok((received.path, decoded)) } else { Err(Discard::UnknownSender) }
+        } else {
+            received.path
+        };
+        let entry = self.entries.get(&path).ok_or(Discard::UnknownSender)?;
+        let least = entry.session.least_ttl(path);
+        if got < least { Err(Discard::Ttl { got, least }) } else { Ok((path, decoded)) }
     }
 
     /// A random discriminator that nobody has, not 0.
@@ -236,7 +245,7 @@ impl Sessions {
         actions.extend(out.into_iter().map(|output| match output {
             Output::Send(bytes) => Action::Send(path, bytes),
             Output::Up => Action::Up(path),
-            Output::Down(why) => Action::Down(path, why),
+            Output::Down(why, fate) => Action::Down(path, why, fate),
         }));
         let Some(entry) = self.entries.get_mut(&path) else { return };
         let due = entry.session.next_deadline().into_iter().chain(entry.leaves).min();

@@ -16,25 +16,15 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::auth::{Auth, Guard};
-use crate::dispatch::Path;
+use crate::auth::Guard;
+use crate::config::Config;
+use crate::dispatch::{Path, TTL};
 use crate::status::{Counters, SessionStatus};
 use crate::timers::{Jitter, Pace, Timing};
 use crate::wire::{Decoded, Diag, Discard, Packet, State, encode, micros};
 
 /// The least interval of a session that is not Up (§6.8.3).
 pub const SLOW: Duration = Duration::from_secs(1);
-
-/// What a session is to be like.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The least interval at which we send and can receive.
-    pub interval: Duration,
-    /// After how many missing packets we are lost; not 0.
-    pub multiplier: u8,
-    /// How packets are authenticated; `None`: not.
-    pub auth: Option<Auth>,
-}
 
 /// Why a session is no longer Up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,12 +58,23 @@ impl fmt::Display for WhyDown {
     }
 }
 
+/// Whether the BFD of the other end lives on when its control plane does not
+/// (the C bit; RFC 5882 §4.3). Ours shares the fate of the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// C is clear: a restart of the neighbour looks like a failure of the
+    /// path, so graceful restart goes on.
+    Shared,
+    /// C is set: what has failed is the path.
+    Independent,
+}
+
 /// What a session wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     Send(Vec<u8>),
     Up,
-    Down(WhyDown),
+    Down(WhyDown, Fate),
 }
 
 /// What the other end last said.
@@ -85,6 +86,8 @@ struct Remote {
     desired_tx: Duration,
     required_rx: Duration,
     multiplier: u8,
+    independent: bool,
+    demand: bool,
 }
 
 impl Remote {
@@ -96,6 +99,8 @@ impl Remote {
         desired_tx: Duration::ZERO,
         required_rx: Duration::from_micros(1),
         multiplier: 0,
+        independent: false,
+        demand: false,
     };
 
     fn of(packet: &Packet) -> Self {
@@ -106,7 +111,13 @@ impl Remote {
             desired_tx: Duration::from_micros(packet.desired_tx.into()),
             required_rx: Duration::from_micros(packet.required_rx.into()),
             multiplier: packet.multiplier,
+            independent: packet.independent,
+            demand: packet.demand,
         }
+    }
+
+    fn fate(&self) -> Fate {
+        if self.independent { Fate::Independent } else { Fate::Shared }
     }
 }
 
@@ -162,6 +173,15 @@ impl Session {
         self.discriminator
     }
 
+    /// The least TTL that a packet has to arrive with: over one hop it is what
+    /// it was sent with (RFC 5881 §5).
+    pub(crate) fn least_ttl(&self, path: Path) -> u8 {
+        match path {
+            Path::OneHop { .. } => TTL,
+            Path::ManyHops { .. } => self.config.least_ttl,
+        }
+    }
+
     /// Takes a packet that is for this session: §6.8.6 from the A bit on.
     pub(crate) fn receive(
         &mut self,
@@ -171,14 +191,13 @@ impl Session {
     ) -> Result<(), Discard> {
         let (packet, remote) = (&decoded.packet, Remote::of(&decoded.packet));
         self.guard.check(now, self.detection_of(&remote), decoded)?;
-        self.remote = remote;
+        (self.remote, self.heard) = (remote, Some(now));
         if packet.fin {
             self.pace.answered();
         }
         if self.state == State::AdminDown {
             return Err(Discard::AdminDown);
         }
-        self.heard = Some(now);
         self.counters.received += 1;
         let why = if packet.state == State::AdminDown { WhyDown::NeighborAdmin } else { WhyDown::Neighbor };
         self.enter(now, next(self.state, packet.state), why, out);
@@ -193,17 +212,18 @@ impl Session {
 
     /// Counts a packet that was discarded.
     pub(crate) fn note(&mut self, why: Discard) {
-        self.counters.discarded += 1;
+        self.counters.discarded.count(why);
         self.counters.last_discard = Some(why);
     }
 
     /// Does what time has made due.
     pub(crate) fn tick(&mut self, now: Instant, out: &mut Vec<Output>) {
         if self.detect_at().is_some_and(|at| at <= now) {
-            (self.remote, self.heard) = (Remote::UNKNOWN, None);
+            self.heard = None;
             if self.state != State::AdminDown {
                 self.enter(now, State::Down, WhyDown::Silent, out);
             }
+            self.remote = Remote::UNKNOWN;
             self.speak_up(now, out);
         }
         if self.send_at().is_some_and(|at| at <= now) {
@@ -218,9 +238,7 @@ impl Session {
 
     /// Takes other settings, and ends a stop.
     pub(crate) fn configure(&mut self, now: Instant, config: Config, out: &mut Vec<Output>) {
-        if config.auth != self.config.auth {
-            self.guard = Guard::new(config.auth.clone(), self.jitter.word());
-        }
+        self.guard.rekey(config.auth.clone());
         self.config = config;
         if self.state == State::AdminDown {
             (self.state, self.diag, self.since) = (State::Down, Diag::None, now);
@@ -235,7 +253,7 @@ impl Session {
     pub(crate) fn stop(&mut self, now: Instant, out: &mut Vec<Output>) -> Instant {
         self.enter(now, State::AdminDown, WhyDown::Admin, out);
         self.speak_up(now, out);
-        now + self.tx_interval() * u32::from(self.config.multiplier)
+        now + self.tx_interval() * u32::from(self.config.multiplier.get())
     }
 
     pub(crate) fn status(&self, path: Path) -> SessionStatus {
@@ -251,7 +269,9 @@ impl Session {
             tx_interval: self.tx_interval(),
             rx_interval: self.pace.used.rx.max(self.remote.desired_tx),
             detection: self.detection_of(&self.remote),
-            auth: self.guard.mode(),
+            remote_independent: self.remote.independent,
+            remote_demand: self.demanded(),
+            auth: self.guard.status(),
             counters: self.counters,
         }
     }
@@ -274,7 +294,7 @@ impl Session {
                     WhyDown::Admin => Diag::AdminDown,
                 };
                 if self.state == State::Up {
-                    out.push(Output::Down(why));
+                    out.push(Output::Down(why, self.remote.fate()));
                 }
             }
         }
@@ -296,14 +316,22 @@ impl Session {
         Some(self.heard? + self.detection_of(&self.remote))
     }
 
-    /// When to send; `None`: the other end does not want packets.
-    fn send_at(&self) -> Option<Instant> {
-        (!self.remote.required_rx.is_zero()).then_some(self.pace.next_tx)
+    /// The other end asks for no periodic packets (§6.6).
+    fn demanded(&self) -> bool {
+        self.remote.demand && self.state == State::Up && self.remote.state == State::Up
     }
 
-    /// Sends at once when there is something new to say (§6.8.7).
+    /// When to send the next periodic packet; `None`: the other end does not
+    /// want any (§6.8.7), but for what it has to answer.
+    fn send_at(&self) -> Option<Instant> {
+        let unwanted = self.remote.required_rx.is_zero() || (self.demanded() && !self.pace.polls());
+        (!unwanted).then_some(self.pace.next_tx)
+    }
+
+    /// Sends at once when there is something new to say (§6.8.7), also to who
+    /// wants no periodic packets.
     fn speak_up(&mut self, now: Instant, out: &mut Vec<Output>) {
-        if self.send_at().is_some() && self.told != Some(self.packet()) {
+        if self.told != Some(self.packet()) {
             self.send(now, false, out);
         }
     }
@@ -317,7 +345,7 @@ impl Session {
             fin: false,
             independent: false,
             demand: false,
-            multiplier: self.config.multiplier,
+            multiplier: self.config.multiplier.get(),
             mine: self.discriminator,
             yours: self.remote.discriminator,
             desired_tx: micros(self.pace.told.tx),
@@ -331,10 +359,11 @@ impl Session {
         let packet = self.packet();
         self.told = Some(packet);
         if !fin {
-            self.pace.next_tx = now + self.jitter.spread(self.tx_interval(), self.config.multiplier);
+            self.pace.next_tx = now + self.jitter.spread(self.tx_interval(), packet.multiplier);
         }
         // P and F are never set together (§6.8.7).
-        let bytes = encode(&Packet { poll: self.pace.polls() && !fin, fin, ..packet });
+        let poll = !fin && self.pace.begin();
+        let bytes = encode(&Packet { poll, fin, ..packet });
         self.counters.sent += 1;
         out.push(Output::Send(self.guard.seal(bytes)));
     }
@@ -342,8 +371,8 @@ impl Session {
 
 /// What to tell of intervals in a state (§6.8.3).
 fn timing(config: &Config, state: State) -> Timing {
-    let tx = if state == State::Up { config.interval } else { config.interval.max(SLOW) };
-    Timing { tx, rx: config.interval }
+    let interval = config.interval.get();
+    Timing { tx: if state == State::Up { interval } else { interval.max(SLOW) }, rx: interval }
 }
 
 #[cfg(test)]

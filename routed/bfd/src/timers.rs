@@ -44,9 +44,15 @@ pub(crate) struct Timing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Poll {
     No,
+    /// The next packet begins one.
+    Due,
+    /// A packet with P has been sent.
     Running,
     /// Values have changed meanwhile: another one has to follow.
     Again,
+    /// One has ended and another one follows. A packet without P goes between
+    /// them, so that what still comes with F is not taken for its answer.
+    Gap,
 }
 
 /// What a session tells of its intervals, and what it uses until the other
@@ -65,6 +71,7 @@ impl Pace {
         Self { told: timing, used: timing, poll: Poll::No, next_tx: now }
     }
 
+    /// Something is still to be answered: packets have to go.
     pub(crate) fn polls(&self) -> bool {
         self.poll != Poll::No
     }
@@ -75,17 +82,35 @@ impl Pace {
         if !up {
             (self.told, self.used, self.poll) = (timing, timing, Poll::No);
         } else if timing != self.told {
-            self.poll = if self.polls() { Poll::Again } else { Poll::Running };
+            self.poll = match self.poll {
+                Poll::No | Poll::Due => Poll::Due,
+                Poll::Running | Poll::Again => Poll::Again,
+                Poll::Gap => Poll::Gap,
+            };
             self.told = timing;
             self.used = Timing { tx: self.used.tx.min(timing.tx), rx: self.used.rx.max(timing.rx) };
         }
     }
 
-    /// The F bit has come.
+    /// A packet goes out that is no answer; whether it has P.
+    pub(crate) fn begin(&mut self) -> bool {
+        match self.poll {
+            Poll::No => return false,
+            Poll::Due => self.poll = Poll::Running,
+            Poll::Running | Poll::Again => {}
+            Poll::Gap => {
+                self.poll = Poll::Due;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The F bit has come. One that comes before P was sent answers nothing.
     pub(crate) fn answered(&mut self) {
         match self.poll {
-            Poll::No => {}
-            Poll::Again => self.poll = Poll::Running,
+            Poll::No | Poll::Due | Poll::Gap => {}
+            Poll::Again => self.poll = Poll::Gap,
             Poll::Running => (self.poll, self.used) = (Poll::No, self.told),
         }
     }

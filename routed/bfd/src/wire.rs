@@ -93,8 +93,8 @@ impl Diag {
     }
 }
 
-/// A control packet without its authentication section. The M bit and demand
-/// mode do not exist here: a packet with M is discarded, ours have no D.
+/// A control packet without its authentication section. The M bit does not
+/// exist here: a packet with M is discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the flags of the wire")]
 pub struct Packet {
@@ -108,7 +108,7 @@ pub struct Packet {
     pub fin: bool,
     /// C: the sender lives on when its control plane does not.
     pub independent: bool,
-    /// D: the sender would rather be polled.
+    /// D: the sender wants no periodic packets while both ends are Up (§6.6).
     pub demand: bool,
     /// After how many missing packets the sender is lost; not 0.
     pub multiplier: u8,
@@ -138,9 +138,16 @@ pub struct Decoded<'a> {
 /// Why a packet is discarded, in the order of §6.8.6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Error)]
 pub enum Discard {
-    /// RFC 5881 §5.
-    #[error("its TTL is not 255: it has crossed a router, or the sender does not set it")]
-    Ttl,
+    /// RFC 5881 §5, or less than is asked of a path over many hops.
+    #[error(
+        "its TTL of {got} is below {least}: it has come from further away than the peer is, or the sender does not set it"
+    )]
+    Ttl {
+        /// What it had; 0: the socket could not say.
+        got: u8,
+        /// What it needs.
+        least: u8,
+    },
     /// Fewer octets than a packet has.
     #[error("it is shorter than a control packet")]
     Short,
@@ -180,6 +187,45 @@ pub enum Discard {
     /// Our session is held down.
     #[error("the session is held down here")]
     AdminDown,
+}
+
+/// What kinds of discard are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// Its TTL.
+    Ttl,
+    /// It is no packet as RFC 5880 §4.1 has it.
+    Malformed,
+    /// It is for no session, or for one of another kind.
+    Discriminator,
+    /// Its authentication.
+    Authentication,
+    /// It has been sent before.
+    Replay,
+    /// The session is held down here.
+    AdminDown,
+}
+
+impl Discard {
+    /// The kind that it is counted under.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Ttl { .. } => Kind::Ttl,
+            Self::Short
+            | Self::Version(_)
+            | Self::Length(_)
+            | Self::Cut(_)
+            | Self::Multiplier
+            | Self::Multipoint
+            | Self::NoDiscriminator => Kind::Malformed,
+            Self::UnknownDiscriminator(_) | Self::Unnamed | Self::UnknownSender | Self::WrongPort => {
+                Kind::Discriminator
+            }
+            Self::Auth(AuthFailure::Replay { .. }) => Kind::Replay,
+            Self::Auth(_) => Kind::Authentication,
+            Self::AdminDown => Kind::AdminDown,
+        }
+    }
 }
 
 fn word(bytes: &[u8; HEADER], at: usize) -> u32 {

@@ -1,28 +1,31 @@
 //! `[bfd]`, and `bfd` where a protocol asks for it.
 
+use std::num::NonZeroU8;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bfd::auth::Mode;
+use bfd::Interval;
+use bfd::auth::{Auth, Mode};
 use serde::{Serialize, Serializer};
 use toml::de::DeValue;
 
-use super::Secret;
 use super::diagnostic::Findings;
 use super::file::read_file;
 use super::reader::{FromToml, Section, Switch};
-
-/// The least interval: below it a busy node loses sessions that are well.
-const LEAST: u32 = 50;
 
 /// How BFD speaks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Bfd {
     /// The least interval between packets, in both directions.
     #[serde(rename = "interval_ms", serialize_with = "milliseconds")]
-    pub interval: Duration,
+    pub interval: Interval,
     /// After how many missing packets the other end is lost.
-    pub multiplier: u8,
+    pub multiplier: NonZeroU8,
+    /// The least TTL of packets that come over routers (RFC 5883); `None`:
+    /// there is no router between (RFC 5881).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimum_ttl: Option<u8>,
     /// How packets are authenticated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<BfdAuth>,
@@ -34,30 +37,51 @@ pub struct BfdAuth {
     /// The mode.
     #[serde(serialize_with = "mode_name")]
     pub mode: Mode,
-    /// The number of the key, the same at both ends.
-    pub key_id: u8,
-    /// The file that the key is in.
-    pub key_file: PathBuf,
-    /// The key, read from the file; never printed.
+    /// Where the keys are; the first one signs.
+    pub keys: Vec<BfdKey>,
+    /// The keys themselves; never printed.
     #[serde(skip)]
-    pub secret: Option<Secret>,
+    pub auth: Auth,
+}
+
+/// A key.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BfdKey {
+    /// Its number, the same at both ends.
+    pub id: u8,
+    /// The file that it is in.
+    pub key_file: PathBuf,
 }
 
 impl Default for Bfd {
     fn default() -> Self {
-        Self { interval: Duration::from_millis(100), multiplier: 3, auth: None }
+        let interval = Interval::new(Duration::from_millis(100)).unwrap_or(Interval::LEAST);
+        Self { interval, multiplier: NonZeroU8::MIN.saturating_add(2), minimum_ttl: None, auth: None }
     }
 }
 
 impl Bfd {
     /// The settings in the words of the machine.
     pub fn machine(&self) -> bfd::Config {
-        let auth = self.auth.as_ref().map(|auth| bfd::auth::Auth {
-            mode: auth.mode,
-            key_id: auth.key_id,
-            secret: auth.secret.as_ref().map(|secret| secret.expose().to_vec()).unwrap_or_default(),
-        });
-        bfd::Config { interval: self.interval, multiplier: self.multiplier, auth }
+        bfd::Config {
+            interval: self.interval,
+            multiplier: self.multiplier,
+            least_ttl: self.minimum_ttl.unwrap_or(bfd::dispatch::TTL),
+            auth: self.auth.as_ref().map(|auth| auth.auth.clone()),
+        }
+    }
+
+    /// Over routers, where the peer is allowed to be several hops away or a
+    /// least TTL is named.
+    pub(super) fn over(self, hops: Option<u8>, span: &Range<usize>, findings: &mut Findings<'_>) -> Self {
+        let of_hops = hops.filter(|hops| *hops > 1).map(|hops| u8::MAX - (hops - 1));
+        let minimum_ttl = self.minimum_ttl.or(of_hops);
+        if minimum_ttl.is_some() && self.auth.is_none() {
+            let message = "bfd: over routers anybody can send packets that end the session; \
+                           set bfd.auth at both ends (RFC 5883 §6)";
+            findings.warning(span, message);
+        }
+        Self { minimum_ttl, ..self }
     }
 }
 
@@ -67,7 +91,7 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Bfd {
     section.map_or_else(Bfd::default, |section| settings(section, &Bfd::default(), findings))
 }
 
-/// `bfd` of a peer or of RIP: true, false or a table.
+/// `bfd` of RIP: true, false or a table.
 pub(super) fn wanted(section: &mut Section<'_>, base: &Bfd, findings: &mut Findings<'_>) -> Option<Bfd> {
     match section.switch("bfd", findings)? {
         Switch::Flag(on) => on.then(|| base.clone()),
@@ -75,19 +99,34 @@ pub(super) fn wanted(section: &mut Section<'_>, base: &Bfd, findings: &mut Findi
     }
 }
 
+/// `bfd` of a peer, which may be behind routers: [`wanted`] with `minimum_ttl`.
+pub(super) fn of_peer(section: &mut Section<'_>, base: &Bfd, findings: &mut Findings<'_>) -> Option<Bfd> {
+    match section.switch("bfd", findings)? {
+        Switch::Flag(on) => on.then(|| base.clone()),
+        Switch::Table(mut table) => {
+            let minimum_ttl = table.located::<u8>("minimum_ttl", findings);
+            if let Some(zero) = minimum_ttl.as_ref().filter(|ttl| ttl.value == 0) {
+                findings.error(&zero.span, "minimum_ttl: a number from 1 to 255 is expected");
+            }
+            let minimum_ttl = minimum_ttl.map(|ttl| ttl.value);
+            Some(Bfd { minimum_ttl, ..settings(table, base, findings) })
+        }
+    }
+}
+
 fn settings(mut section: Section<'_>, base: &Bfd, findings: &mut Findings<'_>) -> Bfd {
     let mut bfd = base.clone();
     if let Some(interval) = section.located::<u32>("interval_ms", findings) {
-        if !(LEAST..=60_000).contains(&interval.value) {
-            findings.error(&interval.span, format!("interval_ms: from {LEAST} to 60000 milliseconds"));
+        match Interval::new(Duration::from_millis(interval.value.into())) {
+            Ok(interval) => bfd.interval = interval,
+            Err(why) => findings.error(&interval.span, format!("interval_ms: {why}")),
         }
-        bfd.interval = Duration::from_millis(interval.value.into());
     }
     if let Some(multiplier) = section.located::<u8>("multiplier", findings) {
-        if multiplier.value == 0 {
-            findings.error(&multiplier.span, "multiplier: a number from 1 to 255 is expected");
+        match NonZeroU8::new(multiplier.value) {
+            Some(multiplier) => bfd.multiplier = multiplier,
+            None => findings.error(&multiplier.span, "multiplier: a number from 1 to 255 is expected"),
         }
-        bfd.multiplier = multiplier.value.max(1);
     }
     if let Some(table) = section.section("auth", findings) {
         bfd.auth = auth(table, findings);
@@ -97,31 +136,45 @@ fn settings(mut section: Section<'_>, base: &Bfd, findings: &mut Findings<'_>) -
 }
 
 fn auth(mut section: Section<'_>, findings: &mut Findings<'_>) -> Option<BfdAuth> {
+    let span = section.span.clone();
     let mode = section.required::<Mode>("mode", findings);
-    let key_id = section.get("key_id", findings).unwrap_or(1);
-    let file = section.required::<PathBuf>("key_file", findings);
+    let tables = section.sections("keys", findings);
+    let mut keys = Vec::new();
+    let single = tables.is_empty();
+    for mut table in tables {
+        let id = table.required::<u8>("id", findings);
+        let file = table.required::<PathBuf>("key_file", findings);
+        table.finish(findings);
+        keys.extend(id.map(|id| id.value).zip(file));
+    }
+    if single {
+        let id = section.get("key_id", findings).unwrap_or(1);
+        keys.extend(section.required::<PathBuf>("key_file", findings).map(|file| (id, file)));
+    }
     section.finish(findings);
-    let (mode, file) = (mode?.value, file?);
-    let secret = read_file(&file.value).and_then(|mut key| {
-        while key.last().is_some_and(u8::is_ascii_whitespace) {
-            key.pop();
-        }
-        let (name, most) = (file.value.display(), mode.secret_size());
-        match key.len() {
-            0 => Err(format!("{name}: the key file is empty; write the key into it")),
-            length if length > most => {
-                Err(format!("{name}: the key has {length} bytes, the mode takes {most}"))
+    let mode = mode?.value;
+    let mut secrets = Vec::new();
+    for (id, file) in &keys {
+        let secret = read_file(&file.value).and_then(|mut key| {
+            while key.last().is_some_and(u8::is_ascii_whitespace) {
+                key.pop();
             }
-            _ => Ok(Secret::new(key)),
-        }
-    });
-    match secret {
-        Ok(secret) => Some(BfdAuth { mode, key_id, key_file: file.value, secret: Some(secret) }),
-        Err(message) => {
-            findings.error(&file.span, format!("key_file: {message}"));
-            None
+            let name = file.value.display();
+            Auth::new(mode, [(*id, key.clone())]).map_err(|why| format!("{name}: {why}"))?;
+            Ok((*id, key))
+        });
+        match secret {
+            Ok(secret) => secrets.push(secret),
+            Err(message) => findings.error(&file.span, format!("key_file: {message}")),
         }
     }
+    if secrets.is_empty() || secrets.len() < keys.len() {
+        return None;
+    }
+    let auth =
+        Auth::new(mode, secrets).map_err(|why| findings.error(&span, format!("auth.keys: {why}"))).ok()?;
+    let keys = keys.into_iter().map(|(id, file)| BfdKey { id, key_file: file.value }).collect();
+    Some(BfdAuth { mode, keys, auth })
 }
 
 /// How the file spells the modes.
@@ -145,10 +198,14 @@ impl FromToml for Mode {
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
 fn mode_name<S: Serializer>(mode: &Mode, serializer: S) -> Result<S::Ok, S::Error> {
-    let name = MODES.iter().find(|(_, known)| known == mode).map_or("", |(name, _)| name);
-    serializer.serialize_str(name)
+    serializer.serialize_str(name_of(*mode))
 }
 
-fn milliseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+/// How the file spells a mode.
+pub(crate) fn name_of(mode: Mode) -> &'static str {
+    MODES.iter().find(|(_, known)| *known == mode).map_or("", |(name, _)| name)
+}
+
+fn milliseconds<S: Serializer>(interval: &Interval, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(interval.get().as_millis()).unwrap_or(u64::MAX))
 }

@@ -53,14 +53,9 @@ pub(super) fn read(
     };
     let mut seen = BTreeMap::new();
     for mut peer in section.sections("peer", findings) {
-        let (span, bfd) = (peer.span.clone(), bfd::wanted(&mut peer, bfd, findings));
+        let (span, bfd) = (peer.span.clone(), bfd::of_peer(&mut peer, bfd, findings));
         if let Some(peer) = read_peer(peer, &bgp, filters, &mut seen, findings) {
-            if bfd.is_some() && peer.multihop.is_some_and(|hops| hops > 1) {
-                findings.warning(
-                    &span,
-                    "bfd: it runs over one hop; there is none where no link leads to the peer",
-                );
-            }
+            let bfd = bfd.map(|bfd| bfd.over(peer.multihop.or(peer.ttl_security), &span, findings));
             bgp.peers.push(Peer { bfd, ..peer });
         }
     }

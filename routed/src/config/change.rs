@@ -13,7 +13,8 @@ pub enum Change {
     PeerRemoved(IpAddr),
     /// A peer whose session must be set up anew.
     PeerChanged(IpAddr),
-    /// A peer that passes other filters now, or other limits; its session stays.
+    /// A peer that passes other filters now, or other limits, or is watched
+    /// otherwise by BFD; its session stays.
     PeerPolicy(IpAddr),
     /// What this node originates.
     Originated,
@@ -87,6 +88,7 @@ fn session_part(peer: &Peer) -> Peer {
         export: String::new(),
         max_prefixes: 0,
         next_hop: super::NextHopMode::Auto,
+        bfd: None,
         ..peer.clone()
     }
 }
@@ -104,7 +106,9 @@ impl std::fmt::Display for Change {
             Self::PeerAdded(peer) => write!(f, "peer {peer} added"),
             Self::PeerRemoved(peer) => write!(f, "peer {peer} removed"),
             Self::PeerChanged(peer) => write!(f, "peer {peer} changed; its session is set up anew"),
-            Self::PeerPolicy(peer) => write!(f, "peer {peer}: filters or limits changed; its session stays"),
+            Self::PeerPolicy(peer) => {
+                write!(f, "peer {peer}: filters, limits or BFD changed; its session stays")
+            }
             Self::Originated => f.write_str("advertised prefixes or static routes changed"),
             Self::Policy => f.write_str("policy settings changed"),
             Self::Addresses => f.write_str("blocks changed"),

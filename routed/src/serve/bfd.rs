@@ -1,9 +1,11 @@
 //! `BfdService`: the sessions and for whom they are.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use api::v1::{self, bfd_service_server::BfdService};
-use bfd::{Diag, SessionStatus, State};
+use bfd::status::Discards;
+use bfd::{Diag, Path, SessionStatus, State};
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status};
 
@@ -21,22 +23,45 @@ impl BfdService for BfdOf {
         &self,
         _: Request<v1::ListBfdSessionsRequest>,
     ) -> Result<Response<v1::ListBfdSessionsResponse>, Status> {
-        let (reply, answer) = oneshot::channel();
-        self.bfd.send(BfdCommand::Report(reply)).await.map_err(|_| convert::stopping())?;
-        let BfdReport { now, sessions, absent } = answer.await.map_err(|_| convert::stopping())?;
-        let sessions = sessions.iter().map(|(status, name, clients)| session(status, name, clients, now));
-        let absent = absent.into_iter().map(|(client, reason)| v1::BfdSession {
-            peer: peer(client).to_string(),
-            state: v1::BfdState::Down.into(),
-            protocols: vec![protocol(client).into()],
-            reason: Some(reason),
-            ..v1::BfdSession::default()
-        });
-        Ok(Response::new(v1::ListBfdSessionsResponse { sessions: sessions.chain(absent).collect() }))
+        let BfdReport { now, sessions, absent, strays } = report(&self.bfd).await?;
+        let sessions = sessions.iter().map(|described| session(described, now));
+        let absent = absent.iter().map(|(client, reason)| none(*client, reason));
+        Ok(Response::new(v1::ListBfdSessionsResponse { sessions: sessions.chain(absent).collect(), strays }))
     }
 }
 
-fn peer(client: Client) -> std::net::IpAddr {
+async fn report(bfd: &mpsc::Sender<BfdCommand>) -> Result<BfdReport, Status> {
+    let (reply, answer) = oneshot::channel();
+    bfd.send(BfdCommand::Report(reply)).await.map_err(|_| convert::stopping())?;
+    answer.await.map_err(|_| convert::stopping())
+}
+
+/// The session of a BGP peer, or why there is none; `None`: none is wanted.
+pub(super) async fn of_peer(
+    bfd: &mpsc::Sender<BfdCommand>,
+    address: IpAddr,
+) -> Result<Option<v1::BfdSession>, Status> {
+    let BfdReport { now, sessions, absent, .. } = report(bfd).await?;
+    let client = Client::Bgp(address);
+    let running = sessions.iter().find(|(_, _, clients)| clients.contains(&client));
+    let absent = || absent.iter().find(|(other, _)| *other == client);
+    Ok(running
+        .map(|described| session(described, now))
+        .or_else(|| absent().map(|(client, reason)| none(*client, reason))))
+}
+
+/// What is wanted and cannot be.
+fn none(client: Client, reason: &str) -> v1::BfdSession {
+    v1::BfdSession {
+        peer: peer(client).to_string(),
+        state: v1::BfdState::Down.into(),
+        protocols: vec![protocol(client).into()],
+        reason: Some(reason.to_owned()),
+        ..v1::BfdSession::default()
+    }
+}
+
+fn peer(client: Client) -> IpAddr {
     match client {
         Client::Bgp(peer) | Client::Rip(_, peer) => peer,
     }
@@ -50,12 +75,19 @@ fn protocol(client: Client) -> v1::Protocol {
     }
 }
 
-fn session(status: &SessionStatus, name: &str, clients: &[Client], now: Instant) -> v1::BfdSession {
+fn session(
+    (status, interface, clients): &(SessionStatus, Option<String>, Vec<Client>),
+    now: Instant,
+) -> v1::BfdSession {
     let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let known = status.remote_discriminator != 0;
     v1::BfdSession {
         peer: status.path.remote().to_string(),
-        interface: Some(name.to_owned()),
+        interface: interface.clone(),
+        local_address: match status.path {
+            Path::OneHop { .. } => None,
+            Path::ManyHops { local, .. } => Some(local.to_string()),
+        },
         state: state(status.state).into(),
         remote_state: if known { state(status.remote_state) } else { v1::BfdState::Unspecified }.into(),
         protocols: clients.iter().map(|client| protocol(*client).into()).collect(),
@@ -69,13 +101,26 @@ fn session(status: &SessionStatus, name: &str, clients: &[Client], now: Instant)
         uptime_seconds: (status.state == State::Up)
             .then(|| now.saturating_duration_since(status.since).as_secs()),
         authenticated: status.auth.is_some(),
+        auth: status.auth.map(|auth| v1::BfdAuth {
+            mode: crate::config::bfd::name_of(auth.mode).to_owned(),
+            key_id: auth.key_id.into(),
+            remote_key_id: auth.heard_key_id.map(u32::from),
+        }),
+        remote_independent: status.remote_independent,
+        remote_demand: status.remote_demand,
         packets_received: status.counters.received,
         packets_sent: status.counters.sent,
-        packets_discarded: status.counters.discarded,
+        packets_discarded: status.counters.discarded.total(),
+        discards: Some(discards(&status.counters.discarded)),
         last_discard: status.counters.last_discard.map(|why| why.to_string()),
         ups: status.counters.ups,
         reason: None,
     }
+}
+
+fn discards(discards: &Discards) -> v1::BfdDiscards {
+    let Discards { ttl, malformed, discriminator, authentication, replay, admin_down } = *discards;
+    v1::BfdDiscards { ttl, malformed, discriminator, authentication, replay, admin_down }
 }
 
 fn state(state: State) -> v1::BfdState {

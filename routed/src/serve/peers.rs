@@ -60,6 +60,7 @@ impl Peers {
             remote_port: report.negotiated.as_ref().map(|up| up.endpoints.remote.port().into()),
             import_filter: Some(report.config.import.clone()),
             export_filter: Some(report.config.export.clone()),
+            bfd: None,
         }
     }
 
@@ -125,7 +126,9 @@ impl PeerService for Peers {
     ) -> Result<Response<v1::PeerDetail>, Status> {
         let address = convert::address("address", &request.get_ref().address)?;
         let detail = self.reports(Some(address)).await?.into_iter().next();
-        detail.map(Response::new).ok_or_else(|| unknown(address))
+        let detail = detail.ok_or_else(|| unknown(address))?;
+        let bfd = super::bfd::of_peer(&self.handles.bfd, address).await?;
+        Ok(Response::new(v1::PeerDetail { bfd, ..detail }))
     }
 
     async fn enable_peer(

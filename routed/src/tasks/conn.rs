@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use bgp::conn::Up;
 use bgp::wire::{self, EncodeError, Encoder, Message, Nlri, Rx, Tx, WireError};
 use bytes::{Buf, BytesMut};
 use net::Family;
+use nix::poll::{self, PollFd, PollFlags, PollTimeout};
 use rib::adj_out::Out;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -60,6 +62,14 @@ impl Conn {
 
     pub(super) fn local(&self) -> io::Result<SocketAddr> {
         self.stream.local_addr()
+    }
+
+    /// True when the peer has closed its side, read or not.
+    pub(super) fn closed_by_peer(&self) -> bool {
+        let end = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
+        let mut poll = [PollFd::new(self.stream.as_fd(), end)];
+        // A socket that cannot be asked is not closed: reading it will tell.
+        poll::poll(&mut poll, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 
     /// From now on messages are read as was negotiated.

@@ -8,12 +8,15 @@
 //! ```
 //! There is no protocol logic here: what happens is in `bgp`, what is told in `rib`.
 
+mod path;
+
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bfd::Fate;
 use bgp::conn::{CloseReason, ConnId, Endpoints, Up};
 use bgp::peer::{Action, Admin, Event, State};
 use bgp::wire::{Encoder, Message};
@@ -25,7 +28,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
-use super::bfd::{BfdCommand, Client, Subscriber, Want};
+use self::path::Recovery;
+use super::bfd::{BfdCommand, Client};
 use super::conn::{Conn, OUTPUT_LOW, Read};
 use super::report::PeerReport;
 use super::sleep_until;
@@ -44,12 +48,13 @@ pub(crate) enum PeerCommand {
     Stop(Admin),
     /// Ask the peer for its routes again.
     Refresh(Vec<Family>),
-    /// The filters or limits changed; the session stays.
+    /// The filters, limits or BFD changed; the session stays.
     Reconfigure(Box<config::Peer>),
     /// Tell how the peer is.
     Report(oneshot::Sender<PeerReport>),
-    /// BFD says that the path to the peer has failed.
-    BfdDown,
+    /// BFD says that the path to the peer has failed, unless it is the peer
+    /// that restarts.
+    BfdDown(Fate),
     /// End the session, then the task.
     Finish(Admin),
 }
@@ -86,6 +91,7 @@ struct Session {
     encoder: Encoder,
     more: Arc<Notify>,
     pull: Pull,
+    recovery: Recovery,
 }
 
 /// Where the next routes to tell are.
@@ -140,6 +146,13 @@ impl PeerTask {
         self.handle(Event::Start);
         while !(self.finishing && self.outbox.waiting.is_empty()) {
             match self.wake().await {
+                Wake::Command(Some(PeerCommand::Reconfigure(config))) => {
+                    let watched_otherwise = config.bfd != self.config.bfd;
+                    self.config = config;
+                    if watched_otherwise {
+                        self.watch().await;
+                    }
+                }
                 Wake::Command(Some(command)) => self.command(command),
                 Wake::Command(None) => self.finish(Admin::Restart),
                 Wake::Dialled(id, result) => self.dialled(id, result),
@@ -158,16 +171,6 @@ impl PeerTask {
         }
         // A task that is gone watches nothing.
         let _ = self.bfd.send(BfdCommand::Unwant(Client::Bgp(self.config.address))).await;
-    }
-
-    /// Has the path to the peer watched, where the configuration says so.
-    async fn watch(&self) {
-        let Some(settings) = self.config.bfd.clone() else { return };
-        let client = Client::Bgp(self.config.address);
-        let subscriber = Subscriber::Peer(self.control.clone());
-        let want = Want { client, settings, source: self.config.source, subscriber };
-        // A task that is gone means that the daemon stops.
-        let _ = self.bfd.send(BfdCommand::Want(Box::new(want))).await;
     }
 
     async fn wake(&mut self) -> Wake {
@@ -197,15 +200,12 @@ impl PeerTask {
             PeerCommand::Enable => self.handle(Event::Start),
             PeerCommand::Stop(admin) => self.handle(Event::Stop(admin)),
             PeerCommand::Refresh(families) => self.ask_refresh(&families),
-            PeerCommand::Reconfigure(config) => self.config = config,
+            PeerCommand::Reconfigure(_) => {}
             PeerCommand::Report(reply) => {
                 // Whoever asked may have gone; then nobody misses the answer.
                 let _ = reply.send(PeerReport::new(&self.config, &self.machine.status(), Instant::now()));
             }
-            // An attempt to connect may well succeed: BFD holds nothing down
-            // (RFC 5882 §3.2).
-            PeerCommand::BfdDown if self.session.is_some() => self.handle(Event::Stop(Admin::BfdDown)),
-            PeerCommand::BfdDown => {}
+            PeerCommand::BfdDown(fate) => self.path_failed(fate),
             PeerCommand::Finish(admin) => self.finish(admin),
         }
     }
@@ -287,7 +287,10 @@ impl PeerTask {
                     self.outbox.push(TableInput::PeerDown { id: self.id, graceful: down.graceful });
                 }
                 Action::Update(update) => self.outbox.push(TableInput::Update { id: self.id, update }),
-                Action::EndOfRib(family) => self.outbox.push(TableInput::EndOfRib { id: self.id, family }),
+                Action::EndOfRib(family) => {
+                    self.session.iter_mut().for_each(|session| session.recovery.told(family));
+                    self.outbox.push(TableInput::EndOfRib { id: self.id, family });
+                }
                 Action::RefreshRequest(family) => {
                     self.outbox.push(TableInput::RefreshRequest { id: self.id, family });
                 }
@@ -313,6 +316,7 @@ impl PeerTask {
             encoder: super::conn::encoder(&up),
             more: Arc::clone(&more),
             pull: Pull::Idle,
+            recovery: Recovery::of(Instant::now(), &up),
         });
         let config = (*self.config).clone();
         let control = self.control.clone();

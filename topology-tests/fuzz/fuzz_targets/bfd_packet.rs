@@ -2,11 +2,12 @@
 //! same, and sessions of every authentication live through it.
 #![no_main]
 
+use std::num::NonZeroU8;
 use std::time::Instant;
 
 use bfd::auth::{Auth, Mode};
 use bfd::wire::{decode, encode};
-use bfd::{Action, Config, Event, Path, Received, Sessions};
+use bfd::{Action, Config, Event, Interval, Path, Received, Sessions};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|datagram: &[u8]| {
@@ -19,8 +20,8 @@ fuzz_target!(|datagram: &[u8]| {
     let modes = [None].into_iter().chain(Mode::ALL.map(Some));
     for (interface, mode) in (0..).zip(modes) {
         let path = Path::OneHop { interface, remote: [192, 0, 2, 1].into() };
-        let auth = mode.map(|mode| Auth { mode, key_id: 1, secret: b"k".to_vec() });
-        let config = Config { interval: std::time::Duration::from_millis(100), multiplier: 3, auth };
+        let auth = mode.and_then(|mode| Auth::new(mode, [(1, b"k".to_vec())]).ok());
+        let config = Config { interval: Interval::LEAST, multiplier: NonZeroU8::MIN, least_ttl: 250, auth };
         let mut actions: Vec<Action> = Vec::new();
         let wanted = sessions.handle(now, Event::Want(path, config), &mut actions);
         assert_eq!(wanted, Ok(()));

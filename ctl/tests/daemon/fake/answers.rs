@@ -157,7 +157,7 @@ impl RipService for Fixed {
 #[tonic::async_trait]
 impl BfdService for Fixed {
     async fn list_sessions(&self, _: Request<ListBfdSessionsRequest>) -> Answer<ListBfdSessionsResponse> {
-        answer(ListBfdSessionsResponse { sessions: fixtures::bfd_sessions() })
+        answer(ListBfdSessionsResponse { sessions: fixtures::bfd_sessions(), strays: 0 })
     }
 }
 

@@ -1,10 +1,10 @@
 //! Objects that the stand-in answers with.
 
 use api::v1::{
-    Address, Alarm, BfdSession, BfdState, Block, BlockState, Counts, Family, GracefulRestart, Malformed,
-    MessageCounts, Negotiated, NextHop, NodeStatus, Notification, Origin, Peer, PeerDetail, PeerState,
-    PeerTimers, PolicyRef, Protocol, ProtocolState, ProtocolSummary, RipAuthMode, RipInterface, RipNeighbor,
-    RipSplitHorizon, RipVersion, Route, RouteState, Severity,
+    Address, Alarm, BfdAuth, BfdDiscards, BfdSession, BfdState, Block, BlockState, Counts, Family,
+    GracefulRestart, Malformed, MessageCounts, Negotiated, NextHop, NodeStatus, Notification, Origin, Peer,
+    PeerDetail, PeerState, PeerTimers, PolicyRef, Protocol, ProtocolState, ProtocolSummary, RipAuthMode,
+    RipInterface, RipNeighbor, RipSplitHorizon, RipVersion, Route, RouteState, Severity,
 };
 
 pub(crate) fn status() -> NodeStatus {
@@ -124,6 +124,7 @@ pub(crate) fn detail() -> PeerDetail {
         established_count: 2,
         remote_port: Some(179),
         import_filter: Some("cluster-only".into()),
+        bfd: bfd_sessions().into_iter().next(),
         ..Default::default()
     }
 }
@@ -280,10 +281,12 @@ pub(crate) fn bfd_sessions() -> Vec<BfdSession> {
         detection_time_ms: Some(900),
         uptime_seconds: Some(7200),
         authenticated: true,
+        auth: Some(BfdAuth { mode: "meticulous-sha1".into(), key_id: 2, remote_key_id: Some(1) }),
+        discards: Some(BfdDiscards { ttl: 1, ..BfdDiscards::default() }),
         packets_received: 72_000,
         packets_sent: 72_010,
         packets_discarded: 1,
-        last_discard: Some("its TTL is not 255".into()),
+        last_discard: Some("its TTL of 254 is below 255".into()),
         ups: 1,
         ..BfdSession::default()
     };

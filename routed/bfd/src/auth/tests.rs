@@ -21,7 +21,11 @@ fn packet(diag: u8) -> Vec<u8> {
 }
 
 fn guard(mode: Mode, key_id: u8, secret: &str) -> Guard {
-    Guard::new(Some(Auth { mode, key_id, secret: secret.into() }), u32::MAX - 1)
+    Guard::new(Some(keys(mode, &[(key_id, secret)])), u32::MAX - 1)
+}
+
+fn keys(mode: Mode, keys: &[(u8, &str)]) -> Auth {
+    Auth::new(mode, keys.iter().map(|(id, secret)| (*id, (*secret).into()))).unwrap()
 }
 
 fn check(guard: &mut Guard, now: Instant, bytes: &[u8]) -> Result<(), AuthFailure> {
@@ -95,4 +99,52 @@ fn contents_that_stay_keep_their_number_where_the_mode_allows() {
     assert_eq!(keyed.seal(packet(0)), keyed.seal(packet(0)));
     let mut meticulous = guard(Mode::MeticulousSha1, 1, "k");
     assert_ne!(meticulous.seal(packet(0)), meticulous.seal(packet(0)));
+}
+
+#[test]
+fn keys_that_cannot_be_are_refused() {
+    let bad = |mode, keys: &[(u8, usize)]| {
+        Auth::new(mode, keys.iter().map(|(id, length)| (*id, vec![b'k'; *length]))).unwrap_err()
+    };
+    for mode in Mode::ALL {
+        let most = mode.secret_size();
+        assert_eq!(bad(mode, &[]), BadKeys::None);
+        assert_eq!(bad(mode, &[(1, 4), (2, 0)]), BadKeys::Empty(2));
+        assert_eq!(bad(mode, &[(7, most + 1)]), BadKeys::Long { id: 7, length: most + 1, most });
+        assert_eq!(bad(mode, &[(1, 4), (1, 5)]), BadKeys::Twice(1));
+        Auth::new(mode, [(1, vec![b'k'; most])]).unwrap();
+    }
+    let shown = format!("{:?}", keys(Mode::Sha1, &[(1, "hidden"), (2, "too")]));
+    assert_eq!(shown, "Auth { mode: Sha1, keys: [1, 2], .. }");
+}
+
+#[test]
+fn a_key_is_changed_at_one_end_after_the_other_without_a_packet_refused() {
+    let now = Instant::now();
+    for mode in Mode::ALL {
+        let (old, new) = ((1, "old"), (2, "new"));
+        let mut ends = [guard(mode, 1, "old"), guard(mode, 1, "old")];
+        let steps =
+            [(0, vec![old, new]), (1, vec![new, old]), (0, vec![new, old]), (1, vec![new]), (0, vec![new])];
+        for (end, list) in steps {
+            ends[end].rekey(Some(keys(mode, &list)));
+            for _ in 0..3 {
+                let [one, two] = &mut ends;
+                assert_eq!(check(two, now, &one.seal(packet(0))), Ok(()), "{mode:?}");
+                assert_eq!(check(one, now, &two.seal(packet(0))), Ok(()), "{mode:?}");
+            }
+        }
+        let heard = ends.map(|guard| guard.status().unwrap());
+        assert_eq!(heard.map(|status| (status.key_id, status.heard_key_id)), [(2, Some(2)); 2]);
+    }
+}
+
+#[test]
+fn a_replay_is_refused_after_a_change_of_keys_too() {
+    let now = Instant::now();
+    let (mut from, mut to) = (guard(Mode::MeticulousSha1, 1, "a"), guard(Mode::MeticulousSha1, 1, "a"));
+    let taken = from.seal(packet(0));
+    assert_eq!(check(&mut to, now, &taken), Ok(()));
+    to.rekey(Some(keys(Mode::MeticulousSha1, &[(2, "b"), (1, "a")])));
+    assert!(matches!(check(&mut to, now, &taken), Err(AuthFailure::Replay { .. })));
 }

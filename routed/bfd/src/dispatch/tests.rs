@@ -1,9 +1,12 @@
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::auth::{Auth, Mode};
+use crate::auth::{Auth, AuthFailure, Mode};
+use crate::config::Interval;
+use crate::status::Discards;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -12,8 +15,9 @@ fn path(host: u8) -> Path {
 }
 
 fn config(interval: u64, multiplier: u8, auth: Option<Mode>) -> Config {
-    let auth = auth.map(|mode| Auth { mode, key_id: 1, secret: b"secret".to_vec() });
-    Config { interval: Duration::from_millis(interval), multiplier, auth }
+    let auth = auth.map(|mode| Auth::new(mode, [(1, b"secret".to_vec())]).unwrap());
+    let interval = Interval::new(Duration::from_millis(interval)).unwrap();
+    Config { interval, multiplier: NonZeroU8::new(multiplier).unwrap(), least_ttl: 250, auth }
 }
 
 /// Two nodes, 192.0.2.0 and .1, and a link that loses packets.
@@ -60,7 +64,7 @@ impl Pair {
                     }
                 }
                 Action::Up(_) => assert!(!std::mem::replace(&mut self.up[end], true), "up once"),
-                Action::Down(_, why) => {
+                Action::Down(_, why, _) => {
                     assert!(std::mem::replace(&mut self.up[end], false), "down after up only");
                     self.downs.push(why);
                 }
@@ -114,7 +118,7 @@ fn two_ends_come_up_within_two_seconds_and_agree() {
         );
         assert_eq!((one.tx_interval, two.tx_interval), (250 * MS, 250 * MS));
         assert_eq!((one.detection, two.detection), (1250 * MS, 750 * MS));
-        assert_eq!((one.counters.discarded, two.counters.discarded), (0, 0), "{mode:?}");
+        assert_eq!((one.counters.discarded.total(), two.counters.discarded.total()), (0, 0), "{mode:?}");
         assert!(pair.downs.is_empty());
     }
 }
@@ -179,13 +183,15 @@ fn check(received: Path, ttl: Option<u8>, change: &[(usize, u8)], why: Discard) 
     }
     let event = Event::Received(Received { path: received, ttl, bytes: &bytes });
     assert_eq!(sessions.handle(now, event, &mut actions), Err(why));
-    assert_eq!(sessions.strays(), 1);
+    let counters = sessions.status()[0].counters;
+    let told = (received == path(1)).then_some(why);
+    assert_eq!((counters.last_discard, sessions.strays()), (told, u64::from(told.is_none())));
 }
 
 #[test]
 fn a_packet_that_is_for_no_session_is_discarded_with_a_reason() {
-    check(path(1), Some(254), &[], Discard::Ttl);
-    check(path(1), None, &[(0, 0)], Discard::Ttl);
+    check(path(1), Some(254), &[], Discard::Ttl { got: 254, least: TTL });
+    check(path(1), None, &[(0, 0)], Discard::Ttl { got: 0, least: TTL });
     check(path(1), Some(TTL), &[(0, 0)], Discard::Version(0));
     check(path(1), Some(TTL), &[(11, 1)], Discard::UnknownDiscriminator(1));
     check(path(1), Some(TTL), &[(1, 0xc0)], Discard::Unnamed);
@@ -232,8 +238,91 @@ fn twenty_thousand_mutated_packets_do_not_take_a_session_down_that_is_authentica
         pair.event(0, Event::Received(Received { path: path(1), ttl: Some(TTL), bytes: &bytes }));
     }
     assert_eq!((pair.up, pair.downs.len()), ([true; 2], 0));
-    let refused = pair.ends[0].strays() + pair.status(0).counters.discarded;
+    let refused = pair.status(0).counters.discarded.total();
     assert!(refused > 15_000, "{refused} were discarded");
+}
+
+/// Two packets of a session that is Up, and an end that hears what is made of
+/// them.
+#[test]
+fn every_hostile_packet_is_counted_under_what_is_wrong_and_moves_nothing() {
+    let auth = Some(Mode::MeticulousSha1);
+    let mut pair = Pair::new([config(100, 3, auth), config(100, 3, auth)]);
+    pair.wait(5000 * MS);
+    let mut last = Vec::new();
+    while last.is_empty() {
+        pair.wait(MS);
+        last = pair
+            .flight
+            .iter()
+            .find(|flight| flight.1 == 0)
+            .map(|flight| flight.2.clone())
+            .unwrap_or_default();
+    }
+    pair.wait(2 * MS);
+    let mut hear = |path, ttl, change: &[(usize, u8)]| {
+        let mut bytes = last.clone();
+        for (at, value) in change {
+            bytes[*at] = *value;
+        }
+        let received = Received { path, ttl: Some(ttl), bytes: &bytes };
+        pair.ends[0].handle(pair.now, Event::Received(received), &mut Vec::new()).unwrap_err()
+    };
+    let yours = u32::from_be_bytes([0xff, last[9], last[10], last[11]]);
+    assert_eq!(hear(path(1), 254, &[]), Discard::Ttl { got: 254, least: TTL });
+    assert_eq!(hear(path(1), TTL, &[(0, 0)]), Discard::Version(0));
+    assert_eq!(hear(path(1), TTL, &[(3, 255)]), Discard::Cut(255));
+    assert_eq!(hear(path(1), TTL, &[(8, 0xff)]), Discard::UnknownDiscriminator(yours));
+    assert_eq!(hear(path(1), TTL, &[(24, 4)]), Discard::Auth(AuthFailure::Mode(4)));
+    assert_eq!(hear(path(1), TTL, &[(26, 9)]), Discard::Auth(AuthFailure::UnknownKey(9)));
+    assert!(matches!(hear(path(1), TTL, &[]), Discard::Auth(AuthFailure::Replay { .. })));
+    // From another address, with our discriminator: it is for the session.
+    assert!(matches!(hear(path(9), TTL, &[]), Discard::Auth(AuthFailure::Replay { .. })));
+    assert_eq!(hear(path(9), TTL, &[(8, 0xff)]), Discard::UnknownDiscriminator(yours));
+    let counters = pair.status(0).counters;
+    let wanted =
+        Discards { ttl: 1, malformed: 2, discriminator: 1, authentication: 2, replay: 2, admin_down: 0 };
+    assert_eq!((counters.discarded, pair.ends[0].strays()), (wanted, 1));
+    assert_eq!((pair.up, pair.downs.len()), ([true; 2], 0));
+}
+
+#[test]
+fn over_many_hops_the_least_ttl_is_what_is_configured_and_the_own_address_counts() {
+    let now = Instant::now();
+    let many =
+        |local: u8| Path::ManyHops { local: [192, 0, 2, local].into(), remote: [198, 51, 100, 1].into() };
+    let mut sessions = Sessions::new(1);
+    let mut actions = Vec::new();
+    for local in [1, 2] {
+        sessions.handle(now, Event::Want(many(local), config(100, 3, None)), &mut actions).unwrap();
+    }
+    let Some(Action::Send(_, bytes)) = actions.pop() else { panic!("it begins to speak") };
+    let mut hear = |local, ttl| {
+        let received = Received { path: many(local), ttl: Some(ttl), bytes: &bytes };
+        sessions.handle(now, Event::Received(received), &mut Vec::new())
+    };
+    assert_eq!(hear(1, 249), Err(Discard::Ttl { got: 249, least: 250 }));
+    assert_eq!(hear(3, 250), Err(Discard::UnknownSender));
+    assert_eq!(hear(2, 250), Ok(()));
+    let states: Vec<_> = sessions.status().iter().map(|status| (status.path, status.state)).collect();
+    assert_eq!(states, [(many(1), State::Down), (many(2), State::Init)]);
+}
+
+#[test]
+fn a_change_of_keys_at_one_end_after_the_other_keeps_the_session_up() {
+    let with = |keys: &[u8]| {
+        let secrets = keys.iter().map(|id| (*id, vec![*id; 16]));
+        let auth = Auth::new(Mode::MeticulousSha1, secrets).unwrap();
+        Config { auth: Some(auth), ..config(100, 3, None) }
+    };
+    let mut pair = Pair::new([with(&[1]), with(&[1])]);
+    pair.wait(5000 * MS);
+    for (end, keys) in [(0u8, &[1, 2][..]), (1, &[2, 1]), (0, &[2, 1]), (1, &[2]), (0, &[2])] {
+        pair.event(end.into(), Event::Want(path(1 - end), with(keys)));
+        pair.wait(2000 * MS);
+        assert_eq!((pair.up, pair.downs.len()), ([true; 2], 0));
+    }
+    assert_eq!(pair.status(0).counters.discarded.total() + pair.status(1).counters.discarded.total(), 0);
 }
 
 proptest! {

@@ -1,10 +1,20 @@
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU8;
+
 use super::*;
+use crate::config::Interval;
 use crate::wire::decode;
 
 const MS: Duration = Duration::from_millis(1);
+const PATH: Path = Path::OneHop { interface: 1, remote: IpAddr::V4(Ipv4Addr::LOCALHOST) };
 
 fn config() -> Config {
-    Config { interval: 100 * MS, multiplier: 3, auth: None }
+    with_interval(100)
+}
+
+fn with_interval(ms: u32) -> Config {
+    let interval = Interval::new(ms * MS).unwrap();
+    Config { interval, multiplier: NonZeroU8::new(3).unwrap(), least_ttl: 1, auth: None }
 }
 
 /// A session with discriminator 1 under test, and what it wants.
@@ -102,7 +112,7 @@ fn the_transition_table_is_exhaustive_and_correct() {
             rig.hear(said);
             assert_eq!(rig.session.state, to, "{from:?} hears {said:?}");
             let came = rig.out.contains(&Output::Up);
-            let went = rig.out.iter().any(|output| matches!(output, Output::Down(_)));
+            let went = rig.out.iter().any(|output| matches!(output, Output::Down(..)));
             assert_eq!(came, to == Up && from != Up, "{from:?} hears {said:?}");
             assert_eq!(went, from == Up && to != Up, "{from:?} hears {said:?}");
         }
@@ -118,14 +128,14 @@ fn a_diagnostic_says_why_up_was_left() {
         let mut rig = Rig::at(State::Up);
         rig.hear(state);
         assert_eq!(rig.session.diag, diag);
-        assert!(rig.out.contains(&Output::Down(why)));
+        assert!(rig.out.contains(&Output::Down(why, Fate::Shared)));
     };
     down(State::Down, Diag::NeighborDown, WhyDown::Neighbor);
     down(State::AdminDown, Diag::NeighborDown, WhyDown::NeighborAdmin);
     let mut silent = Rig::at(State::Up);
     silent.wait(301 * MS);
     assert_eq!(silent.session.diag, Diag::DetectionExpired);
-    assert!(silent.out.contains(&Output::Down(WhyDown::Silent)));
+    assert!(silent.out.contains(&Output::Down(WhyDown::Silent, Fate::Shared)));
     assert_eq!(silent.session.remote.discriminator, 0, "§6.8.1: it is forgotten");
     silent.hear(State::Init);
     assert_eq!(silent.session.diag, Diag::None, "it is up again");
@@ -193,7 +203,7 @@ fn a_poll_is_answered_at_once_without_one_of_our_own() {
 fn slower_intervals_are_used_when_the_other_end_knows() {
     let mut rig = Rig::at(State::Up);
     rig.hear_packet(Packet { fin: true, ..said() });
-    let slower = Config { interval: 400 * MS, ..config() };
+    let slower = with_interval(400);
     rig.session.configure(rig.now, slower, &mut rig.out);
     let told = rig.sent();
     assert!(told.iter().all(|packet| packet.poll && packet.desired_tx == 400_000));
@@ -202,15 +212,132 @@ fn slower_intervals_are_used_when_the_other_end_knows() {
     assert_eq!(rig.session.pace.used.rx, 400 * MS);
     rig.hear_packet(Packet { fin: true, ..said() });
     assert_eq!(rig.session.tx_interval(), 400 * MS);
+}
+
+#[test]
+fn a_poll_that_was_overtaken_is_followed_by_another_after_a_packet_without_p() {
+    let mut rig = Rig::at(State::Up);
+    rig.session.configure(rig.now, with_interval(400), &mut rig.out);
+    rig.hear_packet(Packet { fin: true, ..said() });
+    rig.hear_packet(Packet { fin: true, ..said() });
+    rig.hear_packet(Packet { fin: true, ..said() });
+    rig.wait(200 * MS);
+    rig.hear_packet(Packet { fin: true, ..said() });
+    assert!(!rig.session.pace.polls());
+    rig.sent();
 
     rig.session.configure(rig.now, config(), &mut rig.out);
     assert_eq!(rig.session.tx_interval(), 100 * MS, "faster is right at once");
     assert_eq!(rig.session.pace.used.rx, 400 * MS, "the other end may still be slow");
-    rig.session.configure(rig.now, Config { interval: 50 * MS, ..config() }, &mut rig.out);
+    rig.session.configure(rig.now, with_interval(50), &mut rig.out);
     rig.hear_packet(Packet { fin: true, ..said() });
-    assert!(rig.session.pace.polls(), "values changed in the poll: another one follows");
+    rig.hear_packet(Packet { fin: true, ..said() });
+    assert_eq!(rig.session.pace.used.rx, 400 * MS, "the second F may answer what was said before");
+    rig.sent();
+    rig.wait(100 * MS);
+    let gap = rig.sent();
+    assert!(!gap[0].poll && gap[0].required_rx == 50_000, "{gap:?}");
+    rig.hear(State::Up);
+    rig.wait(100 * MS);
+    assert!(rig.sent()[0].poll, "another one follows");
     rig.hear_packet(Packet { fin: true, ..said() });
     assert_eq!((rig.session.pace.polls(), rig.session.pace.used.rx), (false, 50 * MS));
+}
+
+#[test]
+fn f_that_answers_no_p_changes_nothing() {
+    let mut rig = Rig::at(State::Up);
+    rig.hear_packet(Packet { fin: true, ..said() });
+    rig.sent();
+    // The change is told at once, so what comes after it may be its answer;
+    // what came before it may not.
+    rig.session.pace.retime(true, Timing { tx: 400 * MS, rx: 400 * MS });
+    rig.session.pace.answered();
+    assert_eq!(rig.session.pace.used.tx, 100 * MS);
+}
+
+#[test]
+fn required_min_rx_of_zero_stops_periodic_packets_and_nothing_else() {
+    let mut rig = Rig::at(State::Up);
+    rig.hear_packet(Packet { required_rx: 0, fin: true, ..said() });
+    rig.sent();
+    rig.wait(299 * MS);
+    assert_eq!(rig.sent(), [], "§6.8.7: no periodic packets");
+    rig.hear_packet(Packet { required_rx: 0, poll: true, ..said() });
+    let answer = rig.sent();
+    assert!(answer.len() == 1 && answer[0].fin, "§6.8.7: a poll is answered without respect to it");
+    rig.hear_packet(Packet { required_rx: 0, state: State::Down, ..said() });
+    let told = rig.sent();
+    assert_eq!((told.len(), told[0].state), (1, State::Down), "§6.8.7: a change of state is told");
+    rig.hear_packet(Packet { required_rx: 0, state: State::Down, ..said() });
+    assert_eq!(rig.sent()[0].state, State::Init);
+    rig.session.configure(rig.now, with_interval(200), &mut rig.out);
+    assert_eq!(rig.sent()[0].required_rx, 200_000, "so is a change of timers");
+    // Who is silent wants nothing any more.
+    rig.wait(Duration::from_secs(10));
+    assert!(rig.sent().len() > 5);
+}
+
+#[test]
+fn who_asks_for_demand_mode_gets_no_periodic_packets_while_both_are_up() {
+    let demand = Packet { demand: true, ..said() };
+    let mut rig = Rig::at(State::Init);
+    rig.hear_packet(Packet { state: State::Init, ..demand });
+    assert!(!rig.session.demanded(), "the other end is not Up yet");
+    rig.hear_packet(Packet { fin: true, ..demand });
+    rig.sent();
+    let hear = |rig: &mut Rig, packet: Packet| {
+        for _ in 0..10 {
+            rig.hear_packet(packet);
+            rig.wait(100 * MS);
+        }
+    };
+    hear(&mut rig, demand);
+    assert_eq!((rig.sent(), rig.session.state), (vec![], State::Up), "§6.6");
+    assert!(rig.session.status(PATH).remote_demand);
+    rig.hear_packet(Packet { poll: true, ..demand });
+    assert!(rig.sent()[0].fin, "it asks whether we live");
+    // Our own changes are told by a poll sequence, which has to go on.
+    rig.session.configure(rig.now, with_interval(200), &mut rig.out);
+    hear(&mut rig, demand);
+    let polls = rig.sent();
+    assert!(polls.len() > 5 && polls.iter().all(|packet| packet.poll));
+    rig.hear_packet(Packet { fin: true, ..demand });
+    hear(&mut rig, demand);
+    assert_eq!(rig.sent(), []);
+    hear(&mut rig, said());
+    assert!(rig.sent().len() > 3, "it is over");
+    hear(&mut rig, demand);
+    rig.sent();
+    rig.wait(Duration::from_secs(1));
+    let down = rig.sent();
+    assert_eq!(
+        (down[0].state, down[0].diag),
+        (State::Down, Diag::DetectionExpired),
+        "§6.8.4: we still listen"
+    );
+}
+
+#[test]
+fn the_c_bit_of_the_other_end_says_what_a_failure_means() {
+    for (independent, fate) in [(false, Fate::Shared), (true, Fate::Independent)] {
+        let mut rig = Rig::at(State::Up);
+        rig.hear_packet(Packet { independent, ..said() });
+        assert_eq!(rig.session.status(PATH).remote_independent, independent);
+        assert!(rig.sent().iter().all(|packet| !packet.independent), "ours ends with the daemon");
+        rig.wait(Duration::from_secs(1));
+        assert!(rig.out.contains(&Output::Down(WhyDown::Silent, fate)));
+    }
+}
+
+#[test]
+fn what_the_other_end_said_is_forgotten_after_silence_in_admin_down_too() {
+    let mut rig = Rig::at(State::Up);
+    rig.session.stop(rig.now, &mut rig.out);
+    rig.hear(State::Down);
+    assert_eq!((rig.session.remote.discriminator, rig.session.remote.state), (9, State::Down));
+    rig.wait(Duration::from_secs(1));
+    assert_eq!((rig.session.remote.discriminator, rig.session.state), (0, State::AdminDown));
 }
 
 #[test]

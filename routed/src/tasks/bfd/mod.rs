@@ -10,6 +10,7 @@
 //! A session that was never Up tells nobody anything (RFC 5882 §3.2): BFD
 //! that the other end does not speak holds no protocol down.
 
+mod place;
 mod socket;
 
 use std::collections::BTreeSet;
@@ -21,17 +22,22 @@ use std::net::IpAddr;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bfd::{Action, Event, Path, Received, SessionStatus, Sessions};
+use bfd::{Action, Event, Fate, Path, Received, SessionStatus, Sessions};
 use kernel::Links;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
+use self::place::{Absence, Place, place};
 use self::socket::{Receiver, Sender};
 use super::{COMMANDS, PeerCommand, RipCommand};
 use crate::config::bfd::Bfd;
 
-/// How long to wait before a socket that could not be opened is tried again.
+/// How long to wait before what could not be opened, or had no route, is tried
+/// again.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// How often `AdminDown` is said at the end.
+const FAREWELLS: usize = 3;
 
 /// Who wants a path to be watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,17 +89,20 @@ pub(crate) enum BfdCommand {
 pub(crate) struct BfdReport {
     /// When.
     pub(crate) now: Instant,
-    /// The sessions, each with the name of its interface and for whom it is.
-    pub(crate) sessions: Vec<(SessionStatus, String, Vec<Client>)>,
+    /// The sessions, each with the name of its interface, over one hop, and
+    /// for whom it is.
+    pub(crate) sessions: Vec<(SessionStatus, Option<String>, Vec<Client>)>,
     /// Who wants a session that cannot be, and why.
     pub(crate) absent: Vec<(Client, String)>,
+    /// Datagrams that came from nobody who is watched.
+    pub(crate) strays: u64,
 }
 
 struct Task {
     machine: Sessions,
     links: watch::Receiver<Links>,
-    wants: BTreeMap<Client, (Want, Option<Path>)>,
-    receivers: BTreeMap<(u32, bool), Receiver>,
+    wants: BTreeMap<Client, (Want, Result<Path, Absence>)>,
+    receivers: BTreeMap<Place, Receiver>,
     senders: BTreeMap<Path, Sender>,
     retry: Option<Instant>,
 }
@@ -145,7 +154,8 @@ impl Task {
     fn command(&mut self, command: BfdCommand) {
         match command {
             BfdCommand::Want(want) => {
-                let path = self.wants.remove(&want.client).and_then(|(_, path)| path);
+                let before = self.wants.remove(&want.client);
+                let path = before.map_or(Err(Absence::Link), |(_, path)| path);
                 self.wants.insert(want.client, (*want, path));
                 self.follow();
             }
@@ -167,10 +177,13 @@ impl Task {
         self.retry = None;
         let now = Instant::now();
         let mut wanted: BTreeMap<Path, Want> = BTreeMap::new();
-        for (client, (want, path)) in &mut self.wants {
-            *path = place(*client, *path, &links);
-            if let Some(path) = *path {
-                wanted.entry(path).or_insert_with(|| want.clone());
+        for (want, path) in self.wants.values_mut() {
+            *path = place(want, path.as_ref().ok().copied(), &links);
+            match path {
+                Ok(path) => drop(wanted.entry(*path).or_insert_with(|| want.clone())),
+                // Links tell when they change, routes do not.
+                Err(Absence::Route) => self.retry = Some(now + RETRY),
+                Err(Absence::Link | Absence::Source(_)) => {}
             }
         }
         let mut actions = Vec::new();
@@ -187,46 +200,51 @@ impl Task {
         }
         self.perform(actions);
         self.senders.retain(|path, _| wanted.contains_key(path));
-        let used: BTreeSet<(u32, bool)> = self.senders.keys().filter_map(|path| place_of(*path)).collect();
+        let used: BTreeSet<Place> = self.senders.keys().map(|path| Place::of(*path)).collect();
         self.receivers.retain(|place, _| used.contains(place));
     }
 
     /// Opens the sockets of a path, unless they are open; says whether they are.
     fn open(&mut self, path: Path, want: &Want, links: &Links) -> bool {
-        let Some((index, v4)) = place_of(path) else { return false };
-        let Some(link) = links.by_index(index) else { return false };
+        let link = interface(path, links);
         let mut opened = || {
-            if let Entry::Vacant(place) = self.receivers.entry((index, v4)) {
-                place.insert(Receiver::open(v4, &link.name)?);
+            if let Entry::Vacant(place) = self.receivers.entry(Place::of(path)) {
+                let receiver = Receiver::open(*place.key(), link)?;
+                place.insert(receiver);
             }
             if let Entry::Vacant(place) = self.senders.entry(path) {
-                place.insert(Sender::open((index, &link.name), path.remote(), want.source)?);
+                place.insert(Sender::open(path, link, want.source)?);
             }
             Ok::<(), io::Error>(())
         };
         let opened = opened();
         if let Err(error) = &opened {
-            let (interface, peer) = (&link.name, path.remote());
-            warn!(%interface, %peer, %error, "bfd cannot open its sockets; it tries again");
+            warn!(interface = link, peer = %path.remote(), %error, "bfd cannot open its sockets; it tries again");
         }
         opened.is_ok()
     }
 
     fn receive(&mut self) {
         let (now, mut actions) = (Instant::now(), Vec::new());
-        for ((interface, _), receiver) in &self.receivers {
+        for (place, receiver) in &self.receivers {
             let packets = match receiver.receive() {
                 Ok(packets) => packets,
                 Err(error) => {
-                    debug!(interface, %error, "bfd cannot receive");
+                    debug!(?place, %error, "bfd cannot receive");
                     continue;
                 }
             };
             for packet in packets {
-                let path = Path::OneHop { interface: *interface, remote: packet.source };
+                let remote = packet.source;
+                let path = match (*place, packet.to) {
+                    (Place::Link { index, .. }, _) => Path::OneHop { interface: index, remote },
+                    (Place::Routed { .. }, Some(local)) => Path::ManyHops { local, remote },
+                    // The kernel says where a packet went, as it was asked to.
+                    (Place::Routed { .. }, None) => continue,
+                };
                 let received = Received { path, ttl: packet.ttl, bytes: &packet.bytes };
                 if let Err(why) = self.machine.handle(now, Event::Received(received), &mut actions) {
-                    debug!(interface, source = %packet.source, %why, "bfd packet discarded");
+                    debug!(?place, source = %packet.source, %why, "bfd packet discarded");
                 }
             }
         }
@@ -258,10 +276,10 @@ impl Task {
                     }
                 }
                 Action::Up(path) => info!(peer = %path.remote(), "bfd session up"),
-                Action::Down(path, why) => {
+                Action::Down(path, why, fate) => {
                     warn!(peer = %path.remote(), %why, "bfd session down");
                     if why.is_failure() {
-                        self.tell(path);
+                        self.tell(path, fate);
                     }
                 }
             }
@@ -269,12 +287,12 @@ impl Task {
     }
 
     /// Tells who wants the path that it has failed; waits for nobody.
-    fn tell(&self, path: Path) {
-        for (client, (want, _)) in self.wants.iter().filter(|(_, (_, at))| *at == Some(path)) {
+    fn tell(&self, path: Path, fate: Fate) {
+        for (client, (want, _)) in self.wants.iter().filter(|(_, (_, at))| *at == Ok(path)) {
             match (want.subscriber.clone(), *client) {
                 (Subscriber::Peer(peer), _) => {
                     // A task that is gone has no session to end.
-                    tokio::spawn(async move { drop(peer.send(PeerCommand::BfdDown).await) });
+                    tokio::spawn(async move { drop(peer.send(PeerCommand::BfdDown(fate)).await) });
                 }
                 (Subscriber::Rip(rip), Client::Rip(interface, neighbor)) => {
                     let Some(rip) = rip.upgrade() else { continue };
@@ -293,64 +311,43 @@ impl Task {
         for session in self.machine.status() {
             self.happen(now, Event::Unwant(session.path), &mut actions);
         }
-        self.perform(actions);
+        // Nobody will say it again, and a packet may get lost.
+        for _ in 0..FAREWELLS {
+            self.perform(actions.clone());
+        }
     }
 
     fn report(&self) -> BfdReport {
         let links = self.links.borrow();
-        let name = |path| {
-            let link = place_of(path).and_then(|(index, _)| links.by_index(index));
-            link.map_or_else(|| "?".to_owned(), |link| link.name.clone())
-        };
         let clients = |path| {
-            let of_path = self.wants.iter().filter(move |(_, (_, at))| *at == Some(path));
+            let of_path = self.wants.iter().filter(move |(_, (_, at))| *at == Ok(path));
             of_path.map(|(client, _)| *client).collect::<Vec<_>>()
         };
-        let sessions: Vec<_> = self
-            .machine
-            .status()
-            .into_iter()
-            .map(|status| {
-                let path = status.path;
-                (status, name(path), clients(path))
-            })
-            .collect();
-        let runs = |path| sessions.iter().any(|(status, _, _)| Some(status.path) == path);
-        let absent = self.wants.iter().filter(|(_, (_, path))| !runs(*path));
-        let absent = absent.map(|(client, (_, path))| {
-            let why = match path {
-                None => "no link leads to it",
-                Some(_) => "its sockets could not be opened; see the log",
-            };
-            (*client, why.to_owned())
+        let described = self.machine.status().into_iter().map(|status| {
+            let path = status.path;
+            (status, interface(path, &links).map(str::to_owned), clients(path))
         });
-        BfdReport { now: Instant::now(), absent: absent.collect(), sessions }
+        let sessions: Vec<_> = described.collect();
+        let absent = self.wants.iter().filter_map(|(client, (_, path))| match path {
+            Err(absence) => Some((*client, absence.to_string())),
+            Ok(path) if sessions.iter().any(|(status, _, _)| status.path == *path) => None,
+            Ok(_) => Some((*client, "its sockets could not be opened; see the log".to_owned())),
+        });
+        let (now, strays) = (Instant::now(), self.machine.strays());
+        BfdReport { now, absent: absent.collect(), sessions, strays }
     }
 }
 
-/// Over which interface a client's neighbour is: the link that leads to it,
-/// or the one before where that is there still.
-fn place(client: Client, before: Option<Path>, links: &Links) -> Option<Path> {
-    let there = |interface: &u32| links.by_index(*interface).is_some();
-    let (interface, remote) = match client {
-        Client::Bgp(peer) => {
-            (links.connected(peer).or(before.and_then(place_of).map(|(index, _)| index)), peer)
-        }
-        Client::Rip(interface, neighbor) => (Some(interface), neighbor),
-    };
-    Some(Path::OneHop { interface: interface.filter(there)?, remote })
-}
-
-/// The interface and family of a path over one hop; there are no others here.
-fn place_of(path: Path) -> Option<(u32, bool)> {
+/// The name of the link of a path over one hop.
+fn interface(path: Path, links: &Links) -> Option<&str> {
     match path {
-        Path::OneHop { interface, remote } => Some((interface, remote.is_ipv4())),
+        Path::OneHop { interface, .. } => links.by_index(interface).map(|link| link.name.as_str()),
         Path::ManyHops { .. } => None,
     }
 }
 
 /// Waits until a packet has come.
-async fn packets(receivers: &BTreeMap<(u32, bool), Receiver>) {
+async fn packets(receivers: &BTreeMap<Place, Receiver>) {
     poll_fn(|context| {
         let ready = receivers.values().any(|receiver| receiver.poll_readable(context).is_ready());
         if ready { Poll::Ready(()) } else { Poll::Pending }

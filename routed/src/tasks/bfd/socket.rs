@@ -1,6 +1,7 @@
-//! UDP sockets for BFD over one hop (RFC 5881 §4): one to receive for each
-//! interface and family, one to send for each session, because each session
-//! has its own source port.
+//! UDP sockets for BFD. To receive there is one for each interface and family
+//! over one hop (RFC 5881 §4), and one for each family over many (RFC 5883
+//! §5); to send there is one for each session, because each session has its
+//! own source port.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSliceMut};
@@ -8,13 +9,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
 
+use bfd::Path;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::place::Place;
+
 /// The port of control packets over one hop.
-const PORT: u16 = 3784;
+const ONE_HOP: u16 = 3784;
+/// The port of control packets over many hops.
+pub(super) const MANY_HOPS: u16 = 4784;
 /// The first port that packets may come from; up to the last there is.
 const FIRST_SOURCE: u16 = 49_152;
 /// How many ports are tried.
@@ -29,24 +35,33 @@ const LARGEST: usize = 256;
 /// A packet as it came.
 pub(super) struct Packet {
     pub(super) source: IpAddr,
+    /// Where it went to, over many hops.
+    pub(super) to: Option<IpAddr>,
     pub(super) ttl: Option<u8>,
     pub(super) bytes: Vec<u8>,
 }
 
-/// What receives on one interface.
+/// What receives on one interface, or on all.
 #[derive(Debug)]
 pub(super) struct Receiver(UdpSocket);
 
 impl Receiver {
-    pub(super) fn open(v4: bool, name: &str) -> io::Result<Self> {
-        let socket = open(v4, name)?;
+    /// `link`: the name of the interface, over one hop.
+    pub(super) fn open(place: Place, link: Option<&str>) -> io::Result<Self> {
+        let (v4, port) = match place {
+            Place::Link { v4, .. } => (v4, ONE_HOP),
+            Place::Routed { v4 } => (v4, MANY_HOPS),
+        };
+        let socket = open(v4, link)?;
         socket.set_reuse_address(true)?;
         if v4 {
             setsockopt(&socket, sockopt::Ipv4RecvTtl, &true)?;
+            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
         } else {
             setsockopt(&socket, sockopt::Ipv6RecvHopLimit, &true)?;
+            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         }
-        socket.bind(&SocketAddr::new(unspecified(v4), PORT).into())?;
+        socket.bind(&SocketAddr::new(unspecified(v4), port).into())?;
         Ok(Self(UdpSocket::from_std(socket.into())?))
     }
 
@@ -70,22 +85,29 @@ impl Receiver {
     }
 
     fn one(&self) -> io::Result<Option<Packet>> {
-        let mut room = nix::cmsg_space!(i32, i32);
+        let mut room = nix::cmsg_space!(i32, nix::libc::in6_pktinfo);
         let mut buffer = [0; LARGEST];
         let mut slices = [IoSliceMut::new(&mut buffer)];
         let fd = self.0.as_raw_fd();
         let message = recvmsg::<SockaddrStorage>(fd, &mut slices, Some(&mut room), MsgFlags::MSG_DONTWAIT)?;
-        let ttl = message.cmsgs()?.find_map(|control| match control {
-            ControlMessageOwned::Ipv4Ttl(ttl) | ControlMessageOwned::Ipv6HopLimit(ttl) => {
-                u8::try_from(ttl).ok()
+        let (mut ttl, mut to) = (None, None);
+        for control in message.cmsgs()? {
+            match control {
+                ControlMessageOwned::Ipv4Ttl(value) | ControlMessageOwned::Ipv6HopLimit(value) => {
+                    ttl = u8::try_from(value).ok();
+                }
+                ControlMessageOwned::Ipv4PacketInfo(info) => {
+                    to = Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes()).into());
+                }
+                ControlMessageOwned::Ipv6PacketInfo(info) => to = Some(info.ipi6_addr.s6_addr.into()),
+                _ => {}
             }
-            _ => None,
-        });
+        }
         let address = message.address.as_ref();
         let v4 = address.and_then(|address| Some(IpAddr::from(address.as_sockaddr_in()?.ip())));
         let v6 = || address.and_then(|address| Some(IpAddr::from(address.as_sockaddr_in6()?.ip())));
         let (source, length) = (v4.or_else(v6), message.bytes);
-        Ok(source.map(|source| Packet { source, ttl, bytes: buffer[..length].to_vec() }))
+        Ok(source.map(|source| Packet { source, to, ttl, bytes: buffer[..length].to_vec() }))
     }
 }
 
@@ -97,14 +119,12 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// `source`: the own address of the session; `None`: the kernel chooses.
-    pub(super) fn open(
-        (index, name): (u32, &str),
-        remote: IpAddr,
-        source: Option<IpAddr>,
-    ) -> io::Result<Self> {
+    /// `link`: the name of the interface, over one hop. `source`: the own
+    /// address of the session; `None`: the kernel chooses.
+    pub(super) fn open(path: Path, link: Option<&str>, source: Option<IpAddr>) -> io::Result<Self> {
+        let remote = path.remote();
         let v4 = remote.is_ipv4();
-        let socket = open(v4, name)?;
+        let socket = open(v4, link)?;
         if v4 {
             socket.set_ttl_v4(bfd::dispatch::TTL.into())?;
             socket.set_tos_v4(CS6)?;
@@ -112,10 +132,14 @@ impl Sender {
             socket.set_unicast_hops_v6(bfd::dispatch::TTL.into())?;
             socket.set_tclass_v6(CS6)?;
         }
+        let (source, port, scope) = match path {
+            Path::OneHop { interface, .. } => (source, ONE_HOP, interface),
+            Path::ManyHops { local, .. } => (Some(local), MANY_HOPS, 0),
+        };
         bind_source(&socket, source.unwrap_or(unspecified(v4)))?;
         let to = match remote {
-            IpAddr::V4(_) => SocketAddr::new(remote, PORT),
-            IpAddr::V6(remote) => SocketAddrV6::new(remote, PORT, 0, index).into(),
+            IpAddr::V4(_) => SocketAddr::new(remote, port),
+            IpAddr::V6(remote) => SocketAddrV6::new(remote, port, 0, scope).into(),
         };
         Ok(Self { socket, to })
     }
@@ -125,17 +149,17 @@ impl Sender {
     }
 }
 
-fn unspecified(v4: bool) -> IpAddr {
+pub(super) fn unspecified(v4: bool) -> IpAddr {
     if v4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 
-fn open(v4: bool, name: &str) -> io::Result<Socket> {
+fn open(v4: bool, link: Option<&str>) -> io::Result<Socket> {
     let domain = if v4 { Domain::IPV4 } else { Domain::IPV6 };
     let socket = Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
     if !v4 {
         socket.set_only_v6(true)?;
     }
-    socket.bind_device(Some(name.as_bytes()))?;
+    socket.bind_device(link.map(str::as_bytes))?;
     Ok(socket)
 }
 
