@@ -15,6 +15,7 @@ pub mod deadline;
 pub mod delta;
 pub mod family;
 pub mod prefix;
+pub mod prefix_map;
 pub mod router_id;
 
 pub use as_path::{AsPath, Segment, SegmentKind};
@@ -25,4 +26,5 @@ pub use deadline::Deadlines;
 pub use delta::{Delta, Step};
 pub use family::Family;
 pub use prefix::{ParsePrefixError, Prefix};
+pub use prefix_map::{PrefixMap, PrefixSet};
 pub use router_id::RouterId;

@@ -1,6 +1,7 @@
 //! Prefixes whose host bits are zero by construction.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -10,10 +11,16 @@ use serde::{Deserialize, Serialize};
 use crate::Family;
 
 /// An IPv4 or IPv6 prefix. Host bits are always zero, so equal prefixes are
-/// equal values, hash alike and print alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// equal values, hash alike and print alike. The order is that of families,
+/// then of addresses, then the shorter first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Prefix(IpNetwork);
+pub struct Prefix {
+    family: Family,
+    /// The address from the left; zeros after it and after the length.
+    octets: [u8; 16],
+    len: u8,
+}
 
 /// Why a text is no prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,29 +51,57 @@ impl Prefix {
     /// The prefix of `length` bits that holds `address`; `None` when the
     /// family has no such length.
     pub fn new(address: IpAddr, length: u8) -> Option<Self> {
-        let network = IpNetwork::new(address, length).ok()?;
-        Some(Self(IpNetwork::new(network.network(), length).ok()?))
+        let family = Family::of(address);
+        (length <= family.max_length()).then(|| Self::from_key(family, left(address) & mask(length), length))
     }
 
     /// The host route of an address (/32 or /128).
     pub fn host(address: IpAddr) -> Self {
-        Self(IpNetwork::from(address))
+        let family = Family::of(address);
+        Self::from_key(family, left(address), family.max_length())
+    }
+
+    /// The bits from the left, and how many there are.
+    pub(crate) fn key(self) -> (u128, u8) {
+        (u128::from_be_bytes(self.octets), self.len)
+    }
+
+    /// The reverse of [`Prefix::key`]: the bits after the length must be zero.
+    pub(crate) fn from_key(family: Family, bits: u128, len: u8) -> Self {
+        Self { family, octets: bits.to_be_bytes(), len }
+    }
+
+    /// The prefix of a smaller length, or the same, that covers this one.
+    pub(crate) fn shortened(self, len: u8) -> Self {
+        Self::from_key(self.family, self.key().0 & mask(len), len)
     }
 
     /// The address of the network: the first address of the prefix.
     pub fn address(self) -> IpAddr {
-        self.0.ip()
+        self.with_host_bits(0)
+    }
+
+    /// The prefix with these bits after its length.
+    fn with_host_bits(self, host: u128) -> IpAddr {
+        let bits = u128::from_be_bytes(self.octets) | host;
+        match self.family {
+            Family::Ipv4Unicast => {
+                let [a, b, c, d, ..] = bits.to_be_bytes();
+                Ipv4Addr::new(a, b, c, d).into()
+            }
+            Family::Ipv6Unicast => Ipv6Addr::from(bits).into(),
+        }
     }
 
     /// The length in bits.
     #[expect(clippy::len_without_is_empty, reason = "a length in bits, not a count")]
     pub fn len(self) -> u8 {
-        self.0.prefix()
+        self.len
     }
 
     /// The family of the prefix.
     pub fn family(self) -> Family {
-        Family::of(self.0.ip())
+        self.family
     }
 
     /// True for `0.0.0.0/0` and `::/0`.
@@ -81,12 +116,12 @@ impl Prefix {
 
     /// True when `address` lies inside.
     pub fn contains(self, address: IpAddr) -> bool {
-        self.0.contains(address)
+        self.family == Family::of(address) && left(address) & mask(self.len) == self.key().0
     }
 
     /// True when `other` is this prefix or lies inside it.
     pub fn covers(self, other: Self) -> bool {
-        self.len() <= other.len() && self.contains(other.address())
+        self.family == other.family && self.len <= other.len && other.key().0 & mask(self.len) == self.key().0
     }
 
     /// True when an address lies in both.
@@ -96,7 +131,7 @@ impl Prefix {
 
     /// The last address of the prefix.
     pub fn last_address(self) -> IpAddr {
-        self.0.broadcast()
+        self.with_host_bits(!mask(self.len))
     }
 
     /// True where no unicast route may point: multicast, loopback, link-local
@@ -121,13 +156,48 @@ impl Prefix {
 
     /// The same as an [`IpNetwork`], for libraries that speak it.
     pub fn network(self) -> IpNetwork {
-        self.0
+        // Every length of ours is one of the family.
+        IpNetwork::new(self.address(), self.len).unwrap_or_else(|_| self.address().into())
+    }
+}
+
+/// An address from the left, zeros after it.
+fn left(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// Ones for a length from the left.
+fn mask(length: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
+}
+
+impl Hash for Prefix {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Three words, where a derived one would go byte by byte.
+        let bits = u128::from_be_bytes(self.octets);
+        #[expect(clippy::cast_possible_truncation, reason = "the two halves, one after the other")]
+        let (high, low) = ((bits >> 64) as u64, bits as u64);
+        state.write_u64(high);
+        state.write_u64(low);
+        state.write_u8(self.len);
     }
 }
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0.to_string())
+        if f.width().is_some() {
+            return f.pad(&format!("{}/{}", self.address(), self.len));
+        }
+        write!(f, "{}/{}", self.address(), self.len)
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 

@@ -285,7 +285,7 @@ impl AdjOut {
         let index = known.unwrap_or_else(|| {
             let mut routes = JointPrefixMap::new();
             for (prefix, best) in table.best_routes() {
-                let told = told(table, prefix, best, (&audience, self.cluster_id), &mut self.attrs);
+                let told = told(table, prefix, &best, (&audience, self.cluster_id), &mut self.attrs);
                 told.map(|told| routes.insert(prefix.network(), told));
             }
             let group = Some(Group { audience, routes, members: Vec::new() });

@@ -1,6 +1,6 @@
 //! Views for readers: pages from a cursor, so that nobody holds the table.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
@@ -112,8 +112,32 @@ impl Table {
 
     /// Every best route as the world was last told, for whoever starts to
     /// follow the changes.
-    pub fn best_routes(&self) -> impl Iterator<Item = (Prefix, &Best)> {
-        self.dests.iter().filter_map(|(network, dest)| Some((word(network)?, dest.best.as_ref()?)))
+    pub fn best_routes(&self) -> impl Iterator<Item = (Prefix, Best)> + '_ {
+        Family::ALL.into_iter().flat_map(|family| self.best_after(family, None))
+    }
+
+    /// The best routes of a family after a prefix, or from its first on, in
+    /// the order of prefixes.
+    pub fn best_after(
+        &self,
+        family: Family,
+        after: Option<Prefix>,
+    ) -> impl Iterator<Item = (Prefix, Best)> + '_ {
+        let rest: Box<dyn Iterator<Item = (IpNetwork, &Dest)>> = match (after, family) {
+            (Some(after), _) => Box::new(self.dests.iter_from(&after.network(), false)),
+            (None, Family::Ipv4Unicast) => Box::new(self.dests.iter()),
+            (None, Family::Ipv6Unicast) => match Prefix::new(Ipv6Addr::UNSPECIFIED.into(), 0) {
+                Some(first) => Box::new(self.dests.iter_from(&first.network(), true)),
+                None => Box::new(self.dests.iter()),
+            },
+        };
+        rest.take_while(move |(network, _)| Family::of(network.ip()) == family)
+            .filter_map(|(network, dest)| Some((word(network)?, dest.best.clone()?)))
+    }
+
+    /// The best route of a prefix as the world was last told.
+    pub fn best(&self, prefix: Prefix) -> Option<Best> {
+        self.dests.get(&prefix.network())?.best.clone()
     }
 
     /// How many prefixes are known.

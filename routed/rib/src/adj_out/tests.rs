@@ -269,7 +269,7 @@ fn should_believe(w: &World, info: &PeerInfo) -> BTreeMap<Prefix, Arc<Attrs>> {
             Source::Peer(id) => w.table.peer(id),
             Source::Local => None,
         };
-        match export(prefix, best, teller, &Audience::of(info), w.table.rules().cluster_id) {
+        match export(prefix, &best, teller, &Audience::of(info), w.table.rules().cluster_id) {
             Exported::Send(attrs) if attrs.next_hop.unwrap().address() == info.address => None,
             Exported::Send(attrs) => Some((prefix, Arc::new(attrs))),
             Exported::Not(_) => None,

@@ -294,7 +294,7 @@ impl Inputs {
 }
 
 fn bests(t: &Table) -> BTreeMap<Prefix, Best> {
-    t.best_routes().map(|(prefix, best)| (prefix, best.clone())).collect()
+    t.best_routes().collect()
 }
 
 proptest! {

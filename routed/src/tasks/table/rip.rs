@@ -139,7 +139,7 @@ impl TableTask {
         let adverts: Vec<_> = self
             .table
             .best_routes()
-            .map(|(prefix, best)| (prefix, side.advert(&self.table, prefix, best)))
+            .map(|(prefix, best)| (prefix, side.advert(&self.table, prefix, &best)))
             .collect();
         for (prefix, advert) in adverts {
             if advert.as_ref() != side.told.get(&prefix) {
