@@ -6,14 +6,13 @@
 //! ```text
 //!  changed ──1..5 s after the last triggered update──► released ─┐
 //!                                                                ├─► packets, a burst at a time
-//!  sweep (whole table, from a prefix on) ────────────────────────┘
+//!  sweep (whole table, from a place on)─ ────────────────────────┘
 //! ```
 //! So ten changes of a route before it is told are one entry, and what is
 //! told is always what holds at the moment of sending.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use net::{Family, Prefix};
@@ -59,13 +58,13 @@ struct Outlet {
     answer: bool,
     changed: BTreeSet<Prefix>,
     released: BTreeSet<Prefix>,
-    sweep: Option<Bound<Prefix>>,
+    /// From which place on the table is yet to be told.
+    sweep: Option<usize>,
 }
 
 impl Outlet {
     fn new(to: SocketAddr, answer: bool) -> Self {
-        let sweep = Some(Bound::Unbounded);
-        Self { to, answer, changed: BTreeSet::new(), released: BTreeSet::new(), sweep }
+        Self { to, answer, changed: BTreeSet::new(), released: BTreeSet::new(), sweep: Some(0) }
     }
 
     /// Begins to tell the whole table, which includes what has changed; but
@@ -78,7 +77,7 @@ impl Outlet {
                 self.released.clear();
             }
         }
-        self.sweep = Some(Bound::Unbounded);
+        self.sweep = Some(0);
     }
 
     fn has_work(&self) -> bool {
@@ -92,17 +91,17 @@ impl Outlet {
         table: &Table,
         tell: impl Fn(&Prefix, &Route, Occasion) -> Option<Entry>,
     ) -> Vec<Entry> {
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity(most);
         while entries.len() < most
             && let Some(prefix) = self.released.pop_first()
         {
             entries.extend(table.get(&prefix).and_then(|route| tell(&prefix, route, Occasion::Changed)));
         }
         if let Some(from) = self.sweep.take_if(|_| entries.len() < most) {
-            for (prefix, route) in table.after(from) {
+            for (place, prefix, route) in table.from(from) {
                 entries.extend(tell(prefix, route, Occasion::Whole));
                 if entries.len() == most {
-                    self.sweep = Some(Bound::Excluded(*prefix));
+                    self.sweep = Some(place + 1);
                     break;
                 }
             }

@@ -18,7 +18,7 @@ use crate::iface::{Iface, Pen};
 use crate::neighbor::Neighbor;
 use crate::status::{InterfaceStatus, NeighborStatus, RouteState, RouteStatus};
 use crate::table::{Path, Table, Via};
-use crate::timers::Jitter;
+use crate::timers::{Earliest, Jitter};
 use crate::wire::{self, BadPacket, Entry, Packet};
 
 /// The most hosts of which counters are kept, beyond those that are up.
@@ -36,6 +36,8 @@ pub struct Instance {
     interfaces: BTreeMap<u32, Iface>,
     neighbors: BTreeMap<Via, Neighbor>,
     table: Table,
+    /// When a neighbour may have been silent for too long.
+    silence: Earliest,
 }
 
 /// Why a datagram leads to nothing.
@@ -54,6 +56,7 @@ impl Instance {
             interfaces: BTreeMap::new(),
             neighbors: BTreeMap::new(),
             table: Table::new(config.multipath),
+            silence: Earliest::default(),
             config,
         }
     }
@@ -102,8 +105,7 @@ impl Instance {
     /// When to [`tick`](Self::tick) at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
         let interfaces = self.interfaces.values().filter_map(Iface::next_deadline);
-        let neighbors = self.neighbors.iter().filter_map(|(via, neighbor)| self.deadline(*via, neighbor));
-        interfaces.chain(neighbors).chain(self.table.next_deadline()).min()
+        interfaces.chain(self.silence.at()).chain(self.table.next_deadline()).min()
     }
 
     /// The highest sequence number that was sent. Kept over a restart it is
@@ -132,7 +134,7 @@ impl Instance {
 
     /// The routes, in the order of their prefixes.
     pub fn routes(&self) -> impl Iterator<Item = RouteStatus> {
-        self.table.after(std::ops::Bound::Unbounded).filter_map(|(prefix, route)| {
+        let routes = self.table.all().filter_map(|(prefix, route)| {
             let (metric, tag) = route.told();
             let next_hops = match route.state()? {
                 RouteState::Valid(_) => {
@@ -141,14 +143,16 @@ impl Instance {
                 RouteState::Own | RouteState::Garbage(_) => Vec::new(),
             };
             Some(RouteStatus { prefix: *prefix, state: route.state()?, metric, tag, next_hops })
-        })
+        });
+        let mut routes: Vec<RouteStatus> = routes.collect();
+        routes.sort_by_key(|route| route.prefix);
+        routes.into_iter()
     }
 
     /// What is learned now, also of prefixes that the table tells otherwise:
     /// for whoever has to hear it again.
     pub fn learned(&self) -> Vec<(Prefix, Learned)> {
-        let routes = self.table.after(std::ops::Bound::Unbounded);
-        routes.filter_map(|(prefix, route)| Some((*prefix, route.learned()?.clone()))).collect()
+        self.table.all().filter_map(|(prefix, route)| Some((*prefix, route.learned()?.clone()))).collect()
     }
 
     fn interface_up(&mut self, now: Instant, interface: Interface, actions: &mut Vec<Action>) {
@@ -160,6 +164,8 @@ impl Instance {
             Some(iface) if iface.interface == interface => {}
             Some(iface) => {
                 iface.change(now, family, interface);
+                // The timeout may be another one.
+                self.silence.note(now);
                 let off: Vec<Via> = self
                     .neighbors
                     .keys()
@@ -207,8 +213,13 @@ impl Instance {
             iface.counters.last_off_link = Some(source);
             return;
         }
+        let timeout = iface.interface.settings.timeout;
         self.make_room(via);
-        self.neighbors.entry(via).or_insert_with(|| Neighbor::new(now)).saw(now);
+        let new = || {
+            self.silence.note(now + timeout);
+            Neighbor::new(now)
+        };
+        self.neighbors.entry(via).or_insert_with(new).saw(now);
         if let Err(refusal) = self.take(now, received, via, actions) {
             self.refuse(via, &refusal);
         }
@@ -364,16 +375,23 @@ impl Instance {
                 return;
             }
         };
+        let (expires, garbage) = (now + settings.timeout, settings.garbage);
+        let path = Path { via, next_hop, metric, tag, expires, garbage };
+        if self.table.refresh(&entry.prefix, &path) {
+            return;
+        }
         let limit = settings.max_routes_per_neighbor.unwrap_or(usize::MAX);
         if self.table.count(via) >= limit && !self.table.knows(&entry.prefix, via) {
             neighbor.over_limit();
             return;
         }
-        let (expires, garbage) = (now + settings.timeout, settings.garbage);
-        self.table.learn(now, entry.prefix, Path { via, next_hop, metric, tag, expires, garbage });
+        self.table.learn(now, entry.prefix, path);
     }
 
     fn expire_neighbors(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if !self.silence.reached(now) {
+            return;
+        }
         let due = |(via, neighbor): (&Via, &Neighbor)| {
             self.deadline(*via, neighbor).is_none_or(|at| at <= now).then_some(*via)
         };
@@ -384,6 +402,11 @@ impl Instance {
             let silent = |at: Option<Instant>| at.is_none_or(|at| at <= now);
             if self.neighbors.get(&via).is_some_and(|neighbor| silent(self.deadline(via, neighbor))) {
                 self.neighbors.remove(&via);
+            }
+        }
+        for (via, neighbor) in &self.neighbors {
+            if let Some(at) = self.deadline(*via, neighbor) {
+                self.silence.note(at);
             }
         }
     }

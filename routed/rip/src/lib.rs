@@ -37,6 +37,7 @@ pub mod event;
 mod iface;
 pub mod instance;
 mod neighbor;
+mod routes;
 mod split_horizon;
 pub mod status;
 mod table;

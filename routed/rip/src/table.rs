@@ -12,13 +12,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use net::Prefix;
 
 use crate::INFINITY;
 use crate::event::{Action, Advert, Learned, NextHop};
+use crate::routes::Routes;
 use crate::timers::Earliest;
 
 /// A neighbour: its interface and address.
@@ -142,7 +142,7 @@ impl Route {
 /// The routes of one protocol.
 #[derive(Debug)]
 pub(crate) struct Table {
-    routes: BTreeMap<Prefix, Route>,
+    routes: Routes,
     /// How many paths each neighbour has here.
     counts: BTreeMap<Via, usize>,
     multipath: usize,
@@ -157,7 +157,7 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(multipath: usize) -> Self {
         Self {
-            routes: BTreeMap::new(),
+            routes: Routes::default(),
             counts: BTreeMap::new(),
             multipath,
             earliest: Earliest::default(),
@@ -171,9 +171,14 @@ impl Table {
         self.routes.get(prefix)
     }
 
-    /// Routes from a bound on, in the order of their prefixes.
-    pub(crate) fn after(&self, from: Bound<Prefix>) -> impl Iterator<Item = (&Prefix, &Route)> {
-        self.routes.range((from, Bound::Unbounded))
+    /// All routes, in no order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Prefix, &Route)> {
+        self.routes.from(0).map(|(_, prefix, route)| (prefix, route))
+    }
+
+    /// The routes from a place on, each with its place: for a walk in pieces.
+    pub(crate) fn from(&self, place: usize) -> impl Iterator<Item = (usize, &Prefix, &Route)> {
+        self.routes.from(place)
     }
 
     /// How many paths a neighbour has.
@@ -184,7 +189,7 @@ impl Table {
     /// How many paths there are, counted one by one.
     #[cfg(test)]
     pub(crate) fn paths(&self) -> usize {
-        self.routes.values().map(|route| route.paths.len()).sum()
+        self.all().map(|(_, route)| route.paths.len()).sum()
     }
 
     /// True when the neighbour has a path to the prefix.
@@ -199,9 +204,22 @@ impl Table {
 
     /// What the table of the node tells of a prefix.
     pub(crate) fn advertise(&mut self, now: Instant, prefix: Prefix, own: Option<Advert>, garbage: Duration) {
-        if own.is_some() || self.routes.contains_key(&prefix) {
+        if own.is_some() || self.routes.get(&prefix).is_some() {
             self.update(prefix, (now, garbage), |route| route.own = own);
         }
+    }
+
+    /// A neighbour says the same of a prefix as before, which is what most
+    /// packets are: only the timeout begins again. False where it says
+    /// something else; then nothing is done.
+    pub(crate) fn refresh(&mut self, prefix: &Prefix, path: &Path) -> bool {
+        let Some(route) = self.routes.get_mut(prefix) else { return false };
+        let same = |known: &&mut Path| Path { expires: path.expires, ..**known } == *path;
+        let Some(known) = route.paths.iter_mut().find(same) else { return false };
+        known.expires = path.expires;
+        // Settings may have made the timeout shorter.
+        self.earliest.note(path.expires);
+        true
     }
 
     /// A neighbour says that it reaches a prefix (RFC 2453 §3.9.2).
@@ -234,7 +252,7 @@ impl Table {
             return;
         }
         let mut lost = Vec::new();
-        for (prefix, route) in &self.routes {
+        for (prefix, route) in self.all() {
             let theirs = route.paths.iter().filter(|path| gone.contains(&path.via));
             lost.extend(theirs.map(|path| (*prefix, path.via)));
         }
@@ -298,7 +316,7 @@ impl Table {
         (now, garbage): (Instant, Duration),
         change: impl FnOnce(&mut Route),
     ) {
-        let route = self.routes.entry(prefix).or_default();
+        let route = self.routes.entry(prefix);
         let told = (route.told(), route.next_hop());
         let known = route.own.is_some() || route.best.is_some() || route.garbage.is_some();
         change(route);

@@ -64,7 +64,7 @@ impl Shell {
         let known = rip.neighbors().into_iter().filter(|neighbor| neighbor.last_heard.is_some());
         let known: BTreeSet<_> = known.map(|neighbor| (neighbor.interface, neighbor.address)).collect();
         assert_eq!(known, self.neighbors);
-        let learned = rip.table.after(std::ops::Bound::Unbounded);
+        let learned = rip.table.all();
         let learned = learned.filter_map(|(prefix, route)| Some((*prefix, route.learned()?.clone())));
         assert_eq!(learned.collect::<BTreeMap<_, _>>(), self.learned);
         let counted: usize = rip.neighbors().iter().map(|neighbor| neighbor.routes).sum();

@@ -229,12 +229,12 @@ fn drain_poisons_everything_and_undrain_tells_it_again() {
     bench.response(1, NEAR, &[entry(WEB, 2)]);
     bench.wait(secs(11));
     bench.event(Event::Drain);
-    assert_eq!(bench.told(2), told(&[(WEB, 16), ("10.5.0.0/16", 16)]));
+    assert_eq!(bench.told(2), told(&[("10.5.0.0/16", 16), (WEB, 16)]));
     assert!(!bench.rip.is_pending());
     bench.wait(secs(6));
     assert!(bench.told(2).len() >= 2, "again, in case it was lost");
     bench.event(Event::Undrain);
-    assert_eq!(bench.told(2), told(&[(WEB, 3), ("10.5.0.0/16", 1)]));
+    assert_eq!(bench.told(2), told(&[("10.5.0.0/16", 1), (WEB, 3)]));
 }
 
 #[test]
