@@ -149,6 +149,10 @@ impl std::fmt::Display for Step {
 pub struct Candidate<'a> {
     /// The path.
     pub path: &'a Path,
+    /// The path identifier.
+    pub path_id: u32,
+    /// Since when it says the same; only compared.
+    pub since: u32,
     /// It is from an external peer.
     pub external: bool,
     /// The BGP identifier of the peer; 0 for what is not from a peer.
@@ -260,13 +264,14 @@ fn compare(a: &Candidate<'_>, b: &Candidate<'_>, rules: &Rules, med: Med) -> (Or
         (Step::Med, when(med_counts, x.med.unwrap_or(0).cmp(&y.med.unwrap_or(0)))),
         (Step::External, b.external.cmp(&a.external)),
         (Step::IgpMetric, a.igp_metric.cmp(&b.igp_metric)),
-        (Step::Older, when(older_counts, a.path.since.cmp(&b.path.since))),
+        (Step::Older, when(older_counts, a.since.cmp(&b.since))),
         (Step::RouterId, a.identifier().cmp(&b.identifier())),
         (Step::ClusterList, x.cluster_list.len().cmp(&y.cluster_list.len())),
         (Step::PeerAddress, a.address.cmp(&b.address)),
     ];
     let differs = steps.into_iter().find(|(_, order)| *order != Ordering::Equal);
-    differs.map_or_else(|| (a.path.key().cmp(&b.path.key()), Step::PathId), |(step, order)| (order, step))
+    let key = |of: &Candidate<'_>| (of.path.source, of.path.protocol, of.path_id);
+    differs.map_or_else(|| (key(a).cmp(&key(b)), Step::PathId), |(step, order)| (order, step))
 }
 
 #[cfg(test)]

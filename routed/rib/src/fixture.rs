@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use net::{AsPath, Asn, Attrs, Family, NextHop, Prefix};
+use net::{AsPath, Asn, Attrs, NextHop, Prefix};
 
 use crate::nexthop::Link;
-use crate::peer::{LocalEnd, NextHopMode};
-use crate::{PeerId, PeerInfo, Rules, Table, filter};
+use crate::peer::LocalEnd;
+use crate::{PeerId, PeerInfo, Rules, Table};
 
 /// Our own AS in the tests.
 pub(crate) const OURS: u32 = 64512;
@@ -24,25 +24,14 @@ pub(crate) fn ip(text: &str) -> IpAddr {
 /// Peer number `n` is 192.0.2.n, with that as its router id.
 pub(crate) fn peer(n: u8, asn: u32) -> PeerInfo {
     let address = Ipv4Addr::new(192, 0, 2, n);
+    let router_id = address.try_into().expect("not zero");
     PeerInfo {
-        id: PeerId(n.into()),
-        address: address.into(),
         local: LocalEnd {
             v4: Some(Ipv4Addr::new(192, 0, 2, 254)),
             v6: Some("2001:db8::fe".parse().expect("an address")),
             link_local: None,
         },
-        ifindex: None,
-        asn: Asn(asn),
-        local_asn: Asn(OURS),
-        router_id: address.try_into().expect("not zero"),
-        route_reflector_client: false,
-        allow_own_asn: 0,
-        next_hop: NextHopMode::Auto,
-        families: Family::ALL.to_vec(),
-        import: Arc::new(filter::accept_all()),
-        export: Arc::new(filter::accept_all()),
-        graceful_shutdown: false,
+        ..PeerInfo::new(PeerId(n.into()), address.into(), Asn(asn), Asn(OURS), router_id)
     }
 }
 

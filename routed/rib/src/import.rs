@@ -5,55 +5,146 @@
 use std::sync::Arc;
 
 use net::{Attrs, Community, Prefix};
+use smallvec::SmallVec;
 
 use crate::filter::{Route, Verdict};
-use crate::{PeerId, PeerInfo, Protocol, Rules, Table, Why};
+use crate::shared::Id;
+use crate::{Path, PeerId, PeerInfo, Protocol, Rules, Table, Via, Why};
+
+/// What import depends on besides the attributes: routes of one batch that
+/// met the same become the same path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Met {
+    /// The prefix is none for unicast.
+    Martian,
+    /// The attributes cannot be.
+    Unsound,
+    /// The rule at this place accepts.
+    Rule(usize),
+    /// This rule rejects; 0 for the end of the filter.
+    Refused(u16),
+}
+
+/// The routes of a peer with the same attributes: what does not depend on the
+/// prefix is worked out once.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    id: PeerId,
+    received: Arc<Attrs>,
+    sound: Result<(), Why>,
+    /// The filter asks for the prefix.
+    by_prefix: bool,
+    /// What the routes met so far, and the path that came of it.
+    known: SmallVec<[(Met, Id<Path>); 2]>,
+}
 
 impl Table {
-    /// The attributes as the table keeps them, or why the route is refused.
-    pub(crate) fn import(
-        &mut self,
-        id: PeerId,
-        prefix: Prefix,
-        received: &Arc<Attrs>,
-    ) -> Result<Arc<Attrs>, Why> {
-        self.note_conflict(prefix, id);
-        let Some(peer) = self.peers.get(&id).map(|peer| &peer.info) else {
-            return Ok(Arc::clone(received));
+    /// Begins to import routes of a peer with these attributes.
+    pub(crate) fn begin_import(&self, id: PeerId, received: Arc<Attrs>) -> Option<Batch> {
+        let peer = &self.peers.get(&id)?.info;
+        let sound = sound(&received, peer, &self.rules);
+        let by_prefix = peer.import.looks_at_prefix();
+        Some(Batch { id, received, sound, by_prefix, known: SmallVec::new() })
+    }
+
+    /// The path that one of the routes is; the batch is its user.
+    pub(crate) fn import(&mut self, batch: &mut Batch, prefix: Prefix) -> Id<Path> {
+        if !self.own.is_empty() {
+            self.note_conflict(prefix, batch.id);
+        }
+        let met = match batch.known.first() {
+            Some((Met::Rule(rule), _)) if !batch.by_prefix && !prefix.is_martian() => Met::Rule(*rule),
+            _ => self.met(batch, prefix),
         };
-        sound(prefix, received, peer, &self.rules)?;
-        let external = peer.external();
-        let route = Route { prefix, attrs: received, protocol: Protocol::Bgp, peer: Some(peer.address) };
-        let rule = match peer.import.eval(&route) {
+        if let Some((_, path)) = batch.known.iter().find(|(known, _)| *known == met) {
+            return *path;
+        }
+        let path = self.path_of(batch, prefix);
+        batch.known.push((met, path));
+        path
+    }
+
+    /// Ends it; the paths are used by the table now, or by nobody.
+    pub(crate) fn end_import(&mut self, batch: Batch) {
+        batch.known.into_iter().for_each(|(_, path)| self.paths.release(path));
+    }
+
+    fn met(&self, batch: &Batch, prefix: Prefix) -> Met {
+        if prefix.is_martian() {
+            return Met::Martian;
+        }
+        if batch.sound.is_err() {
+            return Met::Unsound;
+        }
+        match self.verdict(batch, prefix) {
+            Some(Verdict::Accept(rule)) => Met::Rule(std::ptr::from_ref(rule).addr()),
+            Some(Verdict::Reject(Why::FilterRule { rule, .. })) => Met::Refused(rule),
+            Some(Verdict::Reject(_)) | None => Met::Refused(0),
+        }
+    }
+
+    fn verdict(&self, batch: &Batch, prefix: Prefix) -> Option<Verdict<'_>> {
+        let peer = &self.peers.get(&batch.id)?.info;
+        let attrs = &batch.received;
+        Some(peer.import.eval(&Route { prefix, attrs, protocol: Protocol::Bgp, peer: Some(peer.address) }))
+    }
+
+    fn path_of(&mut self, batch: &Batch, prefix: Prefix) -> Id<Path> {
+        let imported = self.imported(batch, prefix);
+        let imported = imported.map(|edited| match edited {
+            Some(attrs) => self.attrs.intern(attrs),
+            None => Arc::clone(&batch.received),
+        });
+        let external = self.peers.get(&batch.id).is_some_and(|peer| peer.info.external());
+        self.paths.intern(Path {
+            source: crate::Source::Peer(batch.id),
+            protocol: Protocol::Bgp,
+            received: Arc::clone(&batch.received),
+            imported,
+            distance: Protocol::Bgp.default_distance(external),
+            metric: 0,
+            via: Via::NextHop,
+        })
+    }
+
+    /// The attributes as the table keeps them, `None` for as received, or why
+    /// the route is refused.
+    fn imported(&self, batch: &Batch, prefix: Prefix) -> Result<Option<Attrs>, Why> {
+        if prefix.is_martian() {
+            return Err(Why::Martian);
+        }
+        batch.sound.clone()?;
+        let (Some(peer), Some(verdict)) = (self.peers.get(&batch.id), self.verdict(batch, prefix)) else {
+            return Ok(None);
+        };
+        let rule = match verdict {
             Verdict::Reject(why) => return Err(why),
             Verdict::Accept(rule) => rule,
         };
         // RFC 4271 §5.1.5: LOCAL_PREF of an external peer says nothing here.
-        let strip = external && received.local_pref.is_some();
+        let external = peer.info.external();
+        let strip = external && batch.received.local_pref.is_some();
         let leaving = |attrs: &Attrs| external && attrs.communities.contains(&Community::GRACEFUL_SHUTDOWN);
-        if !strip && !rule.edits() && !leaving(received) {
-            return Ok(Arc::clone(received));
+        if !strip && !rule.edits() && !leaving(&batch.received) {
+            return Ok(None);
         }
-        let mut attrs = Attrs::clone(received);
+        let mut attrs = Attrs::clone(&batch.received);
         if strip {
             attrs.local_pref = None;
         }
-        rule.edit(&mut attrs, peer.local_asn);
+        rule.edit(&mut attrs, peer.info.local_asn);
         // RFC 8326 §4.1: what the peer is about to lose is the last choice,
         // whatever preference the filter gives. A filter that does not want
         // that deletes the community.
         if leaving(&attrs) {
             attrs.local_pref = Some(0);
         }
-        Ok(self.attrs.intern(attrs))
+        Ok(Some(attrs))
     }
 }
 
 /// The checks that no filter can turn off.
-fn sound(prefix: Prefix, attrs: &Attrs, peer: &PeerInfo, rules: &Rules) -> Result<(), Why> {
-    if prefix.is_martian() {
-        return Err(Why::Martian);
-    }
+fn sound(attrs: &Attrs, peer: &PeerInfo, rules: &Rules) -> Result<(), Why> {
     if peer.external() {
         // RFC 4271 §6.3: an external peer MAY be held to its own AS. Malformed
         // by that is as good as withdrawn (RFC 7606 §7.2); it is kept to be shown.

@@ -28,6 +28,7 @@
 
 pub mod adj_out;
 pub mod decide;
+mod dest;
 pub mod export;
 pub mod filter;
 mod import;
@@ -35,8 +36,10 @@ pub mod intern;
 pub mod nexthop;
 pub mod path;
 pub mod peer;
+mod pending;
 pub mod query;
 mod settle;
+mod shared;
 mod store;
 pub mod table;
 pub mod why;

@@ -10,15 +10,14 @@
 //! that, but then the outcome could depend on the order of events.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
-use net::{Attrs, NextHop, Prefix};
+use net::{Attrs, NextHop, Prefix, PrefixMap};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-use crate::intern::Interner;
-use crate::table::{Dest, Dests};
+use crate::dest::{Dest, Slot};
+use crate::shared::{Id, Shared};
 use crate::{Path, PeerInfo, Protocol, Via, Why};
 
 /// One way out of this node.
@@ -51,10 +50,24 @@ pub struct Link {
 }
 
 /// Where a path leads, and how far it is to there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Resolved {
-    pub(crate) target: Arc<Target>,
+    pub(crate) target: Id<Target>,
     pub(crate) metric: u32,
+}
+
+/// What next hops are looked up in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Routes<'a> {
+    pub(crate) dests: &'a PrefixMap<Dest>,
+    pub(crate) paths: &'a Shared<Path>,
+}
+
+/// The same with the addresses of this node.
+#[derive(Clone, Copy, Debug)]
+struct Scene<'a> {
+    routes: Routes<'a>,
+    local: &'a FxHashSet<IpAddr>,
 }
 
 /// The layers of resolution; see the module's page.
@@ -91,36 +104,52 @@ impl Resolver {
         differ
     }
 
-    /// The one allocation of a target.
-    pub(crate) fn intern(&mut self, target: Target) -> Arc<Target> {
-        self.memory.targets.intern(target)
-    }
-
-    /// Where a path leads, remembered.
-    pub(crate) fn resolve(
-        &mut self,
-        dests: &Dests,
+    /// Where a path leads, if that need not be looked up; the caller becomes
+    /// a user of the target.
+    pub(crate) fn recall(
+        &self,
         path: &Path,
         peer: Option<&PeerInfo>,
-    ) -> Result<Resolved, Why> {
-        let known = match wanted(path, peer)? {
-            Want::Known(target) => target,
-            Want::LinkLocal { global, .. } if self.local.contains(&global) => {
-                return Err(Why::NextHopSelf(global));
+        targets: &mut Shared<Target>,
+    ) -> Option<Result<Resolved, Why>> {
+        let known = match wanted(path, peer) {
+            Err(why) => return Some(Err(why)),
+            Ok(Want::Known(target)) => target,
+            Ok(Want::LinkLocal { global, .. }) if self.local.contains(&global) => {
+                return Some(Err(Why::NextHopSelf(global)));
             }
-            Want::LinkLocal { hop, .. } => Target::Hops(vec![hop]),
-            Want::Lookup(key) => {
-                self.memory.prune(dests);
-                return self.memory.resolve(dests, &self.local, key);
+            Ok(Want::LinkLocal { hop, .. }) => Target::Hops(vec![hop]),
+            Ok(Want::Lookup(key)) => {
+                let known = self.memory.known.get(&key)?;
+                if let Ok(resolved) = known {
+                    targets.hold(resolved.target);
+                }
+                return Some(known.clone());
             }
         };
-        Ok(Resolved { target: self.memory.targets.intern(known), metric: path.metric })
+        Some(Ok(Resolved { target: targets.intern(known), metric: path.metric }))
+    }
+
+    /// Looks up what [`Resolver::recall`] did not know.
+    pub(crate) fn learn(
+        &mut self,
+        routes: Routes<'_>,
+        path: &Path,
+        peer: Option<&PeerInfo>,
+        targets: &mut Shared<Target>,
+    ) {
+        if let Ok(Want::Lookup(key)) = wanted(path, peer) {
+            self.memory.prune(routes, targets);
+            let scene = Scene { routes, local: &self.local };
+            // The outcome stays in the memory, and is asked for there.
+            let _ = self.memory.resolve(scene, key, targets);
+        }
     }
 
     /// Where a path leads, for readers: nothing is remembered.
     pub(crate) fn peek(
         &self,
-        dests: &Dests,
+        routes: Routes<'_>,
         path: &Path,
         peer: Option<&PeerInfo>,
     ) -> Result<(Target, u32), Why> {
@@ -128,37 +157,50 @@ impl Resolver {
             Want::Known(target) => Ok((target, path.metric)),
             Want::LinkLocal { global, .. } if self.local.contains(&global) => Err(Why::NextHopSelf(global)),
             Want::LinkLocal { hop, .. } => Ok((Target::Hops(vec![hop]), path.metric)),
-            Want::Lookup(key) => self.look(dests, key).map(|(hop, metric)| (Target::Hops(vec![hop]), metric)),
+            Want::Lookup(key) => {
+                self.look(routes, key).map(|(hop, metric)| (Target::Hops(vec![hop]), metric))
+            }
         }
     }
 
-    fn look(&self, dests: &Dests, key: Wanted) -> Result<(Hop, u32), Why> {
-        let gateway = |gateway| self.look(dests, (Layer::Static, gateway)).map(|(hop, _)| hop);
-        lookup(dests, &self.local, key, gateway)
+    fn look(&self, routes: Routes<'_>, key: Wanted) -> Result<(Hop, u32), Why> {
+        let gateway = |gateway| self.look(routes, (Layer::Static, gateway)).map(|(hop, _)| hop);
+        lookup(Scene { routes, local: &self.local }, key, gateway)
     }
 
     /// Looks up again what may have changed with the touched prefixes (all of
-    /// it where `all`), and returns the prefixes whose paths are affected.
+    /// it where `all`), and returns the paths that are affected.
     pub(crate) fn changed(
         &mut self,
-        dests: &Dests,
+        routes: Routes<'_>,
         mut touched: FxHashSet<Prefix>,
         all: bool,
-    ) -> Vec<Prefix> {
-        let mut affected = Vec::new();
+        targets: &mut Shared<Target>,
+    ) -> FxHashSet<Id<Path>> {
+        let mut affected = FxHashSet::default();
         for layer in [Layer::Static, Layer::Bgp] {
-            let changed =
-                self.memory.refresh(dests, &self.local, layer, |address| all || covered(&touched, address));
+            let due = |address| all || covered(&touched, address);
+            let scene = Scene { routes, local: &self.local };
+            let changed = self.memory.refresh(scene, layer, due, targets);
             if changed.is_empty() {
                 continue;
             }
-            let uses = |dest: &Dest| {
-                dest.paths.iter().any(|path| lookup_key(path).is_some_and(|key| changed.contains(&key)))
-            };
-            let hit = dests.iter().filter(|(_, dest)| uses(dest)).filter_map(|(network, _)| word(network));
-            let before = affected.len();
+            let uses = |path: &Path| lookup_key(path).is_some_and(|key| changed.contains(&key));
+            let hit: FxHashSet<Id<Path>> =
+                routes.paths.iter().filter(|(_, path)| uses(path)).map(|(id, _)| id).collect();
+            if layer == Layer::Static {
+                let through = |dest: &Dest| dest.slots().iter().any(|slot| hit.contains(&slot.path));
+                touched
+                    .extend(routes.dests.iter().filter(|(_, dest)| through(dest)).map(|(prefix, _)| prefix));
+            }
             affected.extend(hit);
-            touched.extend(affected[before..].iter().copied());
+        }
+        if all {
+            // A link-local next hop is not looked up, so nothing tells that it is ours now.
+            let of_link = |path: &Path| {
+                path.via == Via::NextHop && matches!(path.attrs().next_hop, Some(NextHop::V6 { .. }))
+            };
+            affected.extend(routes.paths.iter().filter(|(_, path)| of_link(path)).map(|(id, _)| id));
         }
         affected
     }
@@ -174,8 +216,8 @@ fn covered(prefixes: &FxHashSet<Prefix>, address: IpAddr) -> bool {
 /// ten walks, and so that it shows which of them changed.
 #[derive(Debug)]
 struct Memory {
+    /// Each is a user of its target.
     known: FxHashMap<Wanted, Result<Resolved, Why>>,
-    targets: Interner<Target>,
     prune_at: usize,
 }
 
@@ -184,61 +226,77 @@ const SMALL: usize = 1024;
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { known: FxHashMap::default(), targets: Interner::default(), prune_at: SMALL }
+        Self { known: FxHashMap::default(), prune_at: SMALL }
     }
 }
 
 impl Memory {
-    fn resolve(&mut self, dests: &Dests, local: &FxHashSet<IpAddr>, key: Wanted) -> Result<Resolved, Why> {
+    fn resolve(
+        &mut self,
+        scene: Scene<'_>,
+        key: Wanted,
+        targets: &mut Shared<Target>,
+    ) -> Result<Resolved, Why> {
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
-        let found = self.walk(dests, local, key);
+        let found = self.walk(scene, key, targets);
         self.known.insert(key, found.clone());
         found
     }
 
     /// Looks up a next hop. The gateways of static routes on the way are
     /// remembered too, found or not, for a change of theirs is a change of this.
-    fn walk(&mut self, dests: &Dests, local: &FxHashSet<IpAddr>, key: Wanted) -> Result<Resolved, Why> {
-        let (hop, metric) = lookup(dests, local, key, |gateway| {
-            match self.resolve(dests, local, (Layer::Static, gateway))?.target.as_ref() {
+    fn walk(&mut self, scene: Scene<'_>, key: Wanted, targets: &mut Shared<Target>) -> Result<Resolved, Why> {
+        let (hop, metric) = lookup(scene, key, |gateway| {
+            let through = self.resolve(scene, (Layer::Static, gateway), targets)?;
+            match targets.get(through.target).as_ref() {
                 Target::Hops(hops) => hops.first().copied().ok_or(Why::NextHopUnreachable(gateway)),
                 Target::Kernel | Target::Discard => Err(Why::NextHopUnreachable(gateway)),
             }
         })?;
-        Ok(Resolved { target: self.targets.intern(Target::Hops(vec![hop])), metric })
+        Ok(Resolved { target: targets.intern(Target::Hops(vec![hop])), metric })
     }
 
     /// Looks up the due next hops of one layer again; those that differ.
     fn refresh(
         &mut self,
-        dests: &Dests,
-        local: &FxHashSet<IpAddr>,
+        scene: Scene<'_>,
         layer: Layer,
         due: impl Fn(IpAddr) -> bool,
+        targets: &mut Shared<Target>,
     ) -> FxHashSet<Wanted> {
         let due: Vec<Wanted> =
             self.known.keys().filter(|key| key.0 == layer && due(key.1)).copied().collect();
         let mut changed = FxHashSet::default();
         for key in due {
-            let found = self.walk(dests, local, key);
-            if self.known.get(&key) != Some(&found) {
-                self.known.insert(key, found);
+            let found = self.walk(scene, key, targets);
+            let before = self.known.insert(key, found.clone());
+            if before.as_ref() != Some(&found) {
                 changed.insert(key);
+            }
+            if let Some(Ok(before)) = before {
+                targets.release(before.target);
             }
         }
         changed
     }
 
     /// Forgets next hops that no path has any more, once there are many.
-    fn prune(&mut self, dests: &Dests) {
+    fn prune(&mut self, routes: Routes<'_>, targets: &mut Shared<Target>) {
         if self.known.len() < self.prune_at {
             return;
         }
-        let used: FxHashSet<Wanted> =
-            dests.values().flat_map(|dest| dest.paths.iter()).filter_map(|path| lookup_key(path)).collect();
-        self.known.retain(|key, _| used.contains(key));
+        let used: FxHashSet<Wanted> = routes.paths.iter().filter_map(|(_, path)| lookup_key(path)).collect();
+        self.known.retain(|key, known| {
+            let stays = used.contains(key);
+            if let Ok(known) = known
+                && !stays
+            {
+                targets.release(known.target);
+            }
+            stays
+        });
         self.prune_at = (2 * self.known.len()).max(SMALL);
     }
 }
@@ -291,8 +349,7 @@ fn link_local(next_hop: NextHop) -> Option<IpAddr> {
 /// and takes the first that leads somewhere; `resolve` looks up the gateway of
 /// a static route.
 fn lookup(
-    dests: &Dests,
-    local: &FxHashSet<IpAddr>,
+    Scene { routes, local }: Scene<'_>,
     (for_layer, address): Wanted,
     mut resolve: impl FnMut(IpAddr) -> Result<Hop, Why>,
 ) -> Result<(Hop, u32), Why> {
@@ -300,12 +357,14 @@ fn lookup(
         return Err(Why::NextHopSelf(address));
     }
     let covering: SmallVec<[&Dest; 8]> =
-        dests.cover(&IpNetwork::from(address)).map(|(_, dest)| dest).collect();
+        routes.dests.covering(Prefix::host(address)).map(|(_, dest)| dest).collect();
     for dest in covering.into_iter().rev() {
-        let mut paths: SmallVec<[&Path; 4]> =
-            dest.paths.iter().map(AsRef::as_ref).filter(|path| layer(path) < for_layer).collect();
-        paths.sort_by_key(|path| (path.distance, path.protocol, path.metric, path.path_id));
-        for path in paths {
+        let slots = dest.slots();
+        let told = |slot: &Slot| (slot.path_id, routes.paths.get(slot.path).as_ref());
+        let mut paths: SmallVec<[(u32, &Path); 4]> =
+            slots.iter().map(told).filter(|(_, path)| layer(path) < for_layer).collect();
+        paths.sort_by_key(|(path_id, path)| (path.distance, path.protocol, path.metric, *path_id));
+        for (_, path) in paths {
             match path.via {
                 Via::OnLink { gateway, ifindex } => {
                     let metric = if path.protocol == Protocol::Connected { 0 } else { path.metric };

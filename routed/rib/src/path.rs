@@ -1,10 +1,10 @@
 //! One path to a prefix: who told it, by which protocol, with what attributes.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use net::Attrs;
 
@@ -106,18 +106,14 @@ pub enum Via {
     Discard,
 }
 
-/// A path. Cheap to keep: attributes are shared, and a path that is also the
-/// best one of its prefix is one allocation.
+/// What a path says: all that many prefixes share. It is one allocation for
+/// all prefixes that a source tells with the same attributes.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_field_names, reason = "`path_id` is the word of RFC 7911")]
 pub struct Path {
     /// Who told it.
     pub source: Source,
     /// By which protocol.
     pub protocol: Protocol,
-    /// The path identifier (RFC 7911 §3); 0 where there is only one. Tells
-    /// apart several paths of one source: for links the interface index.
-    pub path_id: u32,
     /// The attributes as they were received; what `routes --received` shows.
     pub received: Arc<Attrs>,
     /// The attributes after import, or why import refused.
@@ -126,12 +122,8 @@ pub struct Path {
     pub distance: u8,
     /// The protocol's own metric (RIP hops, static metric); smaller is better.
     pub metric: u32,
-    /// Since when it has these attributes.
-    pub since: Instant,
     /// Where packets go.
     pub via: Via,
-    /// The refresh cycle of the source in which it was last heard.
-    pub(crate) cycle: u32,
 }
 
 impl Path {
@@ -140,16 +132,33 @@ impl Path {
         self.imported.as_ref().unwrap_or(&self.received)
     }
 
-    /// True when both say the same; age and refresh cycle say nothing.
-    pub fn same(&self, other: &Self) -> bool {
-        self.key() == other.key()
-            && (self.distance, self.metric, self.via) == (other.distance, other.metric, other.via)
-            && self.imported == other.imported
-            && self.received == other.received
+    /// The peer that told it.
+    pub fn peer(&self) -> Option<PeerId> {
+        match self.source {
+            Source::Local => None,
+            Source::Peer(id) => Some(id),
+        }
     }
 
-    /// What tells the paths of one prefix apart.
-    pub(crate) fn key(&self) -> (Source, Protocol, u32) {
-        (self.source, self.protocol, self.path_id)
+    /// Everything, with the attributes by their place: they are interned.
+    fn word(&self) -> impl Eq + Hash + '_ {
+        let imported = self.imported.as_ref().map(|attrs| Arc::as_ptr(attrs).addr());
+        let received = Arc::as_ptr(&self.received).addr();
+        (self.source, self.protocol, received, imported, self.distance, self.metric, self.via)
+    }
+}
+
+impl PartialEq for Path {
+    /// Equal when both say the same with the same interned attributes.
+    fn eq(&self, other: &Self) -> bool {
+        self.word() == other.word()
+    }
+}
+
+impl Eq for Path {}
+
+impl Hash for Path {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.word().hash(state);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use net::{Asn, Family, RouterId};
 
-use crate::{Filter, PeerId};
+use crate::{Filter, PeerId, filter};
 
 /// Which next hop a peer is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -76,6 +76,27 @@ pub struct PeerInfo {
 }
 
 impl PeerInfo {
+    /// A peer in AS `asn` of which nothing is configured but that all passes,
+    /// as `local_asn`; both families.
+    pub fn new(id: PeerId, address: IpAddr, asn: Asn, local_asn: Asn, router_id: RouterId) -> Self {
+        Self {
+            id,
+            address,
+            local: LocalEnd::default(),
+            ifindex: None,
+            asn,
+            local_asn,
+            router_id,
+            route_reflector_client: false,
+            allow_own_asn: 0,
+            next_hop: NextHopMode::Auto,
+            families: Family::ALL.to_vec(),
+            import: Arc::new(filter::accept_all()),
+            export: Arc::new(filter::accept_all()),
+            graceful_shutdown: false,
+        }
+    }
+
     /// True when the peer is in another AS.
     pub fn external(&self) -> bool {
         self.asn != self.local_asn

@@ -1,15 +1,16 @@
 //! Views for readers: pages from a cursor, so that nobody holds the table.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
-use ipnetwork::IpNetwork;
+use net::prefix_map::Iter;
 use net::{Family, Prefix};
 
 use crate::decide::Candidate;
-use crate::nexthop::word;
+use crate::dest::{Dest, Slot};
 use crate::settle::merge;
-use crate::table::{Best, Dest};
+use crate::table::Best;
 use crate::{Path, PeerId, Protocol, Source, Step, Table, Target, Why};
 
 /// One page of a long answer.
@@ -57,6 +58,11 @@ impl RouteView {
 pub struct CandidateView {
     /// The path.
     pub path: Arc<Path>,
+    /// The path identifier (RFC 7911 §3); 0 where there is only one. Tells
+    /// apart several paths of one source: for links the interface index.
+    pub path_id: u32,
+    /// Since when it says the same.
+    pub since: Option<Instant>,
     /// How it stands.
     pub standing: Standing,
     /// Where it leads, if it is usable.
@@ -81,31 +87,30 @@ pub enum Standing {
 impl Table {
     /// A prefix with all its paths, if it is known.
     pub fn route(&self, prefix: Prefix) -> Option<RouteView> {
-        self.dests.get(&prefix.network()).map(|dest| self.view(prefix, dest))
+        let slots = self.dests.get(prefix)?.slots();
+        (!slots.is_empty()).then(|| self.view(prefix, &slots))
     }
 
     /// The route that packets to an address take: the most specific one with
     /// a usable path.
     pub fn lookup(&self, address: IpAddr) -> Option<RouteView> {
-        let mut found = None;
-        for (network, dest) in self.dests.cover(&IpNetwork::from(address)) {
-            let view = word(network).map(|prefix| self.view(prefix, dest));
-            found = view.filter(|view| view.target.is_some()).or(found);
-        }
-        found
+        let holding: Vec<_> = self.dests.covering(Prefix::host(address)).collect();
+        let views = holding.into_iter().rev().map(|(prefix, dest)| self.view(prefix, &dest.slots()));
+        views.into_iter().find(|view| view.target.is_some())
     }
 
     /// Up to `max` routes that meet a query, after a cursor.
     pub fn routes(&self, query: &Query, after: Option<Prefix>, max: usize) -> Page<RouteView> {
-        self.page(query, after, max, |prefix, dest, items| items.push(self.view(prefix, dest)))
+        self.page(query, after, max, |prefix, slots, items| items.push(self.view(prefix, slots)))
     }
 
     /// What a peer told us, with what import made of it: up to `max` prefixes
     /// after a cursor.
     pub fn received(&self, id: PeerId, after: Option<Prefix>, max: usize) -> Page<(Prefix, Arc<Path>)> {
         let query = Query { peer: Some(id), ..Query::default() };
-        self.page(&query, after, max, |prefix, dest, items| {
-            let of_peer = dest.paths.iter().filter(|path| path.source == Source::Peer(id));
+        self.page(&query, after, max, |prefix, slots, items| {
+            let paths = slots.iter().map(|slot| self.paths.get(slot.path));
+            let of_peer = paths.filter(|path| path.source == Source::Peer(id));
             items.extend(of_peer.map(|path| (prefix, Arc::clone(path))));
         })
     }
@@ -113,7 +118,7 @@ impl Table {
     /// Every best route as the world was last told, for whoever starts to
     /// follow the changes.
     pub fn best_routes(&self) -> impl Iterator<Item = (Prefix, Best)> + '_ {
-        Family::ALL.into_iter().flat_map(|family| self.best_after(family, None))
+        self.dests.iter().filter_map(|(prefix, dest)| Some((prefix, self.best_from(dest.told()?))))
     }
 
     /// The best routes of a family after a prefix, or from its first on, in
@@ -123,21 +128,14 @@ impl Table {
         family: Family,
         after: Option<Prefix>,
     ) -> impl Iterator<Item = (Prefix, Best)> + '_ {
-        let rest: Box<dyn Iterator<Item = (IpNetwork, &Dest)>> = match (after, family) {
-            (Some(after), _) => Box::new(self.dests.iter_from(&after.network(), false)),
-            (None, Family::Ipv4Unicast) => Box::new(self.dests.iter()),
-            (None, Family::Ipv6Unicast) => match Prefix::new(Ipv6Addr::UNSPECIFIED.into(), 0) {
-                Some(first) => Box::new(self.dests.iter_from(&first.network(), true)),
-                None => Box::new(self.dests.iter()),
-            },
-        };
-        rest.take_while(move |(network, _)| Family::of(network.ip()) == family)
-            .filter_map(|(network, dest)| Some((word(network)?, dest.best.clone()?)))
+        let rest = after.map_or_else(|| self.dests.iter_of(family), |after| self.dests.iter_after(after));
+        rest.take_while(move |(prefix, _)| prefix.family() == family)
+            .filter_map(|(prefix, dest)| Some((prefix, self.best_from(dest.told()?))))
     }
 
     /// The best route of a prefix as the world was last told.
     pub fn best(&self, prefix: Prefix) -> Option<Best> {
-        self.dests.get(&prefix.network())?.best.clone()
+        self.dests.get(prefix)?.told().map(|told| self.best_from(told))
     }
 
     /// How many prefixes are known.
@@ -150,45 +148,60 @@ impl Table {
         self.dests.is_empty()
     }
 
+    /// Memory that prefixes and their paths hold, in bytes: what grows with
+    /// the number of routes, without the attributes.
+    pub fn bytes(&self) -> usize {
+        self.dests.bytes() + self.dests.values().map(Dest::bytes).sum::<usize>()
+    }
+
     fn page<T>(
         &self,
         query: &Query,
         after: Option<Prefix>,
         max: usize,
-        mut put: impl FnMut(Prefix, &Dest, &mut Vec<T>),
+        mut put: impl FnMut(Prefix, &[Slot], &mut Vec<T>),
     ) -> Page<T> {
         let mut items = Vec::new();
         let mut taken = 0;
         let mut last = after;
-        let rest: Box<dyn Iterator<Item = (IpNetwork, &Dest)>> = match (after, query.within) {
-            (Some(after), _) => Box::new(self.dests.iter_from(&after.network(), false)),
-            (None, Some(within)) => Box::new(self.dests.iter_from(&within.network(), true)),
-            (None, None) => Box::new(self.dests.iter()),
-        };
-        for (network, dest) in rest {
-            let Some(prefix) = word(network) else { continue };
-            if query.within.is_some_and(|within| within < prefix && !within.covers(prefix)) {
+        for (prefix, dest) in self.rest(query, after) {
+            if query.is_past(prefix) {
                 break;
             }
-            if !query.meets(prefix, dest) {
+            let slots = dest.slots();
+            if slots.is_empty() || !query.meets(prefix, &slots, self) {
                 continue;
             }
             if taken == max {
                 return Page { items, next: last };
             }
-            put(prefix, dest, &mut items);
+            put(prefix, &slots, &mut items);
             taken += 1;
             last = Some(prefix);
         }
         Page { items, next: None }
     }
 
-    fn view(&self, prefix: Prefix, dest: &Dest) -> RouteView {
-        let judged: Vec<_> = dest.paths.iter().map(|path| (path, self.judge(prefix, path))).collect();
+    fn rest(&self, query: &Query, after: Option<Prefix>) -> Iter<'_, Dest> {
+        match (after, query.within, query.family) {
+            (Some(after), ..) => self.dests.iter_after(after),
+            (None, Some(within), _) => self.dests.iter_from(within),
+            (None, None, Some(family)) => self.dests.iter_of(family),
+            (None, None, None) => self.dests.iter(),
+        }
+    }
+
+    fn view(&self, prefix: Prefix, slots: &[Slot]) -> RouteView {
+        let paths: Vec<(&Slot, &Arc<Path>)> =
+            slots.iter().map(|slot| (slot, self.paths.get(slot.path))).collect();
+        let judged: Vec<_> = paths.iter().map(|(_, path)| self.judge(prefix, path)).collect();
         let usable: Vec<(usize, Candidate<'_>)> = judged
             .iter()
             .enumerate()
-            .filter_map(|(i, (path, judged))| Some((i, self.candidate(path, judged.as_ref().ok()?.1))))
+            .filter_map(|(i, judged)| {
+                let (slot, path) = paths[i];
+                Some((i, self.candidate(slot, path, judged.as_ref().ok()?.1)))
+            })
             .collect();
         let candidates: Vec<Candidate<'_>> = usable.iter().map(|(_, candidate)| *candidate).collect();
         let decided = self.decide(&candidates);
@@ -203,22 +216,33 @@ impl Table {
             })
         };
         let target = decided.as_ref().map(|decided| {
-            let shared = decided.ecmp.iter().filter_map(|place| judged[usable[*place].0].1.as_ref().ok());
+            let shared = decided.ecmp.iter().filter_map(|place| judged[usable[*place].0].as_ref().ok());
             merge(&shared.map(|(target, _)| target).collect::<Vec<_>>())
         });
         let mut views: Vec<CandidateView> = Vec::with_capacity(judged.len());
-        for (i, (path, judged)) in judged.iter().enumerate() {
+        for (i, ((slot, path), judged)) in paths.iter().zip(&judged).enumerate() {
             let standing = match judged {
                 Err(why) => Standing::Ineligible(why.clone()),
                 // A usable path always has a standing among the usable ones.
                 Ok(_) => standing(i).unwrap_or(Standing::Lost(Step::Only)),
             };
-            let target = judged.as_ref().ok().map(|(target, _)| target.clone());
-            let stale = self.is_stale(prefix, path);
-            views.push(CandidateView { path: Arc::clone(path), standing, target, stale });
+            views.push(CandidateView {
+                path: Arc::clone(path),
+                path_id: slot.path_id,
+                since: self.instant(slot.since),
+                standing,
+                target: judged.as_ref().ok().map(|(target, _)| target.clone()),
+                stale: self.is_stale(prefix, slot, path),
+            });
         }
-        views.sort_by_key(|view| (view.standing.rank(), view.path.key()));
+        views.sort_by_key(|view| (view.standing.rank(), view.path.source, view.path.protocol, view.path_id));
         RouteView { prefix, candidates: views, target }
+    }
+
+    /// True when a path waits to be told again, or swept.
+    fn is_stale(&self, prefix: Prefix, slot: &Slot, path: &Path) -> bool {
+        let peer = path.peer().and_then(|id| self.peers.get(&id));
+        peer.is_some_and(|peer| peer.cycle[prefix.family().index()] != slot.cycle)
     }
 }
 
@@ -235,11 +259,18 @@ impl Standing {
 }
 
 impl Query {
-    fn meets(&self, prefix: Prefix, dest: &Dest) -> bool {
+    /// True when nothing that meets comes after a prefix, in the order of prefixes.
+    fn is_past(&self, prefix: Prefix) -> bool {
+        self.within.is_some_and(|within| within < prefix && !within.covers(prefix))
+            || self.family.is_some_and(|family| family < prefix.family())
+    }
+
+    fn meets(&self, prefix: Prefix, slots: &[Slot], table: &Table) -> bool {
+        let any = |holds: &dyn Fn(&Path) -> bool| slots.iter().any(|slot| holds(table.paths.get(slot.path)));
         self.within.is_none_or(|within| within.covers(prefix))
             && self.family.is_none_or(|family| family == prefix.family())
-            && self.protocol.is_none_or(|protocol| dest.paths.iter().any(|path| path.protocol == protocol))
-            && self.peer.is_none_or(|id| dest.paths.iter().any(|path| path.source == Source::Peer(id)))
+            && self.protocol.is_none_or(|protocol| any(&|path| path.protocol == protocol))
+            && self.peer.is_none_or(|id| any(&|path| path.source == Source::Peer(id)))
     }
 }
 

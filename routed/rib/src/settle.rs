@@ -6,14 +6,31 @@ use net::Prefix;
 use smallvec::SmallVec;
 
 use crate::decide::{Candidate, Decided, decide};
+use crate::dest::{Dest, Slot, Told};
 use crate::nexthop::{Hop, Resolved};
+use crate::shared::Id;
 use crate::table::{Best, Change, Table};
-use crate::{Path, PeerInfo, Source, Target, Via, Why};
+use crate::{Path, PeerInfo, Source, Step, Target, Why};
+
+/// What was chosen among the usable paths of a prefix.
+struct Choice {
+    path: Id<Path>,
+    /// Where the paths lead that share the traffic.
+    shared: SmallVec<[Id<Target>; 4]>,
+    backup: Id<Target>,
+    at: Step,
+}
 
 impl Table {
     /// True when [`Table::take_changes`] has work to do.
     pub fn has_changes(&self) -> bool {
-        !self.dirty.is_empty() || !self.touched.is_empty() || self.local_changed
+        !self.pending.is_empty() || !self.touched.is_empty() || self.local_changed
+    }
+
+    /// How many prefixes are known to wait for a decision; those that a walk
+    /// over the table has yet to find are not among them.
+    pub fn waiting(&self) -> usize {
+        self.pending.len()
     }
 
     /// Decides up to `max` prefixes and returns those whose best path is not
@@ -25,82 +42,179 @@ impl Table {
         self.settle_next_hops();
         let mut changes = Vec::new();
         for _ in 0..max {
-            let Some(prefix) = self.dirty.pop() else { break };
+            let Some(prefix) = self.next_pending() else { break };
             changes.extend(self.redecide(prefix));
         }
         changes
     }
 
-    /// Marks the prefixes whose next hops resolve otherwise than before.
+    /// Notes which paths lead elsewhere than before.
     fn settle_next_hops(&mut self) {
         if self.touched.is_empty() && !self.local_changed {
             return;
         }
         let touched = std::mem::take(&mut self.touched);
         let all = std::mem::take(&mut self.local_changed);
-        let affected = self.resolver.changed(&self.dests, touched, all);
-        self.dirty.extend(affected);
-        if all {
-            // A link-local next hop is not looked up, so nothing tells that it is ours now.
-            let ours = self.dests.iter().filter(|(_, dest)| {
-                dest.paths.iter().any(|path| {
-                    matches!(
-                        path.attrs().next_hop,
-                        Some(net::NextHop::V6 { .. }) if path.via == Via::NextHop
-                    )
-                })
-            });
-            self.dirty.extend(ours.filter_map(|(network, _)| crate::nexthop::word(network)));
-        }
+        let Self { resolver, dests, paths, targets, .. } = self;
+        let routes = crate::nexthop::Routes { dests, paths };
+        let moved = resolver.changed(routes, touched, all, targets);
+        self.pending.moved(moved);
     }
 
     /// Decides one prefix; a change if the best is not what it was.
     fn redecide(&mut self, prefix: Prefix) -> Option<Change> {
-        let new = self.best_of(prefix);
-        let dest = self.dests.get_mut(&prefix.network())?;
-        if dest.paths.is_empty() {
-            let old = dest.best.take();
-            self.dests.remove(&prefix.network());
-            return old.map(|old| Change { prefix, old: Some(old), new: None });
-        }
-        let old = std::mem::replace(&mut dest.best, new.clone());
-        (old != new).then_some(Change { prefix, old, new })
-    }
-
-    fn best_of(&mut self, prefix: Prefix) -> Option<Best> {
-        let paths = self.dests.get(&prefix.network())?.paths.clone();
-        let mut usable: SmallVec<[(Arc<Path>, Resolved); 4]> = SmallVec::new();
-        for path in paths {
-            if let Ok(resolved) = self.usable(prefix, &path) {
-                usable.push((path, resolved));
+        let new = match self.dests.get(prefix)? {
+            Dest::Nothing => None,
+            Dest::One(one) if one.gone => None,
+            Dest::One(one) => {
+                let path = one.path;
+                let resolved = self.usable(prefix, path).ok();
+                resolved.map(|to| Told { path, target: to.target, backup: Id::NONE, at: Step::Only })
             }
-        }
-        let candidates: SmallVec<[Candidate<'_>; 4]> =
-            usable.iter().map(|(path, resolved)| self.candidate(path, resolved.metric)).collect();
-        let decided = decide(&candidates, &self.rules)?;
-        let targets: Vec<&Target> =
-            decided.ecmp.iter().map(|index| usable[*index].1.target.as_ref()).collect();
-        let target = match targets.as_slice() {
-            [_] => Arc::clone(&usable[decided.best].1.target),
-            many => {
-                let target = merge(many);
-                self.resolver.intern(target)
+            Dest::Many(many) => {
+                let slots = many.slots.clone();
+                self.best_of(prefix, &slots)
             }
         };
-        Some(Best { path: Arc::clone(&usable[decided.best].0), target, at: decided.at })
+        self.tell(prefix, new)
     }
 
-    /// Where a path leads, or why it cannot be used.
-    fn usable(&mut self, prefix: Prefix, path: &Path) -> Result<Resolved, Why> {
-        self.admissible(prefix, path)?;
-        let peer = peer_of(&self.peers, path);
-        self.resolver.resolve(&self.dests, path, peer)
+    /// Notes what the world is told from now on, of whose target it becomes a
+    /// user; a change, if that is another.
+    fn tell(&mut self, prefix: Prefix, new: Option<Told>) -> Option<Change> {
+        let old = self.dests.get(prefix)?.told();
+        let same = old.map(|told| (told.path, told.target, told.backup))
+            == new.map(|told| (told.path, told.target, told.backup));
+        let change = (!same).then(|| Change {
+            prefix,
+            old: old.map(|told| self.best_from(told)),
+            new: new.map(|told| self.best_from(told)),
+        });
+        let Self { dests, paths, targets, .. } = self;
+        let dest = dests.get_mut(prefix)?;
+        match dest {
+            Dest::Nothing => {}
+            Dest::One(one) => {
+                one.dirty = false;
+                one.told = new.map_or(Id::NONE, |told| told.target);
+                if one.gone {
+                    paths.release(one.path);
+                    *dest = Dest::Nothing;
+                }
+            }
+            Dest::Many(many) => {
+                many.dirty = false;
+                many.told = new;
+                if let Some(new) = new {
+                    paths.hold(new.path);
+                }
+                if let Some(old) = old {
+                    paths.release(old.path);
+                }
+                dest.narrow(paths);
+            }
+        }
+        if dest.is_nothing() {
+            dests.remove(prefix);
+        }
+        if let Some(old) = old {
+            targets.release(old.target);
+            if old.backup != Id::NONE {
+                targets.release(old.backup);
+            }
+        }
+        change.filter(|change| change.old != change.new)
+    }
+
+    /// The best path as the world is told it.
+    pub(crate) fn best_from(&self, told: Told) -> Best {
+        let backup = (told.backup != Id::NONE).then(|| Arc::clone(self.targets.get(told.backup)));
+        Best {
+            path: Arc::clone(self.paths.get(told.path)),
+            target: Arc::clone(self.targets.get(told.target)),
+            backup,
+            at: told.at,
+        }
+    }
+
+    /// The best of several paths; the caller becomes a user of the targets.
+    fn best_of(&mut self, prefix: Prefix, slots: &[Slot]) -> Option<Told> {
+        let mut usable: SmallVec<[(&Slot, Resolved); 4]> = SmallVec::new();
+        for slot in slots {
+            if let Ok(resolved) = self.usable(prefix, slot.path) {
+                usable.push((slot, resolved));
+            }
+        }
+        let told = self.choose(&usable).map(|choice| {
+            let target = match choice.shared.as_slice() {
+                [alone] => {
+                    self.targets.hold(*alone);
+                    *alone
+                }
+                many => {
+                    let many: Vec<&Target> = many.iter().map(|id| self.targets.get(*id).as_ref()).collect();
+                    let merged = merge(&many);
+                    self.targets.intern(merged)
+                }
+            };
+            if choice.backup != Id::NONE {
+                self.targets.hold(choice.backup);
+            }
+            Told { path: choice.path, target, backup: choice.backup, at: choice.at }
+        });
+        usable.iter().for_each(|(_, resolved)| self.targets.release(resolved.target));
+        told
+    }
+
+    fn choose(&self, usable: &[(&Slot, Resolved)]) -> Option<Choice> {
+        let candidates: SmallVec<[Candidate<'_>; 4]> = usable
+            .iter()
+            .map(|(slot, resolved)| self.candidate(slot, self.paths.get(slot.path), resolved.metric))
+            .collect();
+        let decided = decide(&candidates, &self.rules)?;
+        let (best, resolved) = &usable[decided.best];
+        let shared: SmallVec<[Id<Target>; 4]> =
+            decided.ecmp.iter().map(|index| usable[*index].1.target).collect();
+        let backup = match shared.as_slice() {
+            [_] => self.backup(&candidates, usable, resolved.target),
+            _ => Id::NONE,
+        };
+        Some(Choice { path: best.path, shared, backup, at: decided.at })
+    }
+
+    /// Where the best of the paths leads that have another target than `target`.
+    fn backup(
+        &self,
+        candidates: &[Candidate<'_>],
+        usable: &[(&Slot, Resolved)],
+        target: Id<Target>,
+    ) -> Id<Target> {
+        let others = usable.iter().zip(candidates).filter(|((_, resolved), _)| resolved.target != target);
+        let (targets, others): (SmallVec<[Id<Target>; 4]>, SmallVec<[Candidate<'_>; 4]>) =
+            others.map(|((_, resolved), candidate)| (resolved.target, *candidate)).unzip();
+        decide(&others, &self.rules).map_or(Id::NONE, |decided| targets[decided.best])
+    }
+
+    /// Where a path leads, or why it cannot be used; the caller becomes a user
+    /// of the target.
+    fn usable(&mut self, prefix: Prefix, path: Id<Path>) -> Result<Resolved, Why> {
+        let told = self.paths.get(path);
+        self.admissible(prefix, told)?;
+        let Self { resolver, dests, paths, targets, peers, .. } = self;
+        let told = paths.get(path);
+        let peer = peer_of(peers, told);
+        loop {
+            if let Some(known) = resolver.recall(told, peer, targets) {
+                return known;
+            }
+            resolver.learn(crate::nexthop::Routes { dests, paths }, told, peer, targets);
+        }
     }
 
     /// The same for readers.
     pub(crate) fn judge(&self, prefix: Prefix, path: &Path) -> Result<(Target, u32), Why> {
         self.admissible(prefix, path)?;
-        self.resolver.peek(&self.dests, path, peer_of(&self.peers, path))
+        self.resolver.peek(self.ground(), path, peer_of(&self.peers, path))
     }
 
     /// Asks what import could not know: who owns the prefix now.
@@ -109,17 +223,19 @@ impl Table {
         if path.source == Source::Local {
             return Ok(());
         }
-        match self.own.get_lpm(&prefix.network()).and_then(|(own, ())| crate::nexthop::word(own)) {
-            Some(own) => Err(Why::OwnPrefix(own)),
+        match self.own.longest(prefix) {
+            Some((own, ())) => Err(Why::OwnPrefix(own)),
             None => Ok(()),
         }
     }
 
     /// A path as the decision sees it.
-    pub(crate) fn candidate<'a>(&self, path: &'a Path, igp_metric: u32) -> Candidate<'a> {
+    pub(crate) fn candidate<'a>(&self, slot: &Slot, path: &'a Path, igp_metric: u32) -> Candidate<'a> {
         let peer = peer_of(&self.peers, path);
         Candidate {
             path,
+            path_id: slot.path_id,
+            since: slot.since,
             external: peer.is_some_and(PeerInfo::external),
             router_id: peer.map_or(0, |peer| peer.router_id.into()),
             address: peer.map(|peer| peer.address),
@@ -137,10 +253,7 @@ fn peer_of<'a>(
     peers: &'a rustc_hash::FxHashMap<crate::PeerId, crate::table::Peer>,
     path: &Path,
 ) -> Option<&'a PeerInfo> {
-    match path.source {
-        Source::Local => None,
-        Source::Peer(id) => peers.get(&id).map(|peer| &peer.info),
-    }
+    path.peer().and_then(|id| peers.get(&id)).map(|peer| &peer.info)
 }
 
 /// The ways of several paths: in order, without doubles.

@@ -1,84 +1,113 @@
 //! Paths come and go: the one place that changes a `Dest` and its counters.
 
-use std::sync::Arc;
-
-use ipnetwork::IpNetwork;
 use net::Prefix;
 
-use crate::nexthop::word;
-use crate::{Path, PeerId, Protocol, Source, Table, Via};
+use crate::dest::{Key, Put, Slot};
+use crate::{Path, PeerId, Source, Table, Via};
 
-/// What tells the paths of one prefix apart.
-type Key = (Source, Protocol, u32);
+/// So many prefixes inside an own one are marked one by one; if there are
+/// more, all are looked at.
+const FEW: usize = 1024;
 
 impl Table {
     /// Puts a path in its place. One that says the same keeps its age, and
     /// nothing has to be decided.
-    pub(crate) fn put(&mut self, prefix: Prefix, mut path: Path) {
-        self.count(prefix, &path, Counted::In);
-        let via = path.via;
-        let dest = self.dests.entry(prefix.network()).or_default();
-        let before = if let Some(slot) = dest.paths.iter_mut().find(|other| other.key() == path.key()) {
-            if slot.same(&path) {
-                path.since = slot.since;
-            }
-            Some(std::mem::replace(slot, Arc::new(path)))
-        } else {
-            dest.paths.push(Arc::new(path));
-            None
-        };
-        if let Some(before) = &before {
-            self.count(prefix, before, Counted::Out);
-            self.mark(prefix, before.via);
+    pub(crate) fn put(&mut self, prefix: Prefix, slot: Slot) {
+        let dest = self.dests.get_or_default(prefix);
+        let put = dest.put(slot, &mut self.paths);
+        if put == Put::Same {
+            return;
         }
-        self.mark(prefix, via);
+        let fresh = dest.soil();
+        self.pending.add(prefix, fresh);
+        let via = self.count(prefix, slot.path, Counted::In);
+        self.touch(prefix, via);
+        if let Put::Instead(before) = put {
+            let via = self.count(prefix, before, Counted::Out);
+            self.touch(prefix, via);
+            self.paths.release(before);
+        }
     }
 
     /// Takes a path away, if it is there.
     pub(crate) fn take(&mut self, prefix: Prefix, key: Key) {
-        let Some(dest) = self.dests.get_mut(&prefix.network()) else { return };
-        let Some(index) = dest.paths.iter().position(|path| path.key() == key) else { return };
-        let path = dest.paths.remove(index);
-        self.count(prefix, &path, Counted::Out);
-        self.mark(prefix, path.via);
-    }
-
-    /// Takes away the paths of a peer that meet a condition; returns how many.
-    pub(crate) fn remove_where(&mut self, id: PeerId, goes: impl Fn(Prefix, &Path) -> bool) -> usize {
-        let doomed = self.paths_of(id, goes);
-        for (prefix, path) in &doomed {
-            self.take(*prefix, path.key());
+        let Self { dests, paths, pending, .. } = self;
+        let Some(dest) = dests.get_mut(prefix) else { return };
+        let mut taken = None;
+        dest.take(paths, |slot, path| {
+            let goes = (path.source, path.protocol, slot.path_id) == key;
+            if goes {
+                taken = Some((path.via, path.imported.is_ok()));
+            }
+            goes
+        });
+        let Some((via, accepted)) = taken else { return };
+        if dest.is_nothing() {
+            dests.remove(prefix);
+        } else {
+            let fresh = dest.soil();
+            pending.add(prefix, fresh);
         }
-        doomed.len()
+        self.uncount(prefix, key.0, accepted);
+        self.touch(prefix, via);
     }
 
-    /// Imports every path of a peer anew, from what was received.
-    pub(crate) fn reimport(&mut self, id: PeerId) {
-        for (prefix, path) in self.paths_of(id, |_, _| true) {
-            let imported = self.import(id, prefix, &path.received);
-            let distance = self
-                .peers
-                .get(&id)
-                .map_or(path.distance, |peer| Protocol::Bgp.default_distance(peer.info.external()));
-            self.put(prefix, Path { imported, distance, ..Path::clone(&path) });
+    /// Takes away the paths of a peer that meet a condition, in one walk and
+    /// in place; returns how many.
+    pub(crate) fn remove_where(&mut self, id: PeerId, goes: impl Fn(Prefix, &Slot) -> bool) -> usize {
+        let Self { dests, paths, pending, peers, .. } = self;
+        let Some(peer) = peers.get_mut(&id) else { return 0 };
+        let mut removed = 0;
+        dests.retain(|prefix, dest| {
+            let counts = &mut peer.counts[prefix.family().index()];
+            let took = dest.take(paths, |slot, path| {
+                let goes = path.source == Source::Peer(id) && goes(prefix, slot);
+                if goes {
+                    removed += 1;
+                    counts.received -= 1;
+                    counts.accepted -= usize::from(path.imported.is_ok());
+                }
+                goes
+            });
+            if took && !dest.is_nothing() {
+                let fresh = dest.soil();
+                pending.add(prefix, fresh);
+            }
+            !dest.is_nothing()
+        });
+        removed
+    }
+
+    /// Imports the paths of some peers to a prefix anew, from what was received.
+    pub(crate) fn reimport(&mut self, prefix: Prefix, of: &[PeerId]) {
+        let Some(dest) = self.dests.get(prefix) else { return };
+        for slot in dest.slots() {
+            let path = self.paths.get(slot.path);
+            let Some(id) = path.peer().filter(|id| of.contains(id)) else { continue };
+            let received = std::sync::Arc::clone(&path.received);
+            let Some(mut batch) = self.begin_import(id, received) else { continue };
+            let path = self.import(&mut batch, prefix);
+            self.put(prefix, Slot { path, ..slot });
+            self.end_import(batch);
         }
     }
 
     /// An own prefix came or went: whatever lies inside is decided anew.
     pub(crate) fn own_changed(&mut self, own: Prefix) {
-        let inside: Vec<(Prefix, Vec<PeerId>)> = self
-            .dests
-            .children(&own.network())
-            .filter_map(|(network, dest)| {
-                let peers = dest.paths.iter().filter_map(|path| match path.source {
-                    Source::Peer(id) => Some(id),
-                    Source::Local => None,
-                });
-                Some((word(network)?, peers.collect()))
-            })
-            .collect();
+        let mut inside = Vec::new();
+        for (prefix, dest) in self.dests.covered(own) {
+            let peers = dest.slots().into_iter().filter_map(|slot| self.paths.get(slot.path).peer());
+            let announcers: Vec<PeerId> = peers.collect();
+            if !announcers.is_empty() || dest.told().is_some() {
+                inside.push((prefix, announcers));
+            }
+        }
+        let many = inside.len() > FEW;
+        if many {
+            self.pending.decide_all();
+        }
         for (prefix, peers) in inside {
-            self.dirty.insert(prefix);
+            self.pending.add(prefix, !many);
             for id in peers {
                 self.note_conflict(prefix, id);
             }
@@ -87,40 +116,44 @@ impl Table {
 
     /// Remembers that a peer announces what this node owns.
     pub(crate) fn note_conflict(&mut self, prefix: Prefix, id: PeerId) {
-        if self.own.get_lpm(&prefix.network()).is_some() {
+        if self.own.longest(prefix).is_some() {
             self.conflicts.insert((prefix, id));
         }
     }
 
-    fn paths_of(&self, id: PeerId, meets: impl Fn(Prefix, &Path) -> bool) -> Vec<(Prefix, Arc<Path>)> {
-        let of_peer = |(network, dest): (IpNetwork, &crate::table::Dest)| {
-            let prefix = word(network)?;
-            let path = |path: &&Arc<Path>| path.source == Source::Peer(id) && meets(prefix, path);
-            Some(dest.paths.iter().filter(path).map(|path| (prefix, Arc::clone(path))).collect::<Vec<_>>())
-        };
-        self.dests.iter().filter_map(of_peer).flatten().collect()
-    }
-
-    /// Says that a prefix is to be decided anew; other prefixes may resolve
-    /// their next hops through it, unless it is of BGP.
-    fn mark(&mut self, prefix: Prefix, via: Via) {
-        self.dirty.insert(prefix);
+    /// Other prefixes may resolve their next hops through this one, unless it
+    /// is of BGP.
+    fn touch(&mut self, prefix: Prefix, via: Via) {
         if via != Via::NextHop {
             self.touched.insert(prefix);
         }
     }
 
-    fn count(&mut self, prefix: Prefix, path: &Path, counted: Counted) {
-        let Source::Peer(id) = path.source else { return };
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let counts = &mut peer.counts[prefix.family().index()];
-        let step = |number: &mut usize| match counted {
-            Counted::In => *number += 1,
-            Counted::Out => *number -= 1,
-        };
-        step(&mut counts.received);
-        if path.imported.is_ok() {
-            step(&mut counts.accepted);
+    fn count(&mut self, prefix: Prefix, path: crate::shared::Id<Path>, counted: Counted) -> Via {
+        let path = self.paths.get(path);
+        let (source, accepted, via) = (path.source, path.imported.is_ok(), path.via);
+        match counted {
+            Counted::In => {
+                if let Source::Peer(id) = source
+                    && let Some(peer) = self.peers.get_mut(&id)
+                {
+                    let counts = &mut peer.counts[prefix.family().index()];
+                    counts.received += 1;
+                    counts.accepted += usize::from(accepted);
+                }
+            }
+            Counted::Out => self.uncount(prefix, source, accepted),
+        }
+        via
+    }
+
+    fn uncount(&mut self, prefix: Prefix, source: Source, accepted: bool) {
+        if let Source::Peer(id) = source
+            && let Some(peer) = self.peers.get_mut(&id)
+        {
+            let counts = &mut peer.counts[prefix.family().index()];
+            counts.received -= 1;
+            counts.accepted -= usize::from(accepted);
         }
     }
 }

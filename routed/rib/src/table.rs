@@ -3,28 +3,18 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indexmap::IndexSet;
-use ipnetwork::IpNetwork;
-use net::{Attrs, Family, Prefix};
-use prefix_trie::joint::JointPrefixMap;
+use net::{Attrs, Family, Prefix, PrefixMap, PrefixSet};
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
-use smallvec::SmallVec;
 
+use crate::dest::{Dest, Slot};
 use crate::intern::Interner;
-use crate::nexthop::{Link, Resolver, word};
+use crate::nexthop::{Link, Resolver, Routes};
+use crate::pending::Pending;
+use crate::shared::Shared;
 use crate::{Path, PeerId, PeerInfo, Protocol, Rules, Source, Step, Target, Via, Why};
-
-/// Every prefix with what is known of it.
-pub(crate) type Dests = JointPrefixMap<IpNetwork, Dest>;
-
-/// One prefix: its paths, and the best one as the world was last told.
-#[derive(Debug, Default)]
-pub(crate) struct Dest {
-    pub(crate) paths: SmallVec<[Arc<Path>; 2]>,
-    pub(crate) best: Option<Best>,
-}
 
 /// The best path of a prefix and where its packets go.
 #[derive(Clone, Debug)]
@@ -33,6 +23,10 @@ pub struct Best {
     pub path: Arc<Path>,
     /// Where packets go: the next hops of all paths that share the traffic.
     pub target: Arc<Target>,
+    /// Where they could go at once when the next hop dies: the target of the
+    /// best path that has another one. `None` where there is none, and where
+    /// several next hops share the traffic already.
+    pub backup: Option<Arc<Target>>,
     /// The step that decided.
     pub at: Step,
 }
@@ -42,8 +36,10 @@ impl PartialEq for Best {
     /// refresh cycle and the step that decided are no change to anybody.
     fn eq(&self, other: &Self) -> bool {
         let (a, b) = (&self.path, &other.path);
-        let says = |path: &Path| (path.key(), path.distance, path.metric, path.via);
-        self.target == other.target && (Arc::ptr_eq(a, b) || (says(a) == says(b) && a.imported == b.imported))
+        let says = |path: &Path| (path.source, path.protocol, path.distance, path.metric, path.via);
+        self.target == other.target
+            && self.backup == other.backup
+            && (Arc::ptr_eq(a, b) || (says(a) == says(b) && a.imported == b.imported))
     }
 }
 
@@ -109,7 +105,7 @@ impl std::error::Error for UnknownPeer {}
 pub(crate) struct Peer {
     pub(crate) info: PeerInfo,
     /// The refresh cycle of each family; a path of an earlier one is stale.
-    pub(crate) cycle: [u32; Family::ALL.len()],
+    pub(crate) cycle: [u8; Family::ALL.len()],
     pub(crate) counts: [Counts; Family::ALL.len()],
 }
 
@@ -117,38 +113,50 @@ pub(crate) struct Peer {
 #[derive(Debug)]
 pub struct Table {
     pub(crate) rules: Rules,
-    pub(crate) dests: Dests,
+    pub(crate) dests: PrefixMap<Dest>,
+    /// What paths say, and where they lead: each once.
+    pub(crate) paths: Shared<Path>,
+    pub(crate) targets: Shared<Target>,
     pub(crate) peers: FxHashMap<PeerId, Peer>,
     pub(crate) resolver: Resolver,
     pub(crate) attrs: Interner<Attrs>,
     /// The prefixes that this node owns: those of [`Protocol::Local`].
-    pub(crate) own: JointPrefixMap<IpNetwork, ()>,
+    pub(crate) own: PrefixSet,
     /// Own prefixes that a peer announces too, since the last look.
     pub(crate) conflicts: IndexSet<(Prefix, PeerId), FxBuildHasher>,
     /// Prefixes to decide anew.
-    pub(crate) dirty: IndexSet<Prefix, FxBuildHasher>,
+    pub(crate) pending: Pending,
     /// Prefixes whose paths next hops may resolve through, and that changed.
     pub(crate) touched: FxHashSet<Prefix>,
     pub(crate) local_changed: bool,
     /// The links as they were last given.
     pub(crate) links: FxHashSet<Link>,
+    /// The first instant that was given: ages count from there.
+    epoch: Option<Instant>,
 }
+
+/// The unit of ages: fine enough to tell which of two paths is older, and good
+/// for thirteen years in 32 bits.
+const TICK: Duration = Duration::from_millis(100);
 
 impl Table {
     /// An empty table.
     pub fn new(rules: Rules) -> Self {
         Self {
             rules,
-            dests: Dests::new(),
+            dests: PrefixMap::new(),
+            paths: Shared::default(),
+            targets: Shared::default(),
             peers: FxHashMap::default(),
             resolver: Resolver::default(),
             attrs: Interner::default(),
-            own: JointPrefixMap::new(),
+            own: PrefixSet::new(),
             conflicts: IndexSet::default(),
-            dirty: IndexSet::default(),
+            pending: Pending::default(),
             touched: FxHashSet::default(),
             local_changed: false,
             links: FxHashSet::default(),
+            epoch: None,
         }
     }
 
@@ -161,7 +169,7 @@ impl Table {
     pub fn set_rules(&mut self, rules: Rules) {
         if self.rules != rules {
             self.rules = rules;
-            self.dirty.extend(self.dests.keys().filter_map(word));
+            self.pending.decide_all();
         }
     }
 
@@ -171,7 +179,7 @@ impl Table {
         let id = info.id;
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.info = info;
-            self.reimport(id);
+            self.pending.reimport(id);
         } else {
             let peer = Peer { info, cycle: Default::default(), counts: Default::default() };
             self.peers.insert(id, peer);
@@ -182,6 +190,7 @@ impl Table {
     /// through a graceful restart, call [`Table::mark_stale`] instead.
     pub fn peer_down(&mut self, id: PeerId) {
         self.remove_where(id, |_, _| true);
+        self.pending.forget(id);
         self.peers.remove(&id);
     }
 
@@ -204,27 +213,15 @@ impl Table {
         reach: impl IntoIterator<Item = (Prefix, u32)>,
         attrs: &Arc<Attrs>,
     ) -> Result<(), UnknownPeer> {
-        let peer = self.peers.get(&id).ok_or(UnknownPeer(id))?;
-        let (cycle, distance) = (peer.cycle, Protocol::Bgp.default_distance(peer.info.external()));
+        let cycle = self.peers.get(&id).ok_or(UnknownPeer(id))?.cycle;
+        let since = self.ticks(now);
         let received = self.attrs.intern(Arc::clone(attrs));
+        let Some(mut batch) = self.begin_import(id, received) else { return Ok(()) };
         for (prefix, path_id) in reach {
-            let imported = self.import(id, prefix, &received);
-            self.put(
-                prefix,
-                Path {
-                    source: Source::Peer(id),
-                    protocol: Protocol::Bgp,
-                    path_id,
-                    received: Arc::clone(&received),
-                    imported,
-                    distance,
-                    metric: 0,
-                    since: now,
-                    via: Via::NextHop,
-                    cycle: cycle[prefix.family().index()],
-                },
-            );
+            let path = self.import(&mut batch, prefix);
+            self.put(prefix, Slot { path, path_id, since, cycle: cycle[prefix.family().index()] });
         }
+        self.end_import(batch);
         Ok(())
     }
 
@@ -259,33 +256,24 @@ impl Table {
         self.remove_where(id, |prefix, path| prefix.family() == family && path.cycle != cycle)
     }
 
-    /// True when a path waits to be told again, or swept.
-    pub fn is_stale(&self, prefix: Prefix, path: &Path) -> bool {
-        let Source::Peer(id) = path.source else { return false };
-        self.peers.get(&id).is_some_and(|peer| peer.cycle[prefix.family().index()] != path.cycle)
-    }
-
     /// This node has a path of its own: a block, a static route, a RIP route.
     /// The same protocol and path identifier replace what was there.
     pub fn originate(&mut self, now: Instant, prefix: Prefix, origination: Origination) {
         let Origination { protocol, via, path_id, metric, distance, attrs } = origination;
         let attrs = self.attrs.intern(attrs);
-        self.put(
-            prefix,
-            Path {
-                source: Source::Local,
-                protocol,
-                path_id,
-                received: Arc::clone(&attrs),
-                imported: if prefix.is_martian() { Err(Why::Martian) } else { Ok(attrs) },
-                distance: distance.unwrap_or(protocol.default_distance(false)),
-                metric,
-                since: now,
-                via,
-                cycle: 0,
-            },
-        );
-        if protocol == Protocol::Local && self.own.insert(prefix.network(), ()).is_none() {
+        let path = self.paths.intern(Path {
+            source: Source::Local,
+            protocol,
+            received: Arc::clone(&attrs),
+            imported: if prefix.is_martian() { Err(Why::Martian) } else { Ok(attrs) },
+            distance: distance.unwrap_or(protocol.default_distance(false)),
+            metric,
+            via,
+        });
+        let since = self.ticks(now);
+        self.put(prefix, Slot { path, path_id, since, cycle: 0 });
+        self.paths.release(path);
+        if protocol == Protocol::Local && self.own.insert(prefix, ()).is_none() {
             self.own_changed(prefix);
         }
     }
@@ -293,9 +281,9 @@ impl Table {
     /// This node has that path no more.
     pub fn unoriginate(&mut self, prefix: Prefix, protocol: Protocol, path_id: u32) {
         self.take(prefix, (Source::Local, protocol, path_id));
-        let owned = |path: &Arc<Path>| path.protocol == Protocol::Local;
-        let still = self.dests.get(&prefix.network()).is_some_and(|dest| dest.paths.iter().any(owned));
-        if protocol == Protocol::Local && !still && self.own.remove(&prefix.network()).is_some() {
+        let owned = |slot: &Slot| self.paths.get(slot.path).protocol == Protocol::Local;
+        let still = self.dests.get(prefix).is_some_and(|dest| dest.slots().iter().any(owned));
+        if protocol == Protocol::Local && !still && self.own.remove(prefix).is_some() {
             self.own_changed(prefix);
         }
     }
@@ -316,6 +304,22 @@ impl Table {
             self.originate(now, link.prefix, origination);
         }
         self.local_changed |= self.resolver.set_local(addresses.into_iter().collect());
+    }
+
+    /// An instant as the age of a path counts it.
+    fn ticks(&mut self, now: Instant) -> u32 {
+        let passed = now.saturating_duration_since(*self.epoch.get_or_insert(now));
+        u32::try_from(passed.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX)
+    }
+
+    /// The instant of an age; `None` when nothing was ever told.
+    pub(crate) fn instant(&self, ticks: u32) -> Option<Instant> {
+        self.epoch?.checked_add(TICK * ticks)
+    }
+
+    /// The table as next hops see it.
+    pub(crate) fn ground(&self) -> Routes<'_> {
+        Routes { dests: &self.dests, paths: &self.paths }
     }
 
     /// Prefixes that this node owns and that a peer announced as its own since

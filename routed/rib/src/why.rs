@@ -7,7 +7,7 @@ use std::sync::Arc;
 use net::{Asn, Community, Family, Prefix};
 
 /// The reason, as data; its text is what `routectl routes --all` prints.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Why {
     /// Our AS number stands in the path (RFC 4271 §9.1.2).
     AsLoop(Asn),

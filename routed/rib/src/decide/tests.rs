@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use net::{AsPath, Attrs, Origin};
 use proptest::prelude::*;
@@ -12,6 +11,7 @@ use crate::{PeerId, Protocol, Source, Via};
 #[derive(Clone, Debug)]
 struct Spec {
     path: Path,
+    since: u32,
     external: bool,
     router_id: u32,
     address: Option<IpAddr>,
@@ -19,22 +19,19 @@ struct Spec {
 }
 
 impl Spec {
-    fn new(now: Instant, peer: u8) -> Self {
+    fn new(peer: u8) -> Self {
         let attrs = attrs(&[65001, 65002], "192.0.2.1");
         let path = Path {
             source: Source::Peer(PeerId(peer.into())),
             protocol: Protocol::Bgp,
-            path_id: 0,
             received: Arc::clone(&attrs),
             imported: Ok(attrs),
             distance: 20,
             metric: 0,
-            since: now,
             via: Via::NextHop,
-            cycle: 0,
         };
         // Every spec is equal to every other up to the last step.
-        Self { path, external: true, router_id: 7, address: Some(ip("192.0.2.1")), igp_metric: 0 }
+        Self { path, since: 0, external: true, router_id: 7, address: Some(ip("192.0.2.1")), igp_metric: 0 }
     }
 
     fn attrs(&mut self, change: impl FnOnce(&mut Attrs)) {
@@ -46,6 +43,8 @@ impl Spec {
     fn candidate(&self) -> Candidate<'_> {
         Candidate {
             path: &self.path,
+            path_id: 0,
+            since: self.since,
             external: self.external,
             router_id: self.router_id,
             address: self.address,
@@ -61,8 +60,7 @@ fn outcome(specs: &[Spec], rules: &Rules) -> Decided {
 
 /// Two paths, the second made worse; the first must win at `at`, from either place.
 fn check_decide(rules: &Rules, at: Step, worse: impl FnOnce(&mut Spec)) {
-    let now = Instant::now();
-    let (better, mut other) = (Spec::new(now, 1), Spec::new(now, 2));
+    let (better, mut other) = (Spec::new(1), Spec::new(2));
     worse(&mut other);
     let decided = outcome(&[better.clone(), other.clone()], rules);
     assert_eq!((decided.best, decided.at, &decided.lost[..]), (0, at, &[(1, at)][..]));
@@ -82,10 +80,10 @@ fn each_step_decides_when_all_before_are_equal() {
     check_decide(&r, Step::Med, |s| s.attrs(|a| a.med = Some(1)));
     check_decide(&r, Step::External, |s| s.external = false);
     check_decide(&r, Step::IgpMetric, |s| s.igp_metric = 1);
-    check_decide(&r, Step::Older, |s| s.path.since += Duration::from_secs(1));
+    check_decide(&r, Step::Older, |s| s.since += 1);
     check_decide(&by_id, Step::RouterId, |s| {
         // The younger here has the higher id, but age must not be what counts.
-        s.path.since += Duration::from_secs(1);
+        s.since += 1;
         s.router_id = 8;
     });
     check_decide(&r, Step::RouterId, |s| s.attrs(|a| a.originator_id = Some("10.0.0.1".parse().unwrap())));
@@ -96,18 +94,17 @@ fn each_step_decides_when_all_before_are_equal() {
 
 #[test]
 fn what_this_node_originates_comes_before_what_peers_tell() {
-    let mut own = Spec::new(Instant::now(), 1);
+    let mut own = Spec::new(1);
     own.address = None;
-    let decided = outcome(&[Spec::new(Instant::now(), 2), own], &rules());
+    let decided = outcome(&[Spec::new(2), own], &rules());
     assert_eq!((decided.best, decided.at), (1, Step::LocalOrigin));
 }
 
 #[test]
 fn a_med_says_nothing_between_different_neighbours() {
-    let now = Instant::now();
-    let mut far = Spec::new(now, 1);
+    let mut far = Spec::new(1);
     far.attrs(|a| a.med = Some(500));
-    let mut other = Spec::new(now, 2);
+    let mut other = Spec::new(2);
     other.attrs(|a| a.as_path = AsPath::sequence([65009, 65002]));
     other.router_id = 8;
     let specs = [far, other];
@@ -120,8 +117,7 @@ fn a_med_says_nothing_between_different_neighbours() {
 #[test]
 fn a_path_that_its_own_group_beats_by_med_cannot_win_by_a_later_step() {
     // RFC 4271 §9.1.2.2 c: b is out because of a, though it has the lowest id of all.
-    let now = Instant::now();
-    let (mut a, mut b, mut c) = (Spec::new(now, 1), Spec::new(now, 2), Spec::new(now, 3));
+    let (mut a, mut b, mut c) = (Spec::new(1), Spec::new(2), Spec::new(3));
     a.router_id = 9;
     b.attrs(|x| x.med = Some(10));
     b.router_id = 1;
@@ -134,8 +130,7 @@ fn a_path_that_its_own_group_beats_by_med_cannot_win_by_a_later_step() {
 
 #[test]
 fn paths_equal_up_to_the_tie_breakers_share_traffic() {
-    let now = Instant::now();
-    let mut specs: Vec<_> = (1..=4).map(|n| Spec::new(now, n)).collect();
+    let mut specs: Vec<_> = (1..=4).map(Spec::new).collect();
     for (n, spec) in (1..).zip(&mut specs) {
         spec.router_id = n;
     }
@@ -170,8 +165,7 @@ fn by_elimination(specs: &[Spec], rules: &Rules) -> usize {
     lowest(&mut left, &|s| u64::from(!s.external));
     lowest(&mut left, &|s| s.igp_metric.into());
     if !rules.compare_router_id && specs[left[0]].external {
-        let first = specs.iter().map(|s| s.path.since).min().unwrap();
-        lowest(&mut left, &|s| s.path.since.duration_since(first).as_secs());
+        lowest(&mut left, &|s| s.since.into());
     }
     lowest(&mut left, &|s| s.router_id.into());
     lowest(&mut left, &|s| match s.path.source {
@@ -183,9 +177,9 @@ fn by_elimination(specs: &[Spec], rules: &Rules) -> usize {
 
 type Seed = ((u8, u32, u8, u8), (u8, bool, u8, u8), u32);
 
-fn spec(now: Instant, number: u8, seed: &Seed) -> Spec {
+fn spec(number: u8, seed: &Seed) -> Spec {
     let ((distance, local_pref, path, origin), (med, external, igp, since), router_id) = *seed;
-    let mut spec = Spec::new(now, number);
+    let mut spec = Spec::new(number);
     spec.attrs(|a| {
         a.local_pref = Some(local_pref);
         let tail = std::iter::repeat_n(9, usize::from(path / 3));
@@ -194,7 +188,7 @@ fn spec(now: Instant, number: u8, seed: &Seed) -> Spec {
         a.med = Some(med.into());
     });
     spec.path.distance = distance;
-    spec.path.since += Duration::from_secs(since.into());
+    spec.since += u32::from(since);
     (spec.external, spec.igp_metric, spec.router_id) = (external, igp.into(), router_id);
     spec
 }
@@ -206,12 +200,11 @@ proptest! {
         knobs in any::<(bool, bool, bool)>(),
         turn in 0usize..8,
     ) {
-        let now = Instant::now();
         let rules = Rules {
             multipath: 4, multipath_as_path_relax: knobs.0, always_compare_med: knobs.1,
             compare_router_id: knobs.2, ..rules()
         };
-        let specs: Vec<_> = (0u8..).zip(&seeds).map(|(n, seed)| spec(now, n, seed)).collect();
+        let specs: Vec<_> = (0u8..).zip(&seeds).map(|(n, seed)| spec(n, seed)).collect();
         let decided = outcome(&specs, &rules);
         prop_assert_eq!(decided.best, by_elimination(&specs, &rules));
         prop_assert_eq!(decided.lost.len() + 1, specs.len());

@@ -43,6 +43,12 @@ impl Filter {
             None => Verdict::Reject(Why::FilterEnd(Arc::clone(&self.name))),
         }
     }
+
+    /// True when the verdict can differ between routes that differ in nothing
+    /// but the prefix.
+    pub fn looks_at_prefix(&self) -> bool {
+        self.rules.iter().any(|rule| !rule.matches.prefix.is_empty() || rule.matches.family.is_some())
+    }
 }
 
 impl Match {

@@ -120,10 +120,10 @@ impl TableTask {
             state: state(candidate) as i32,
             installed: in_use && self.fib.is_installed(view.prefix),
             install_error: self.fib.refusal(view.prefix).filter(|_| in_use).map(ToString::to_string),
-            age_seconds: now.saturating_duration_since(path.since).as_secs(),
+            age_seconds: candidate.since.map_or(0, |since| now.saturating_duration_since(since).as_secs()),
             reason: reason(candidate),
             stale: candidate.stale,
-            path_id: Some(path.path_id).filter(|id| *id != 0 && path.protocol == Protocol::Bgp),
+            path_id: Some(candidate.path_id).filter(|id| *id != 0 && path.protocol == Protocol::Bgp),
             ..v1::Route::default()
         };
         if let Source::Peer(id) = path.source {
