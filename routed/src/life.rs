@@ -350,6 +350,7 @@ fn fib_config(config: &Config) -> FibConfig {
             std::net::IpAddr::V4(_) => None,
             std::net::IpAddr::V6(source) => Some(source),
         }),
+        nexthop_objects: config.kernel.nexthop_objects,
         ..FibConfig::default()
     }
 }

@@ -1,9 +1,15 @@
 //! The FIB: desired routes in, what became of each out.
 //!
-//! A writer on its own thread keeps desired and installed routes in one
-//! [`net::Delta`] and makes them meet. Commands are merged into the Delta, so
-//! what flaps faster than the kernel is written is one message.
+//! A writer on its own thread keeps what is desired and what is installed, two
+//! numbers a route, and makes them meet. What flaps faster than the kernel is
+//! written is one message.
 //!
+//! - **Nexthop objects**: where the kernel has them, routes through a gateway
+//!   point at an object, one for each source, next hops and backup. So a source
+//!   that ends takes its routes with it by one message, and a next hop that
+//!   dies ([`Fib::next_hop_down`]) costs one message an object, not one a route.
+//!   With a backup the kernel itself moves the routes when the link fails.
+//!   Otherwise, and with [`NexthopObjects::Off`], each route says where it leads.
 //! - **Start**: routes with our protocol numbers in our table are adopted. They
 //!   stay until somebody wants another route there, or until
 //!   [`Command::Sweep`], which removes those that nobody wanted.
@@ -19,7 +25,8 @@
 //! - **Resync**: after an overrun, and when a link went down and up (the kernel
 //!   removes its IPv4 routes and says nothing), our routes are read back.
 //!
-//! Known limits: what another owner appends to an IPv6 route of ours becomes a
+//! Known limits: routes that go with their object are not told of one by one,
+//! on `ip monitor` only the object is seen. What another owner appends to an IPv6 route of ours becomes a
 //! next hop of it, and goes with the next replacement. Between a stranger's
 //! silent `replace` of our route and the watcher's word of it, a replacement of
 //! ours hits the stranger's route; the kernel has no conditional replace.
@@ -27,9 +34,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use net::{Family, Prefix};
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::route::RouteOwner;
+use crate::batch::Batch;
+use crate::route::{Hop, RouteOwner};
 use crate::watch::KernelEvent;
 use crate::writer::Writer;
 use crate::{FibRoute, Refusal};
@@ -52,11 +61,43 @@ pub struct FibConfig {
     pub source6: Option<Ipv6Addr>,
     /// Receive buffer of the netlink socket in bytes.
     pub receive_buffer: usize,
+    /// Whether routes point at nexthop objects.
+    pub nexthop_objects: NexthopObjects,
+}
+
+/// Whether routes point at nexthop objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NexthopObjects {
+    /// Where the kernel has them: since Linux 5.3.
+    #[default]
+    Auto,
+    /// Never: each route says where it leads.
+    Off,
+}
+
+/// What became of [`NexthopObjects`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nexthops {
+    /// Routes point at objects.
+    Objects,
+    /// The configuration says no.
+    #[default]
+    Off,
+    /// The kernel has none.
+    Unsupported,
 }
 
 impl Default for FibConfig {
     fn default() -> Self {
-        Self { table: 254, metric: None, source4: None, source6: None, receive_buffer: 4 << 20 }
+        Self {
+            table: 254,
+            metric: None,
+            source4: None,
+            source6: None,
+            receive_buffer: 4 << 20,
+            nexthop_objects: NexthopObjects::Auto,
+        }
     }
 }
 
@@ -82,8 +123,8 @@ impl FibConfig {
 /// What the writer is told.
 #[derive(Debug)]
 pub enum Command {
-    /// The routes desired now; `None` wants no route of ours for the prefix.
-    Set(Vec<(Prefix, Option<FibRoute>)>),
+    /// The routes desired now.
+    Set(Batch),
     /// The peers have spoken: remove adopted routes that nobody wanted.
     Sweep,
     /// Read our routes back and repair what differs.
@@ -91,6 +132,10 @@ pub enum Command {
     /// Somebody deleted or changed the kernel's routes for these prefixes:
     /// look again, and put ours back.
     Lost(Vec<Prefix>),
+    /// Somebody deleted or changed a nexthop object, perhaps one of ours.
+    ObjectChanged(u32),
+    /// What is there for a prefix.
+    Ask(Prefix, oneshot::Sender<Result<Done, Refusal>>),
     /// Whether a link can carry packets now.
     Link {
         /// Its index.
@@ -110,7 +155,26 @@ pub enum Command {
     Shutdown,
 }
 
-/// What was done to a route.
+/// A next hop, or a link, that no longer carries packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Down {
+    /// A gateway on a link.
+    Hop(IpAddr, u32),
+    /// A whole link.
+    Link(u32),
+}
+
+impl Down {
+    /// True when a hop can be used no more.
+    pub(crate) fn concerns(self, hop: &Hop) -> bool {
+        match self {
+            Self::Hop(gateway, interface) => hop.gateway == Some(gateway) && hop.interface == interface,
+            Self::Link(interface) => hop.interface == interface,
+        }
+    }
+}
+
+/// What became of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
     /// The desired route is in the kernel.
@@ -119,12 +183,16 @@ pub enum Done {
     Removed,
 }
 
-/// What the writer tells. A reader that lags gets the latest result of each
-/// prefix, not each result.
+/// What the writer tells. A reader that lags gets the latest of each prefix,
+/// not each change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FibEvent {
-    /// What became of these prefixes.
-    Results(Vec<(Prefix, Result<Done, Refusal>)>),
+    /// Everything in the batches up to this number is in the kernel, gone from
+    /// it, or refused.
+    Settled(u64),
+    /// What the kernel does not take, and why; `None`: it does now, or nobody
+    /// wants it any more.
+    Refused(Vec<(Prefix, Option<Refusal>)>),
     /// So many routes of an earlier run were adopted; sent once, first.
     Adopted(usize),
     /// So many adopted routes were nobody's any more and are removed.
@@ -141,6 +209,10 @@ pub enum FibEvent {
 /// Counters and sizes of the writer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FibStats {
+    /// Whether routes point at nexthop objects.
+    pub nexthops: Nexthops,
+    /// Nexthop objects of ours in the kernel.
+    pub objects: usize,
     /// Routes of ours in the kernel.
     pub installed: usize,
     /// Routes that wait to be written.
@@ -151,7 +223,7 @@ pub struct FibStats {
     pub stale: usize,
     /// Routes put back since the start.
     pub repaired: u64,
-    /// Messages written since the start.
+    /// Messages about routes written since the start.
     pub written: u64,
     /// Times that the routes were read back.
     pub resyncs: u64,
@@ -188,6 +260,7 @@ pub struct Ended;
 #[derive(Clone, Debug)]
 pub struct Fib {
     commands: mpsc::Sender<Command>,
+    urgent: mpsc::Sender<Down>,
     config: FibConfig,
     port: u32,
 }
@@ -197,15 +270,16 @@ impl Fib {
     /// of an earlier run and starts the writer.
     pub fn start(config: FibConfig) -> Result<(Self, mpsc::Receiver<FibEvent>), FibError> {
         let (commands, inbox) = mpsc::channel(COMMANDS);
+        let (urgent, alarms) = mpsc::channel(COMMANDS);
         let (outbox, events) = mpsc::channel(EVENTS);
         let writer = Writer::open(config.clone())?;
         let port = writer.port();
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(FibError::Thread)?;
         std::thread::Builder::new()
             .name("fib".to_owned())
-            .spawn(move || runtime.block_on(writer.run(inbox, outbox)))
+            .spawn(move || runtime.block_on(writer.run(inbox, alarms, outbox)))
             .map_err(FibError::Thread)?;
-        Ok((Self { commands, config, port }, events))
+        Ok((Self { commands, urgent, config, port }, events))
     }
 
     /// Hands a command to the writer; waits while its queue is full.
@@ -213,9 +287,32 @@ impl Fib {
         self.commands.send(command).await.map_err(|_| Ended)
     }
 
-    /// Says which routes are desired now.
+    /// Says which routes are desired now; `None` wants no route of ours.
     pub async fn set(&self, routes: Vec<(Prefix, Option<FibRoute>)>) -> Result<(), Ended> {
-        self.send(Command::Set(routes)).await
+        let mut batch = Batch::default();
+        for (prefix, route) in routes {
+            if batch.is_full() {
+                self.send(Command::Set(std::mem::take(&mut batch))).await?;
+            }
+            let route = route.map(|route| batch.route(route));
+            batch.push(prefix, route);
+        }
+        self.send(Command::Set(batch)).await
+    }
+
+    /// A next hop has died: moves what went over it to its backup, or to the
+    /// other next hops, one message an object and before anything else that
+    /// waits. What routes are desired then is still the table's to say.
+    pub async fn next_hop_down(&self, down: Down) -> Result<(), Ended> {
+        self.urgent.send(down).await.map_err(|_| Ended)
+    }
+
+    /// What is there for a prefix, when what was sent before is written.
+    pub async fn ask(&self, prefix: Prefix) -> Result<Result<Done, Refusal>, Ended> {
+        self.flush().await?;
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Ask(prefix, reply)).await?;
+        answer.await.map_err(|_| Ended)
     }
 
     /// Waits until nothing waits to be written.
@@ -254,6 +351,7 @@ impl Fib {
             KernelEvent::LinkGone(index) => Some(Command::Link { index: *index, up: false }),
             KernelEvent::Address { .. } => Some(Command::Retry),
             KernelEvent::AddressGone { index, .. } => Some(Command::AddressGone(*index)),
+            KernelEvent::NextHop(id) => Some(Command::ObjectChanged(*id)),
             KernelEvent::Resync(_) => Some(Command::Resync),
             KernelEvent::Route { prefix, protocol, table, metric, gone } => {
                 let ours = RouteOwner::from_protocol(*protocol).is_some();

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!  Command ──► [ fib: bounded channel ] ──► writer thread ──► netlink socket 1
-//!  FibEvent ◄── [ bounded channel ] ◄───── Delta(desired, installed)
+//!  FibEvent ◄── [ bounded channel ] ◄───── desired, installed, nexthop objects
 //!
 //!  KernelEvent ◄── [ bounded channel ] ◄── watch task ◄────── netlink socket 2 (groups)
 //!       ├──► Links::apply   by name, by index, connected subnets
@@ -29,12 +29,14 @@ pub mod sockopt;
 pub mod sysctl;
 pub mod watch;
 
+mod batch;
 mod echo;
 mod msg;
 mod socket;
 mod writer;
 
-pub use fib::{Command, Done, Fib, FibConfig, FibError, FibEvent, FibStats};
+pub use batch::{Batch, InBatch};
+pub use fib::{Command, Done, Down, Fib, FibConfig, FibError, FibEvent, FibStats, NexthopObjects, Nexthops};
 pub use links::{Link, Links};
 pub use refusal::Refusal;
 pub use route::{FibRoute, Hop, NextHops, RouteOwner, Target};

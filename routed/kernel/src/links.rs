@@ -73,7 +73,7 @@ impl Links {
                 self.addresses.remove(&(*index, *address));
             }
             KernelEvent::Resync(snapshot) => *self = Self::from_snapshot(snapshot),
-            KernelEvent::Route { .. } => {}
+            KernelEvent::Route { .. } | KernelEvent::NextHop(_) => {}
         }
     }
 

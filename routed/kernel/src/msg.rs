@@ -1,11 +1,18 @@
-//! Route messages of rtnetlink(7): packed by hand, because the writer packs
-//! hundreds into one buffer, and read by hand, because a dump has a million.
+//! Route and nexthop messages of rtnetlink(7): packed by hand, because the
+//! writer packs hundreds into one buffer, and read by hand, because a dump has
+//! a million.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod nexthop;
+mod read;
+
+use std::net::IpAddr;
+
+pub(crate) use self::nexthop::{Content, Member, RTM_DELNEXTHOP, RTM_NEWNEXTHOP, SeenNexthop, parse_nexthop};
+pub(crate) use self::read::{Attributes, Seen, aligned, parse_route};
 
 use net::{Family, Prefix};
 
-use crate::route::{Hop, NextHops, RouteOwner, Target};
+use crate::route::{Hop, RouteOwner, Target};
 
 pub(crate) const RTM_NEWROUTE: u16 = libc::RTM_NEWROUTE;
 pub(crate) const RTM_DELROUTE: u16 = libc::RTM_DELROUTE;
@@ -27,6 +34,11 @@ pub(crate) const HEADER: usize = 16;
 const RTMSG: usize = 12;
 /// Length of `rtnexthop`.
 const RTNEXTHOP: usize = 8;
+const RTN_UNICAST: u8 = libc::RTN_UNICAST;
+/// Not in libc: the gateway is on the link, whatever the subnets say (linux/rtnetlink.h).
+const RTNH_F_ONLINK: u8 = 4;
+/// Not in libc: the route points at a nexthop object (linux/rtnetlink.h).
+const RTA_NH_ID: u16 = 30;
 
 /// What makes two routes the same to the kernel, within one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,26 +47,21 @@ pub(crate) struct RouteKey {
     pub(crate) metric: u32,
 }
 
-/// One side of a route in the writer's Delta.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+/// A route as it is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written<'a> {
     pub(crate) owner: RouteOwner,
-    /// `None` for a route of ours of a shape that routed does not write, so
-    /// that it equals nothing that is desired.
-    pub(crate) target: Option<Target>,
     pub(crate) source: Option<IpAddr>,
+    pub(crate) way: Way<'a>,
 }
 
-impl Entry {
-    /// True when `installed` is what the kernel makes of this entry.
-    pub(crate) fn is_met_by(&self, installed: &Self) -> bool {
-        let target = match (&self.target, &installed.target) {
-            (Some(Target::Via(want)), Some(Target::Via(have))) => want.is_met_by(have),
-            (Some(want), Some(have)) => want == have,
-            _ => false,
-        };
-        target && self.owner == installed.owner && self.source == installed.source
-    }
+/// How a route says where it leads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way<'a> {
+    /// By the id of a nexthop object.
+    Object(u32),
+    /// By its own attributes.
+    Plain(&'a Target),
 }
 
 /// Messages back to back, ready to be sent in one go.
@@ -98,13 +105,13 @@ impl Messages {
     }
 
     /// Adds a route that must not exist yet.
-    pub(crate) fn add(&mut self, table: u32, key: RouteKey, entry: &Entry) {
-        self.new_route(table, key, entry, NLM_F_CREATE | NLM_F_EXCL);
+    pub(crate) fn add(&mut self, table: u32, key: RouteKey, route: Written<'_>) {
+        self.new_route(table, key, route, NLM_F_CREATE | NLM_F_EXCL);
     }
 
     /// Replaces a route that must exist, in place.
-    pub(crate) fn replace(&mut self, table: u32, key: RouteKey, entry: &Entry) {
-        self.new_route(table, key, entry, NLM_F_REPLACE);
+    pub(crate) fn replace(&mut self, table: u32, key: RouteKey, route: Written<'_>) {
+        self.new_route(table, key, route, NLM_F_REPLACE);
     }
 
     /// Deletes the route of one owner, wherever it leads.
@@ -131,24 +138,27 @@ impl Messages {
         self.end(start);
     }
 
-    fn new_route(&mut self, table: u32, key: RouteKey, entry: &Entry, how: u16) {
-        let Some(target) = &entry.target else { return };
-        let (kind, hops) = match target {
-            Target::Via(hops) => (libc::RTN_UNICAST, hops.hops()),
-            Target::Blackhole => (libc::RTN_BLACKHOLE, &[][..]),
-            Target::Unreachable => (libc::RTN_UNREACHABLE, &[][..]),
-            Target::Prohibit => (libc::RTN_PROHIBIT, &[][..]),
+    fn new_route(&mut self, table: u32, key: RouteKey, route: Written<'_>, how: u16) {
+        let (kind, hops, object) = match route.way {
+            Way::Object(id) => (libc::RTN_UNICAST, &[][..], Some(id)),
+            Way::Plain(Target::Via(hops)) => (libc::RTN_UNICAST, hops.hops(), None),
+            Way::Plain(Target::Blackhole) => (libc::RTN_BLACKHOLE, &[][..], None),
+            Way::Plain(Target::Unreachable) => (libc::RTN_UNREACHABLE, &[][..], None),
+            Way::Plain(Target::Prohibit) => (libc::RTN_PROHIBIT, &[][..], None),
         };
         let on_link = !hops.is_empty() && hops.iter().all(|hop| hop.gateway.is_none());
         let ipv4 = key.prefix.family() == Family::Ipv4Unicast;
         let scope = if ipv4 && on_link { libc::RT_SCOPE_LINK } else { libc::RT_SCOPE_UNIVERSE };
         let flags = if let [Hop { onlink: true, .. }] = hops { RTNH_F_ONLINK } else { 0 };
         let start = self.begin(RTM_NEWROUTE, NLM_F_REQUEST | how);
-        let protocol = entry.owner.protocol();
+        let protocol = route.owner.protocol();
         self.rtmsg(&RtMsg { prefix: key.prefix, table, protocol, scope, kind, flags: u32::from(flags) });
         self.key(table, key);
-        if let (Some(source), false) = (entry.source, hops.is_empty()) {
+        if let (Some(source), RTN_UNICAST) = (route.source, kind) {
             self.address(libc::RTA_PREFSRC, source);
+        }
+        if let Some(id) = object {
+            self.attribute(RTA_NH_ID, &id.to_ne_bytes());
         }
         match hops {
             [] => {}
@@ -252,178 +262,6 @@ struct RtMsg {
     scope: u8,
     kind: u8,
     flags: u32,
-}
-
-/// A route as the kernel tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) key: RouteKey,
-    pub(crate) table: u32,
-    pub(crate) protocol: u8,
-    pub(crate) target: Option<Target>,
-    pub(crate) source: Option<IpAddr>,
-}
-
-impl Seen {
-    /// The entry of a route of ours; `None` when it is a stranger's.
-    pub(crate) fn entry(&self) -> Option<Entry> {
-        let owner = RouteOwner::from_protocol(self.protocol)?;
-        Some(Entry { owner, target: self.target.clone(), source: self.source })
-    }
-}
-
-/// Reads the payload of an `RTM_NEWROUTE` or `RTM_DELROUTE`. `None` for what
-/// is no plain unicast route: other families, cached clones, routes for a TOS
-/// or a source prefix.
-pub(crate) fn parse_route(payload: &[u8]) -> Option<Seen> {
-    let (header, attributes) = payload.split_at_checked(RTMSG)?;
-    let &[af, length, source_length, tos, table, protocol, _scope, kind, ref flags @ ..] = header else {
-        return None;
-    };
-    let flags = u32::from_ne_bytes(flags.try_into().ok()?);
-    let family = match af {
-        AF_INET => Family::Ipv4Unicast,
-        AF_INET6 => Family::Ipv6Unicast,
-        _ => return None,
-    };
-    if source_length != 0 || tos != 0 || flags & RTM_F_CLONED != 0 {
-        return None;
-    }
-    let mut read = Read { table: u32::from(table), ..Read::default() };
-    read.hop.onlink = flags & u32::from(RTNH_F_ONLINK) != 0;
-    for (kind, value) in Attributes(attributes) {
-        read.attribute(family, kind, value);
-    }
-    let unspecified = match family {
-        Family::Ipv4Unicast => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        Family::Ipv6Unicast => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
-    let prefix = Prefix::new(read.destination.unwrap_or(unspecified), length)?;
-    let key = RouteKey { prefix, metric: read.metric };
-    let (table, source, target) = (read.table, read.source, read.target(kind));
-    Some(Seen { key, table, protocol, target, source })
-}
-
-/// Not in libc: the route is a copy in a cache (linux/rtnetlink.h).
-const RTM_F_CLONED: u32 = 0x200;
-/// Not in libc: the gateway is on the link, whatever the subnets say (linux/rtnetlink.h).
-const RTNH_F_ONLINK: u8 = 4;
-/// Not in libc: the route points at a nexthop object (linux/rtnetlink.h).
-const RTA_NH_ID: u16 = 30;
-
-/// What the attributes of a route said so far.
-struct Read {
-    destination: Option<IpAddr>,
-    table: u32,
-    metric: u32,
-    source: Option<IpAddr>,
-    hop: Hop,
-    hops: Vec<Hop>,
-    strange: bool,
-}
-
-impl Default for Read {
-    fn default() -> Self {
-        Self {
-            destination: None,
-            table: 0,
-            metric: 0,
-            source: None,
-            hop: Hop::on(0),
-            hops: Vec::new(),
-            strange: false,
-        }
-    }
-}
-
-impl Read {
-    fn attribute(&mut self, family: Family, kind: u16, value: &[u8]) {
-        match kind {
-            libc::RTA_DST => self.destination = parse_address(family, value),
-            libc::RTA_TABLE => self.table = parse_u32(value).unwrap_or(self.table),
-            libc::RTA_PRIORITY => self.metric = parse_u32(value).unwrap_or(0),
-            libc::RTA_PREFSRC => self.source = parse_address(family, value),
-            libc::RTA_OIF => self.hop.interface = parse_u32(value).unwrap_or(0),
-            libc::RTA_GATEWAY => self.hop.gateway = parse_address(family, value),
-            libc::RTA_VIA => self.hop.gateway = parse_via(value),
-            libc::RTA_MULTIPATH => self.hops = parse_multipath(family, value),
-            libc::RTA_ENCAP | libc::RTA_METRICS | RTA_NH_ID => self.strange = true,
-            _ => {}
-        }
-    }
-
-    fn target(self, kind: u8) -> Option<Target> {
-        if self.strange {
-            return None;
-        }
-        match kind {
-            libc::RTN_UNICAST if self.hops.is_empty() => Some(Target::from(self.hop)),
-            libc::RTN_UNICAST => NextHops::new(self.hops).map(Target::Via),
-            libc::RTN_BLACKHOLE => Some(Target::Blackhole),
-            libc::RTN_UNREACHABLE => Some(Target::Unreachable),
-            libc::RTN_PROHIBIT => Some(Target::Prohibit),
-            _ => None,
-        }
-    }
-}
-
-fn parse_multipath(family: Family, mut bytes: &[u8]) -> Vec<Hop> {
-    let mut hops = Vec::new();
-    while let Some(&[low, high, flags, weight, ref index @ ..]) = bytes.first_chunk::<RTNEXTHOP>() {
-        let length = usize::from(u16::from_ne_bytes([low, high]));
-        let Some(attributes) = bytes.get(RTNEXTHOP..length) else { break };
-        let mut hop = Hop::on(u32::from_ne_bytes(*index));
-        hop.weight = weight.saturating_add(1);
-        hop.onlink = flags & RTNH_F_ONLINK != 0;
-        for (kind, value) in Attributes(attributes) {
-            match kind {
-                libc::RTA_GATEWAY => hop.gateway = parse_address(family, value),
-                libc::RTA_VIA => hop.gateway = parse_via(value),
-                _ => {}
-            }
-        }
-        hops.push(hop);
-        bytes = bytes.get(aligned(length)..).unwrap_or_default();
-    }
-    hops
-}
-
-/// The attributes (`rtattr`) in a run of bytes; ends at the first that is cut short.
-pub(crate) struct Attributes<'a>(pub(crate) &'a [u8]);
-
-impl<'a> Iterator for Attributes<'a> {
-    type Item = (u16, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let &[l0, l1, k0, k1] = self.0.first_chunk()?;
-        let length = usize::from(u16::from_ne_bytes([l0, l1]));
-        let value = self.0.get(4..length)?;
-        self.0 = self.0.get(aligned(length)..).unwrap_or_default();
-        // The two high bits mark nesting and byte order, not the kind.
-        Some((u16::from_ne_bytes([k0, k1]) & 0x3fff, value))
-    }
-}
-
-pub(crate) fn aligned(length: usize) -> usize {
-    (length + 3) & !3
-}
-
-fn parse_u32(value: &[u8]) -> Option<u32> {
-    Some(u32::from_ne_bytes(value.try_into().ok()?))
-}
-
-fn parse_address(family: Family, value: &[u8]) -> Option<IpAddr> {
-    match family {
-        Family::Ipv4Unicast => <[u8; 4]>::try_from(value).ok().map(IpAddr::from),
-        Family::Ipv6Unicast => <[u8; 16]>::try_from(value).ok().map(IpAddr::from),
-    }
-}
-
-fn parse_via(value: &[u8]) -> Option<IpAddr> {
-    let (af, address) = value.split_at_checked(2)?;
-    let af = u16::from_ne_bytes(af.try_into().ok()?);
-    let family = if af == u16::from(AF_INET6) { Family::Ipv6Unicast } else { Family::Ipv4Unicast };
-    parse_address(family, address)
 }
 
 fn append_octets(bytes: &mut Vec<u8>, address: IpAddr) {

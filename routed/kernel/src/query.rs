@@ -5,7 +5,7 @@ use std::io;
 
 use net::{Family, Prefix};
 
-use crate::msg::{Messages, RouteKey, Seen};
+use crate::msg::{Content, Messages, RouteKey, Seen};
 use crate::route::{NextHops, RouteOwner, Target};
 use crate::socket::RouteSocket;
 
@@ -98,8 +98,8 @@ pub fn dump_owned(table: u32) -> Result<Vec<OwnedRoute>, QueryError> {
     read_owned(&mut socket, table)
 }
 
-/// Removes every route in the table with one of our four protocol numbers and
-/// nothing else; gives how many. The daemon must not be running.
+/// Removes every route in the table with one of our four protocol numbers, the
+/// nexthop objects with ours, and nothing else; gives how many. The daemon must not be running.
 pub fn cleanup(table: u32) -> Result<usize, QueryError> {
     let mut socket = RouteSocket::open(BUFFER).map_err(QueryError::Socket)?;
     let routes = read_owned(&mut socket, table)?;
@@ -116,10 +116,34 @@ pub fn cleanup(table: u32) -> Result<usize, QueryError> {
             return Err(remove(batch[place].prefix, errno.into()));
         }
     }
+    remove_objects(&mut socket, table)?;
     match read_owned(&mut socket, table)?.first() {
         None => Ok(routes.len()),
         Some(route) => Err(QueryError::Left { table, prefix: route.prefix }),
     }
+}
+
+/// Removes the nexthop objects with our protocol number: groups go before their
+/// members, because the kernel deletes a group with its last member.
+fn remove_objects(socket: &mut RouteSocket, table: u32) -> Result<(), QueryError> {
+    let read = |source| QueryError::Dump { table, source };
+    // Old kernels have none.
+    let Ok(mut seen) = socket.dump_nexthops() else { return Ok(()) };
+    seen.retain(|seen| seen.protocol == RouteOwner::Own.protocol());
+    seen.sort_by_key(|seen| matches!(seen.content, Some(Content::Hop(_))));
+    let mut messages = Messages::default();
+    for batch in seen.chunks(SEND) {
+        messages.clear();
+        for seen in batch {
+            messages.delete_nexthop(seen.id);
+        }
+        let answers = socket.exchange(&mut messages).map_err(read)?;
+        let is_gone = |errno: &nix::errno::Errno| *errno == nix::errno::Errno::ENOENT;
+        if let Some((_, errno, _)) = answers.errors.into_iter().find(|(_, errno, _)| !is_gone(errno)) {
+            return Err(read(errno.into()));
+        }
+    }
+    Ok(())
 }
 
 fn read_owned(socket: &mut RouteSocket, table: u32) -> Result<Vec<OwnedRoute>, QueryError> {

@@ -50,16 +50,30 @@ impl fmt::Display for RouteOwner {
 }
 
 /// A route for a prefix: who wants it and where it leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FibRoute {
     /// Who asked for it.
     pub owner: RouteOwner,
     /// Where packets go.
     pub target: Target,
+    /// Where they go when the only next hop of the target fails, until the
+    /// table says more. The kernel itself moves them when the link fails.
+    pub backup: Option<NextHops>,
+    /// Which peer or other source it comes from: any number that tells sources
+    /// apart. Routes that share it and where they lead share a nexthop object,
+    /// so that the end of a source is one message.
+    pub source: u32,
+}
+
+impl FibRoute {
+    /// A route without backup, from source 0.
+    pub fn new(owner: RouteOwner, target: Target) -> Self {
+        Self { owner, target, backup: None, source: 0 }
+    }
 }
 
 /// Where the packets of a route go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// To one next hop, or shared among several by weight.
     Via(NextHops),
@@ -99,7 +113,7 @@ impl Hop {
 
 /// One or more next hops, in a fixed order so that equal sets are equal
 /// values. Cloning is a reference count.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NextHops(Arc<[Hop]>);
 
 impl NextHops {
@@ -142,6 +156,16 @@ impl NextHops {
 impl fmt::Debug for NextHops {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.hops()).finish()
+    }
+}
+
+impl Target {
+    /// True when the kernel would make `installed` of this target.
+    pub(crate) fn is_met_by(&self, installed: &Self) -> bool {
+        match (self, installed) {
+            (Self::Via(want), Self::Via(have)) => want.is_met_by(have),
+            (want, have) => want == have,
+        }
     }
 }
 

@@ -13,12 +13,13 @@ use netlink_sys::{Socket, SocketAddr};
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 
-use crate::msg::{Attributes, HEADER, Messages, RTM_NEWROUTE, Seen, aligned, parse_route};
+use crate::msg::{Attributes, HEADER, Messages, RTM_NEWNEXTHOP, RTM_NEWROUTE, Seen, SeenNexthop};
+use crate::msg::{aligned, parse_nexthop, parse_route};
 
 /// Bytes read at once; the kernel fills up to 32 KiB of a dump.
 const READ: usize = 64 << 10;
 /// Times a dump is begun anew when the table changed under it.
-const DUMPS: usize = 8;
+pub(crate) const DUMPS: usize = 8;
 /// Not in libc: the dump saw the table change (linux/netlink.h).
 const NLM_F_DUMP_INTR: u16 = 0x10;
 /// Not in libc: the acknowledgement carries attributes.
@@ -45,6 +46,29 @@ pub(crate) struct Answers {
     pub(crate) errors: Vec<(usize, Errno, String)>,
     /// False when answers were lost: nobody knows what was done.
     pub(crate) complete: bool,
+}
+
+/// A dump that is being read.
+#[derive(Debug)]
+pub(crate) struct Dump {
+    sequence: u32,
+    torn: bool,
+}
+
+/// How far a dump is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// There may be more.
+    More,
+    /// All of it was given.
+    End,
+    /// Things changed meanwhile: what was given is void.
+    Torn,
+}
+
+/// What changes all the time cannot be read.
+pub(crate) fn torn() -> io::Error {
+    io::Error::other(format!("the table kept changing during {DUMPS} dumps"))
 }
 
 /// One message of the kernel.
@@ -102,53 +126,87 @@ impl RouteSocket {
         Ok(answers)
     }
 
-    /// Reads the routes of a family in a table; protocol 0 reads all. A table
-    /// that does not exist is empty.
-    pub(crate) fn dump(&mut self, family: Family, table: u32, protocol: u8) -> io::Result<Vec<Seen>> {
-        for _ in 0..DUMPS {
-            if let Some(routes) = self.try_dump(family, table, protocol)? {
-                return Ok(routes);
-            }
-        }
-        Err(io::Error::other(format!("the table kept changing during {DUMPS} dumps")))
-    }
-
-    /// One dump; `None` when it was overrun or the table changed under it.
-    fn try_dump(&mut self, family: Family, table: u32, protocol: u8) -> io::Result<Option<Vec<Seen>>> {
+    /// Asks for something that comes as a run of messages; [`Self::more`] gives them.
+    pub(crate) fn ask(&mut self, ask: impl FnOnce(&mut Messages)) -> io::Result<Dump> {
         let mut request = std::mem::take(&mut self.request);
         request.clear();
-        request.dump(family, table, protocol);
+        ask(&mut request);
         let sequence = self.next_sequence(1);
         let sent = self.socket.send(request.number_from(sequence), 0);
         self.request = request;
         sent?;
-        let mut routes = Vec::new();
+        Ok(Dump { sequence, torn: false })
+    }
+
+    /// Reads on in a dump.
+    pub(crate) fn more(&mut self, dump: &mut Dump, mut each: impl FnMut(&Heard<'_>)) -> io::Result<Progress> {
         let mut outcome = None;
-        let mut torn = false;
-        let overrun =
-            self.drain(|heard| {
-                if heard.sequence != sequence {
-                    return;
-                }
-                torn |= heard.flags & NLM_F_DUMP_INTR != 0;
-                match i32::from(heard.kind) {
-                    libc::NLMSG_DONE | libc::NLMSG_ERROR => outcome = Some(parse_error(heard)),
-                    _ if heard.kind == RTM_NEWROUTE => {
-                        let seen = parse_route(heard.payload);
-                        // Kernels without the strict check do not filter.
-                        routes.extend(seen.filter(|seen| {
-                            seen.table == table && (protocol == 0 || seen.protocol == protocol)
-                        }));
-                    }
-                    _ => {}
-                }
-            })?;
-        match outcome {
-            Some(Some((Errno::ENOENT, _))) => Ok(Some(Vec::new())),
-            Some(Some((errno, _))) => Err(errno.into()),
-            Some(None) if !torn && !overrun => Ok(Some(routes)),
-            _ => Ok(None),
+        let sequence = dump.sequence;
+        let read = self.read_once(|heard| {
+            if heard.sequence != sequence {
+                return;
+            }
+            dump.torn |= heard.flags & NLM_F_DUMP_INTR != 0;
+            match i32::from(heard.kind) {
+                libc::NLMSG_DONE | libc::NLMSG_ERROR => outcome = Some(parse_error(heard)),
+                _ => each(heard),
+            }
+        })?;
+        match (outcome, read) {
+            // There is no such table.
+            (Some(Some((Errno::ENOENT, _))), _) => Ok(Progress::End),
+            (Some(Some((errno, _))), _) => Err(errno.into()),
+            (Some(None), _) if !dump.torn => Ok(Progress::End),
+            (None, Reading::Some) => Ok(Progress::More),
+            (None, Reading::Overrun) => {
+                dump.torn = true;
+                Ok(Progress::More)
+            }
+            (Some(None), _) | (None, Reading::Nothing) => Ok(Progress::Torn),
         }
+    }
+
+    /// Every nexthop object in the namespace, whoever's it is.
+    pub(crate) fn dump_nexthops(&mut self) -> io::Result<Vec<SeenNexthop>> {
+        for _ in 0..DUMPS {
+            let mut dump = self.ask(Messages::dump_nexthops)?;
+            let mut seen = Vec::new();
+            loop {
+                let progress = self.more(&mut dump, |heard| {
+                    if heard.kind == RTM_NEWNEXTHOP {
+                        seen.extend(parse_nexthop(heard.payload));
+                    }
+                })?;
+                match progress {
+                    Progress::More => {}
+                    Progress::End => return Ok(seen),
+                    Progress::Torn => break,
+                }
+            }
+        }
+        Err(torn())
+    }
+
+    /// Reads the routes of a family in a table, all or those of one protocol.
+    pub(crate) fn dump(&mut self, family: Family, table: u32, protocol: u8) -> io::Result<Vec<Seen>> {
+        for _ in 0..DUMPS {
+            let mut dump = self.ask(|request| request.dump(family, table, protocol))?;
+            let mut seen = Vec::new();
+            loop {
+                let progress = self.more(&mut dump, |heard| {
+                    // Kernels without the strict check do not filter.
+                    let wanted =
+                        |seen: &Seen| seen.table == table && (protocol == 0 || seen.protocol == protocol);
+                    seen.extend(route_in(heard).filter(wanted));
+                })?;
+                match progress {
+                    Progress::More => {}
+                    Progress::End => return Ok(seen),
+                    Progress::Torn => break,
+                }
+            }
+        }
+        Err(torn())
     }
 
     fn next_sequence(&mut self, messages: usize) -> u32 {
@@ -161,16 +219,42 @@ impl RouteSocket {
     fn drain(&mut self, mut each: impl FnMut(&Heard<'_>)) -> io::Result<bool> {
         let mut overrun = false;
         loop {
+            match self.read_once(&mut each)? {
+                Reading::Some => {}
+                Reading::Nothing => return Ok(overrun),
+                Reading::Overrun => overrun = true,
+            }
+        }
+    }
+
+    /// Reads a datagram, if there is one.
+    fn read_once(&mut self, mut each: impl FnMut(&Heard<'_>)) -> io::Result<Reading> {
+        loop {
             self.read.clear();
             match self.socket.recv(&mut self.read, libc::MSG_DONTWAIT) {
-                Ok(_) => for_each_message(&self.read, &mut each),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(overrun),
+                Ok(_) => {
+                    for_each_message(&self.read, &mut each);
+                    return Ok(Reading::Some);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Reading::Nothing),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => overrun = true,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return Ok(Reading::Overrun),
                 Err(error) => return Err(error),
             }
         }
     }
+}
+
+/// What one read gave.
+enum Reading {
+    Some,
+    Nothing,
+    Overrun,
+}
+
+/// The route in a message of a dump.
+pub(crate) fn route_in(heard: &Heard<'_>) -> Option<Seen> {
+    if heard.kind == RTM_NEWROUTE { parse_route(heard.payload) } else { None }
 }
 
 /// Takes a datagram apart.

@@ -23,13 +23,15 @@ use tokio::sync::mpsc;
 
 use crate::echo::drop_echo;
 use crate::links::{Link, LinkKind};
-use crate::msg::{RTM_DELROUTE, RTM_NEWROUTE, parse_route};
+use crate::msg::{RTM_DELNEXTHOP, RTM_DELROUTE, RTM_NEWNEXTHOP, RTM_NEWROUTE, parse_nexthop, parse_route};
 use crate::socket::{Heard, for_each_message};
 
 /// Events that may wait for the reader.
 const EVENTS: usize = 1024;
 /// Bytes read at once.
 const READ: usize = 64 << 10;
+/// Not in libc: the group of nexthop objects (linux/rtnetlink.h).
+const RTNLGRP_NEXTHOP: u32 = 32;
 /// Times that a dump is tried before the watcher gives up.
 const DUMPS: usize = 5;
 
@@ -73,6 +75,8 @@ pub enum KernelEvent {
         /// True when it went.
         gone: bool,
     },
+    /// Somebody else made, changed or deleted the nexthop object with this id.
+    NextHop(u32),
     /// Events were lost; this is what there is now: every link and address.
     /// Routes are not among them.
     Resync(Vec<KernelEvent>),
@@ -145,6 +149,10 @@ fn subscribe(config: &WatchConfig) -> io::Result<TokioSocket> {
     }
     let mask = groups.iter().map(|group| 1 << (*group as u32 - 1)).sum();
     socket.socket_mut().bind(&SocketAddr::new(0, mask))?;
+    // Kernels before 5.3 have no such group, and no objects either.
+    if let Err(error) = socket.socket_mut().add_membership(RTNLGRP_NEXTHOP) {
+        tracing::debug!(%error, "nexthop objects are not watched");
+    }
     Ok(socket)
 }
 
@@ -222,6 +230,10 @@ impl Watcher {
 fn event_of(heard: &Heard<'_>, own_port: Option<u32>) -> Option<KernelEvent> {
     if heard.kind == RTM_NEWROUTE || heard.kind == RTM_DELROUTE {
         return if own_port == Some(heard.port) { None } else { route_event(heard) };
+    }
+    if heard.kind == RTM_NEWNEXTHOP || heard.kind == RTM_DELNEXTHOP {
+        let seen = parse_nexthop(heard.payload).filter(|_| own_port != Some(heard.port));
+        return seen.map(|seen| KernelEvent::NextHop(seen.id));
     }
     let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(heard.bytes)
         .inspect_err(|error| tracing::debug!(%error, kind = heard.kind, "netlink message not understood"))

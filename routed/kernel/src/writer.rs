@@ -1,25 +1,38 @@
 //! The writer: one thread that makes installed routes as desired.
 //!
-//! Each round merges what has come, writes up to [`CHUNK`] routes, and looks
-//! at the queue again; so a storm of changes is merged while the kernel works.
+//! Each round takes what has come, writes up to [`CHUNK`] routes, and looks at
+//! the queue again; so a storm of changes is merged while the kernel works. A
+//! route is two numbers (see [`ways`]), and what waits is a list of prefixes:
+//! a million routes are some 20 MB, and nothing is kept of those that are done.
 
 mod flush;
+mod objects;
+mod place;
+mod queue;
 mod reconcile;
+mod removal;
+mod slab;
+mod ways;
 
 use std::collections::VecDeque;
 
 use indexmap::IndexMap;
-use net::{Delta, Prefix, Step};
+use net::{Prefix, PrefixMap};
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::fib::{Command, Done, FibConfig, FibError, FibEvent, FibStats};
-use crate::msg::{Entry, Messages, RouteKey};
-use crate::route::Target;
+use self::objects::Objects;
+use self::queue::Queue;
+use self::removal::Removals;
+use self::ways::{LOST, NONE, Side, Ways};
+use crate::Refusal;
+use crate::batch::Batch;
+use crate::fib::{Command, Done, Down, FibConfig, FibError, FibEvent, FibStats, Nexthops};
+use crate::msg::{Messages, RouteKey};
+use crate::route::{RouteOwner, Target};
 use crate::socket::RouteSocket;
-use crate::{FibRoute, Refusal};
 
-/// Routes written between two looks at the queue; sorted, because the kernel
+/// Routes written between two looks at the commands; sorted, because the kernel
 /// takes sorted runs of some ten thousand fastest.
 const CHUNK: usize = 8192;
 /// Messages in one send: their errors fit the receive buffer at its default.
@@ -28,37 +41,54 @@ const SEND: usize = 256;
 const SEND_LEAST: usize = 1;
 /// Bytes after which a send is full: well below the default send buffer.
 const SEND_BYTES: usize = 64 << 10;
-/// Results in one event.
+/// Refusals in one event.
 const RESULTS: usize = 4096;
-
-/// One route to write: its key and what to do.
-type Work = (RouteKey, Step<Entry>);
+/// Commands are left waiting while so many routes are to be written.
+const ENOUGH: usize = 1 << 20;
 
 pub(crate) struct Writer {
     config: FibConfig,
     socket: RouteSocket,
-    delta: Delta<RouteKey, Entry>,
-    /// Adopted, and nobody has wanted or unwanted them yet.
-    stale: FxHashSet<RouteKey>,
-    refused: FxHashMap<RouteKey, Refusal>,
+    /// Both sides of every prefix, at the metric of the configuration.
+    sides: PrefixMap<Side>,
+    ways: Ways,
+    queue: Queue,
+    removals: Removals,
+    objects: Objects,
+    nexthops: Nexthops,
+    /// Routes of an earlier run at other metrics: they go with the sweep.
+    elsewhere: FxHashMap<RouteKey, RouteOwner>,
+    swept: bool,
+    refused: FxHashMap<Prefix, Refusal>,
     /// Installed, wanted no more, and the kernel refused what is to replace them.
-    outdated: FxHashSet<RouteKey>,
-    /// Desired routes that were installed and went, or may have: what they
-    /// were, until they are seen again.
-    lost: FxHashMap<RouteKey, Entry>,
+    outdated: FxHashSet<Prefix>,
+    /// Lost, but nobody has looked yet whether they are there: what they were.
+    doubtful: FxHashMap<Prefix, u32>,
     /// Links that routes were ever sent over, and whether they are up.
     links: FxHashMap<u32, LinkState>,
-    resync_due: bool,
-    /// The kernel could not be read; the next command tries again.
-    behind: bool,
+    due: Due,
     ending: bool,
     flushes: Vec<oneshot::Sender<()>>,
-    results: IndexMap<Prefix, Result<Done, Refusal>, FxBuildHasher>,
+    results: IndexMap<Prefix, Option<Refusal>, FxBuildHasher>,
     notices: VecDeque<FibEvent>,
+    settled: Option<u64>,
     stats: FibStats,
     messages: Messages,
+    object_message: Messages,
     /// Messages in one send; an overrun halves it.
     send: usize,
+    alarms: Option<mpsc::Receiver<Down>>,
+}
+
+/// What is to be read back.
+#[derive(Clone, Copy, Default)]
+struct Due {
+    /// Our routes, and the objects before.
+    routes: bool,
+    /// Our nexthop objects.
+    objects: bool,
+    /// The kernel could not be read; the next command tries again.
+    behind: bool,
 }
 
 /// What the writer knows of a link that its routes use.
@@ -77,24 +107,31 @@ impl Writer {
         let mut writer = Self {
             config,
             socket,
-            delta: Delta::default(),
-            stale: FxHashSet::default(),
+            sides: PrefixMap::default(),
+            ways: Ways::default(),
+            queue: Queue::default(),
+            removals: Removals::default(),
+            objects: Objects::default(),
+            nexthops: Nexthops::Off,
+            elsewhere: FxHashMap::default(),
+            swept: false,
             refused: FxHashMap::default(),
             outdated: FxHashSet::default(),
-            lost: FxHashMap::default(),
+            doubtful: FxHashMap::default(),
             links: FxHashMap::default(),
-            resync_due: false,
-            behind: false,
+            due: Due::default(),
             ending: false,
             flushes: Vec::new(),
             results: IndexMap::default(),
             notices: VecDeque::new(),
+            settled: None,
             stats: FibStats::default(),
             messages: Messages::default(),
+            object_message: Messages::default(),
             send: SEND,
+            alarms: None,
         };
-        let seen = writer.read_ours().map_err(|source| FibError::Dump { table, source })?;
-        writer.adopt(&seen);
+        writer.adopt().map_err(|source| FibError::Dump { table, source })?;
         Ok(writer)
     }
 
@@ -105,19 +142,20 @@ impl Writer {
 
     /// Works until the queue closes or [`Command::Shutdown`] comes. The
     /// netlink calls block this thread, which is the writer's own.
-    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Command>, outbox: mpsc::Sender<FibEvent>) {
+    pub(crate) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Command>,
+        alarms: mpsc::Receiver<Down>,
+        outbox: mpsc::Sender<FibEvent>,
+    ) {
+        self.alarms = Some(alarms);
         while !(self.ending && self.idle()) {
             if self.idle() {
-                tokio::select! {
-                    command = inbox.recv() => self.take_or_end(command),
-                    permit = outbox.reserve(), if self.has_events() => match (permit, self.next_event()) {
-                        (Ok(permit), Some(event)) => permit.send(event),
-                        // Nobody reads the events any more.
-                        _ => self.forget_events(),
-                    },
-                }
+                self.wait(&mut inbox, &outbox).await;
             }
-            while let Ok(command) = inbox.try_recv() {
+            while self.queue.len() < ENOUGH
+                && let Ok(command) = inbox.try_recv()
+            {
                 self.take(command);
             }
             self.round();
@@ -135,8 +173,38 @@ impl Writer {
         }
     }
 
+    /// Waits for something to do.
+    async fn wait(&mut self, inbox: &mut mpsc::Receiver<Command>, outbox: &mpsc::Sender<FibEvent>) {
+        let Some(mut alarms) = self.alarms.take() else { return };
+        tokio::select! {
+            biased;
+            Some(down) = alarms.recv() => self.next_hop_down(down),
+            command = inbox.recv() => self.take_or_end(command),
+            permit = outbox.reserve(), if self.has_events() => match (permit, self.next_event()) {
+                (Ok(permit), Some(event)) => permit.send(event),
+                // Nobody reads the events any more.
+                _ => self.forget_events(),
+            },
+        }
+        self.alarms = Some(alarms);
+    }
+
+    /// What cannot wait for the routes that are being written.
+    fn alarms(&mut self) {
+        while let Some(Ok(down)) = self.alarms.as_mut().map(mpsc::Receiver::try_recv) {
+            self.next_hop_down(down);
+        }
+    }
+
+    /// True when new routes are to point at objects.
+    fn objects_on(&self) -> bool {
+        self.nexthops == Nexthops::Objects
+    }
+
     fn idle(&self) -> bool {
-        self.delta.pending() == 0 && !self.resync_due
+        let removing = !self.removals.is_empty() && (!self.removals.held() || self.ending);
+        let collecting = self.ways.garbage && self.removals.is_empty();
+        self.queue.is_empty() && !removing && !self.due.routes && !self.due.objects && !collecting
     }
 
     fn take_or_end(&mut self, command: Option<Command>) {
@@ -147,30 +215,50 @@ impl Writer {
     }
 
     fn take(&mut self, command: Command) {
-        self.resync_due |= std::mem::take(&mut self.behind);
+        self.due.routes |= std::mem::take(&mut self.due.behind);
         match command {
-            Command::Set(routes) => routes.into_iter().for_each(|(prefix, route)| self.set(prefix, route)),
+            Command::Set(batch) => self.set_all(batch),
             Command::Sweep => self.sweep(),
-            Command::Resync => self.resync_due = true,
+            Command::Resync => self.due.routes = true,
             Command::Lost(prefixes) => prefixes.into_iter().for_each(|prefix| self.look_again(prefix)),
+            Command::ObjectChanged(id) => self.due.objects |= self.objects.with_id(id).is_some(),
             Command::Link { index, up } => self.link(index, up),
             Command::Retry => self.retry_refused(),
-            Command::AddressGone(index) => self.resync_due |= self.uses(index),
-            Command::Flush(reply) => self.flushes.push(reply),
+            Command::AddressGone(index) => self.address_gone(index),
+            Command::Flush(reply) => {
+                self.removals.release();
+                self.flushes.push(reply);
+            }
             Command::Stats(reply) => {
                 let _ = reply.send(self.stats());
+            }
+            Command::Ask(prefix, reply) => {
+                let _ = reply.send(self.answer(prefix));
             }
             Command::Shutdown => self.ending = true,
         }
     }
 
     fn stats(&self) -> FibStats {
+        let parked = |(_, want): (u32, &ways::Want)| want.refused.as_ref().map(|_| want.routes as usize);
         FibStats {
-            installed: self.delta.iter().filter(|(_, _, installed)| installed.is_some()).count(),
-            pending: self.delta.pending(),
-            refused: self.refused.len(),
-            stale: self.stale.len(),
+            nexthops: self.nexthops,
+            objects: self.objects.len(),
+            installed: self.ways.installed,
+            pending: self.queue.len() + self.removals.len(),
+            refused: self.refused.len() + self.ways.wants.iter().filter_map(parked).sum::<usize>(),
+            stale: self.ways.stale + self.elsewhere.len(),
             ..self.stats
+        }
+    }
+
+    fn answer(&self, prefix: Prefix) -> Result<Done, Refusal> {
+        let side = self.sides.get(prefix).copied().unwrap_or_default();
+        let parked = || self.ways.wants.get(side.want()).and_then(|want| want.refused.clone());
+        match self.refused.get(&prefix).cloned().or_else(|| if side.told() { parked() } else { None }) {
+            Some(refusal) => Err(refusal),
+            None if side.is_there() => Ok(Done::Installed),
+            None => Ok(Done::Removed),
         }
     }
 
@@ -178,66 +266,132 @@ impl Writer {
         RouteKey { prefix, metric: self.config.metric_of(prefix.family()) }
     }
 
-    fn set(&mut self, prefix: Prefix, route: Option<FibRoute>) {
-        let key = self.key(prefix);
-        self.stale.remove(&key);
-        let Some(route) = route else {
-            // Nobody has looked yet whether it really went.
-            if let Some(entry) = self.lost.remove(&key) {
-                self.delta.have(key, entry);
-            }
-            self.refused.remove(&key);
-            self.delta.unwant(key);
-            if self.delta.installed(&key).is_none() {
-                self.results.insert(prefix, Ok(Done::Removed));
-            }
-            return;
-        };
-        if let Target::Via(hops) = &route.target {
-            for hop in hops.hops() {
-                self.links.entry(hop.interface).or_insert(LinkState::Unheard);
+    fn set_all(&mut self, batch: Batch) {
+        let (number, more) = (batch.number, batch.more);
+        let (routes, changes) = batch.into_parts();
+        for route in &routes {
+            if let Target::Via(hops) = &route.target {
+                for hop in hops.hops() {
+                    self.links.entry(hop.interface).or_insert(LinkState::Unheard);
+                }
             }
         }
-        let blind = !matches!(route.target, Target::Via(_));
-        let source = self.config.source_of(prefix.family()).filter(|_| !blind);
-        let wanted = Entry { owner: route.owner, target: Some(route.target), source };
-        match self.delta.installed(&key).filter(|installed| wanted.is_met_by(installed)).cloned() {
-            Some(installed) => {
-                self.delta.want(key, installed);
-                self.refused.remove(&key);
-                self.results.insert(prefix, Ok(Done::Installed));
+        let mut wants = vec![[NONE; 2]; routes.len()];
+        for (prefix, place) in changes {
+            let Some(route) = usize::from(place).checked_sub(1) else {
+                self.unset(prefix);
+                continue;
+            };
+            let family = prefix.family();
+            let mut want = wants[route][usize::from(family == net::Family::Ipv6Unicast)];
+            if want == NONE {
+                want = self.ways.want(family, &routes[route], self.config.source_of(family));
+                wants[route][usize::from(family == net::Family::Ipv6Unicast)] = want;
             }
-            None => self.delta.want(key, wanted),
+            self.set(prefix, want);
+        }
+        self.queue.mark(number);
+        self.removals.hold(more);
+    }
+
+    fn set(&mut self, prefix: Prefix, want: u32) {
+        let old = *self.sides.get_or_default(prefix);
+        let mut side = old;
+        side.set_want(want);
+        let met = side.is_there() && self.is_met(side);
+        if !met && !side.queued() {
+            side.set_queued(true);
+            self.queue.push(prefix);
+        }
+        self.put(prefix, old, side);
+        if met {
+            self.clear(prefix);
+        }
+    }
+
+    fn unset(&mut self, prefix: Prefix) {
+        let Some(old) = self.sides.get(prefix).copied() else { return };
+        let mut side = old;
+        side.set_want(NONE);
+        if side.have == LOST {
+            // Nobody may have looked yet whether it really went.
+            side.have = self.doubtful.remove(&prefix).unwrap_or(NONE);
+        }
+        if side.is_there() && !side.queued() {
+            side.set_queued(true);
+            self.queue.push(prefix);
+        }
+        self.put(prefix, old, side);
+        self.clear(prefix);
+    }
+
+    /// Notes new sides of a prefix; where there is nothing on either, nothing stays.
+    fn put(&mut self, prefix: Prefix, old: Side, new: Side) {
+        self.ways.moved(old, new);
+        if new.want() == NONE && new.have == NONE && !new.queued() && !new.told() {
+            self.sides.remove(prefix);
+        } else if old != new {
+            *self.sides.get_or_default(prefix) = new;
         }
     }
 
     /// The kernel's route for a prefix went or changed. Adding it exclusively
     /// finds out what is there now.
     fn look_again(&mut self, prefix: Prefix) {
-        let key = self.key(prefix);
-        self.stale.remove(&key);
-        self.note_lost(key);
+        let Some(old) = self.sides.get(prefix).copied() else { return };
+        let mut side = old;
         // Whatever was in the way may be another's now.
-        self.refused.remove(&key);
-        self.delta.gone(key);
-    }
-
-    /// Remembers what is desired and was installed.
-    fn note_lost(&mut self, key: RouteKey) {
-        let installed = self.delta.installed(&key).filter(|_| self.delta.desired(&key).is_some());
-        if let Some(entry) = installed.cloned() {
-            self.lost.insert(key, entry);
+        self.refused.remove(&prefix);
+        if side.is_wanted() {
+            if side.is_there() {
+                self.doubtful.insert(prefix, side.have);
+                side.have = LOST;
+            }
+            if !side.queued() {
+                side.set_queued(true);
+                self.queue.push(prefix);
+            }
+        } else {
+            side.have = NONE;
+            side.set_want(NONE);
         }
+        self.put(prefix, old, side);
     }
 
     fn link(&mut self, index: u32, up: bool) {
         let state = if up { LinkState::Up } else { LinkState::Down };
         if let Some(known) = self.links.get_mut(&index) {
-            self.resync_due |= *known != state;
+            let changed = *known != state;
             *known = state;
+            self.due.objects |= changed;
+            // Routes that say themselves where they lead go unheard too.
+            self.due.routes |= changed && self.plain_over(index);
+            if changed && up {
+                self.retry_refused();
+            }
         } else if self.uses(0) {
-            self.resync_due = true;
+            self.due.routes = true;
         }
+    }
+
+    /// With an address go the routes that have it as their source, and those
+    /// whose gateway it made reachable.
+    fn address_gone(&mut self, index: u32) {
+        let sources = self.config.source4.is_some() || self.config.source6.is_some();
+        self.due.objects = true;
+        self.due.routes |= self.uses(index) && (sources || self.plain_over(index));
+    }
+
+    /// True when routes that say themselves where they lead may go over this link.
+    fn plain_over(&self, index: u32) -> bool {
+        let over = |have: &ways::Have| match &have.shape.place {
+            ways::Place::Plain(Target::Via(hops)) => {
+                hops.hops().iter().any(|hop| hop.interface == index || hop.interface == 0)
+            }
+            ways::Place::Strange => true,
+            _ => false,
+        };
+        self.ways.haves.iter().any(|(_, have)| have.routes > 0 && over(have))
     }
 
     /// True when a route may go over this link.
@@ -245,35 +399,33 @@ impl Writer {
         self.links.contains_key(&index) || self.links.contains_key(&0)
     }
 
-    fn retry_refused(&mut self) {
-        for key in self.refused.keys() {
-            self.delta.retry(*key);
-        }
-    }
-
     fn fail(&mut self, what: &str) {
-        self.behind = true;
+        self.due.behind = true;
         let message =
             format!("kernel table {}: {what}; routed reads it again at the next change", self.config.table);
-        self.notices.push_back(FibEvent::Failed(message));
+        self.notice(FibEvent::Failed(message));
     }
 
     fn has_events(&self) -> bool {
-        !self.notices.is_empty() || !self.results.is_empty()
+        !self.notices.is_empty() || !self.results.is_empty() || self.settled.is_some()
     }
 
     fn forget_events(&mut self) {
         self.notices.clear();
         self.results.clear();
+        self.settled = None;
     }
 
-    /// The next event: notices first, then results.
+    /// The next event: notices first, then refusals, then how far all is settled.
     fn next_event(&mut self) -> Option<FibEvent> {
         if let Some(notice) = self.notices.pop_front() {
             return Some(notice);
         }
         let from = self.results.len().saturating_sub(RESULTS);
         let results: Vec<_> = self.results.drain(from..).collect();
-        (!results.is_empty()).then_some(FibEvent::Results(results))
+        if results.is_empty() {
+            return self.settled.take().map(FibEvent::Settled);
+        }
+        Some(FibEvent::Refused(results))
     }
 }

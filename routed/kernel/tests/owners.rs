@@ -203,7 +203,10 @@ fn an_adopted_route_is_replaced_in_place() {
         rig.set(vec![("10.1.0.0/16", Some(via("10.0.0.2", v0)))]).await;
         assert_eq!(route("10.1.0.0/16"), "10.1.0.0/16 via 10.0.0.2 dev v0 proto bgp");
         // In place: the kernel tells of the new route, never of a going one.
-        let event = soon(heard.recv()).await.unwrap();
+        let mut event = soon(heard.recv()).await.unwrap();
+        while let KernelEvent::NextHop(_) = event {
+            event = soon(heard.recv()).await.unwrap();
+        }
         let KernelEvent::Route { protocol, gone, .. } = event else { panic!("{event:?}") };
         assert_eq!((protocol, gone), (RouteOwner::Bgp.protocol(), false));
         assert!(heard.try_recv().is_err());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use kernel::NexthopObjects;
 use net::Prefix;
 use std::sync::Arc;
 
@@ -340,6 +341,16 @@ pub(crate) fn parse_failsafe(text: &str) -> Option<(u8, u16)> {
     Some((protocol, port.parse().ok()?))
 }
 
+impl FromToml for NexthopObjects {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        match value.as_str() {
+            Some("auto") => Ok(Self::Auto),
+            Some("off") => Ok(Self::Off),
+            _ => Err("\"auto\" or \"off\" is expected".to_owned()),
+        }
+    }
+}
+
 impl FromToml for DefaultAction {
     fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
         match value.as_str() {
@@ -351,11 +362,11 @@ impl FromToml for DefaultAction {
 }
 
 fn kernel(section: Option<Section<'_>>, findings: &mut Findings<'_>) -> Kernel {
-    let mut kernel = Kernel { metric: None, source: None };
+    let mut kernel = Kernel { metric: None, source: None, nexthop_objects: NexthopObjects::default() };
     let Some(mut section) = section else { return kernel };
     kernel.metric = section.get("metric", findings);
     kernel.source = section.get("source", findings);
-    section.not_yet(&["nexthop_objects"], findings);
+    kernel.nexthop_objects = section.get("nexthop_objects", findings).unwrap_or_default();
     section.finish(findings);
     kernel
 }

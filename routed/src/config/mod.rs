@@ -290,6 +290,8 @@ pub struct Kernel {
     /// The preferred source address of routes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<IpAddr>,
+    /// Whether routes point at nexthop objects.
+    pub nexthop_objects: kernel::NexthopObjects,
 }
 
 /// A key that is never printed.

@@ -1,9 +1,22 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::route::NextHops;
+
+/// A route with its attributes.
+struct Entry {
+    target: Target,
+    source: Option<IpAddr>,
+}
+
+impl Entry {
+    fn written(&self) -> Written<'_> {
+        Written { owner: RouteOwner::Bgp, source: self.source, way: Way::Plain(&self.target) }
+    }
+}
 
 fn entry(target: Target, source: Option<&str>) -> Entry {
-    Entry { owner: RouteOwner::Bgp, target: Some(target), source: source.map(|text| text.parse().unwrap()) }
+    Entry { target, source: source.map(|text| text.parse().unwrap()) }
 }
 
 fn key(prefix: &str, metric: u32) -> RouteKey {
@@ -17,13 +30,14 @@ fn hop(gateway: &str, interface: u32, weight: u8) -> Hop {
 /// What is packed reads back as the same route.
 fn check(key: RouteKey, table: u32, entry: &Entry) {
     let mut messages = Messages::default();
-    messages.add(table, key, entry);
+    messages.add(table, key, entry.written());
     let bytes = messages.number_from(7).to_vec();
     assert_eq!(bytes.len() % 4, 0);
     assert_eq!(u32::from_ne_bytes(bytes[..4].try_into().unwrap()) as usize, bytes.len());
     let seen = parse_route(&bytes[HEADER..]).unwrap();
     assert_eq!((seen.key, seen.table), (key, table));
-    assert_eq!(seen.entry().as_ref(), Some(entry));
+    assert_eq!((seen.owner(), seen.source), (Some(RouteOwner::Bgp), entry.source));
+    assert_eq!((seen.target.as_ref(), seen.object), (Some(&entry.target), None));
 }
 
 #[test]
@@ -39,6 +53,38 @@ fn what_is_packed_reads_back() {
     onlink.onlink = true;
     let hops = vec![hop("10.0.0.1", 3, 1), onlink, hop("fe80::1", 5, 7)];
     check(key("10.0.0.0/8", 0), 254, &entry(Target::Via(NextHops::new(hops).unwrap()), None));
+}
+
+#[test]
+fn nexthop_objects_read_back() {
+    let mut onlink = hop("10.0.0.2", 4, 1);
+    onlink.onlink = true;
+    let members = vec![Member { id: 7, weight: 1 }, Member { id: 9, weight: 255 }];
+    for content in [
+        Content::Hop(hop("10.0.0.1", 3, 1)),
+        Content::Hop(hop("fe80::1", 3, 1)),
+        Content::Hop(onlink),
+        Content::Share(members),
+        Content::Failover(vec![7, 9]),
+        Content::Failover(vec![9]),
+    ] {
+        let mut messages = Messages::default();
+        messages.add_nexthop(42, &content);
+        let bytes = messages.number_from(7).to_vec();
+        assert_eq!(bytes.len() % 4, 0);
+        assert_eq!(u32::from_ne_bytes(bytes[..4].try_into().unwrap()) as usize, bytes.len());
+        let seen = parse_nexthop(&bytes[HEADER..]).unwrap();
+        assert_eq!(seen, SeenNexthop { id: 42, protocol: 179, content: Some(content) });
+    }
+}
+
+#[test]
+fn a_route_on_an_object_reads_back() {
+    let mut messages = Messages::default();
+    let route = Written { owner: RouteOwner::Bgp, source: None, way: Way::Object(42) };
+    messages.replace(254, key("10.1.0.0/16", 9), route);
+    let seen = parse_route(&messages.number_from(1)[HEADER..]).unwrap();
+    assert_eq!((seen.key, seen.object), (key("10.1.0.0/16", 9), Some(42)));
 }
 
 #[test]
@@ -61,13 +107,15 @@ proptest! {
     #[test]
     fn reading_is_total(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = parse_route(&bytes);
+        let _ = parse_nexthop(&bytes);
     }
 
     #[test]
     fn a_damaged_route_is_read_without_harm(at in 0usize..200, value: u8, cut in 0usize..200) {
         let mut messages = Messages::default();
         let hops = vec![hop("10.0.0.1", 3, 1), hop("10.0.0.2", 3, 1), hop("fe80::1", 3, 2)];
-        messages.add(254, key("10.0.0.0/8", 5), &entry(Target::Via(NextHops::new(hops).unwrap()), None));
+        let wide = entry(Target::Via(NextHops::new(hops).unwrap()), None);
+        messages.add(254, key("10.0.0.0/8", 5), wide.written());
         let mut bytes = messages.number_from(1)[HEADER..].to_vec();
         let length = bytes.len();
         bytes[at % length] = value;

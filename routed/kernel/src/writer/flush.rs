@@ -1,42 +1,65 @@
 //! Writes what is pending, and finds out whose routes are in the way.
 
-use net::{Family, Step};
+use net::{Family, Prefix};
 use nix::errno::Errno;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{CHUNK, SEND_BYTES, SEND_LEAST, Work, Writer};
+use super::reconcile::Dumped;
+use super::ways::{LOST, NONE, Place, STALE, Side};
+use super::{CHUNK, SEND_BYTES, SEND_LEAST, Writer};
 use crate::Refusal;
-use crate::fib::{Done, FibEvent};
-use crate::msg::{Entry, RouteKey, Seen};
+use crate::fib::FibEvent;
+use crate::msg::{Seen, Way, Written};
 use crate::route::Target;
+
+/// A route to write. Its side says already that it is there.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    prefix: Prefix,
+    /// What is to be there.
+    have: u32,
+    /// What is there now: [`NONE`] or [`LOST`] when the route is to be added.
+    before: u32,
+    /// Onto a link: written first, because gateways are reached by it.
+    on_link: bool,
+}
+
+impl Job {
+    fn adds(&self) -> bool {
+        matches!(self.before, NONE | LOST)
+    }
+}
 
 impl Writer {
     /// One round: reads back if that is due, then writes a chunk.
     pub(super) fn round(&mut self) {
-        if std::mem::take(&mut self.resync_due) {
+        self.alarms();
+        if std::mem::take(&mut self.due.routes) {
             self.resync();
+        } else if std::mem::take(&mut self.due.objects) {
+            self.sync_objects();
         }
-        let mut work = self.delta.next_batch(CHUNK);
-        work.sort_unstable_by_key(|(key, step)| (rank(step), *key));
-        let mut conflicts = Vec::new();
-        let mut written = 0;
         let repaired = self.stats.repaired;
-        let mut rest = &work[..];
-        while !rest.is_empty() {
-            let (batch, later) = rest.split_at(self.pack(rest));
-            written += self.write(batch, &mut conflicts);
-            rest = later;
-        }
-        self.settle(&conflicts);
+        let written = self.write_some();
         if self.stats.repaired > repaired {
             let count = usize::try_from(self.stats.repaired - repaired).unwrap_or(usize::MAX);
-            self.notices.push_back(FibEvent::Repaired(count));
+            self.notice(FibEvent::Repaired(count));
         }
         if written > 0 {
             self.retry_unreachable();
         }
-        if self.idle() {
+        if let Some(batch) = self.queue.settled() {
+            self.settled = Some(batch);
+        }
+        if self.queue.is_empty() {
+            self.queue.rest();
             self.drop_outdated();
+        }
+        if self.queue.is_empty() && !self.removals.is_empty() && (!self.removals.held() || self.ending) {
+            self.remove();
+        }
+        if self.queue.is_empty() && self.removals.is_empty() {
+            self.collect();
         }
         if self.idle() {
             for flush in self.flushes.drain(..) {
@@ -46,25 +69,92 @@ impl Writer {
         }
     }
 
-    /// A gateway may be reachable by a route that was written after the one
-    /// that needs it.
-    pub(super) fn retry_unreachable(&mut self) {
-        for (key, refusal) in &self.refused {
-            if matches!(refusal, Refusal::NoWay { .. }) {
-                self.delta.retry(*key);
+    /// Writes a chunk; gives how many routes onto a link were newly installed.
+    fn write_some(&mut self) -> usize {
+        let mut jobs = self.plan();
+        jobs.sort_unstable_by_key(|job| (!job.on_link, job.prefix));
+        let mut conflicts = Vec::new();
+        let mut written = 0;
+        let mut rest = &jobs[..];
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(self.pack(rest));
+            written += self.write(batch, &mut conflicts);
+            rest = later;
+            self.alarms();
+        }
+        self.settle(&conflicts);
+        written
+    }
+
+    /// Takes prefixes off the queue and makes up what is to be done for each.
+    fn plan(&mut self) -> Vec<Job> {
+        let mut jobs = Vec::with_capacity(CHUNK.min(self.queue.len()));
+        while jobs.len() < CHUNK
+            && let Some(prefix) = self.queue.pop()
+        {
+            let Some(old) = self.sides.get(prefix).copied() else { continue };
+            let mut side = old;
+            side.set_queued(false);
+            if side.is_wanted() {
+                jobs.extend(self.job(prefix, &mut side));
+            } else if side.want() != STALE && side.is_there() {
+                self.removals.push(prefix);
+            }
+            self.put(prefix, old, side);
+        }
+        jobs
+    }
+
+    /// What is to be done for a prefix that is wanted.
+    fn job(&mut self, prefix: Prefix, side: &mut Side) -> Option<Job> {
+        if side.is_there() && self.is_met(*side) {
+            self.refused.remove(&prefix);
+            if side.told() {
+                side.set_told(false);
+                self.results.insert(prefix, None);
+            }
+            return None;
+        }
+        match self.place(side.want()) {
+            Ok(have) => {
+                let on_link = match &self.ways.haves.get(have)?.shape.place {
+                    Place::Object(_) | Place::Strange => false,
+                    Place::Plain(Target::Via(hops)) => hops.hops().iter().any(|hop| hop.gateway.is_none()),
+                    Place::Plain(_) => true,
+                };
+                let before = std::mem::replace(&mut side.have, have);
+                Some(Job { prefix, have, before, on_link })
+            }
+            Err(refusal) => {
+                if side.is_there() {
+                    self.outdated.insert(prefix);
+                }
+                side.set_told(true);
+                self.results.insert(prefix, Some(refusal));
+                None
             }
         }
     }
 
     /// Packs as many routes as go into one send, at least one; gives how many.
-    fn pack(&mut self, work: &[Work]) -> usize {
+    fn pack(&mut self, jobs: &[Job]) -> usize {
         let table = self.config.table;
         self.messages.clear();
-        for (key, step) in work {
-            match step {
-                Step::Install { value, replaces: None } => self.messages.add(table, *key, value),
-                Step::Install { value, replaces: Some(_) } => self.messages.replace(table, *key, value),
-                Step::Remove(installed) => self.messages.delete(table, *key, installed.owner),
+        for job in jobs {
+            let key = self.key(job.prefix);
+            let Some(have) = self.ways.haves.get(job.have) else { continue };
+            let way = match &have.shape.place {
+                Place::Object(object) => {
+                    Way::Object(self.objects.slab.get(*object).map_or(0, |object| object.id))
+                }
+                Place::Plain(target) => Way::Plain(target),
+                Place::Strange => Way::Object(0),
+            };
+            let route = Written { owner: have.shape.owner, source: have.shape.source, way };
+            if job.adds() {
+                self.messages.add(table, key, route);
+            } else {
+                self.messages.replace(table, key, route);
             }
             if self.messages.len() >= self.send || self.messages.bytes() >= SEND_BYTES {
                 break;
@@ -74,83 +164,105 @@ impl Writer {
     }
 
     /// Sends what was packed; gives how many routes onto a link were newly installed.
-    fn write(&mut self, batch: &[Work], conflicts: &mut Vec<RouteKey>) -> usize {
+    fn write(&mut self, batch: &[Job], conflicts: &mut Vec<Prefix>) -> usize {
         let answers = match self.socket.exchange(&mut self.messages) {
             Ok(answers) => answers,
             Err(error) => {
                 let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
-                for (key, _) in batch {
-                    self.refuse(*key, Refusal::from_errno(errno, "sending failed".to_owned()));
+                for job in batch {
+                    self.undo(job, job.before);
+                    self.refuse(job.prefix, Refusal::from_errno(errno, "sending failed".to_owned()));
                 }
                 return 0;
             }
         };
         self.stats.written += batch.len() as u64;
         if !answers.complete {
-            self.stats.overruns += 1;
-            self.send = (self.send / 2).max(SEND_LEAST);
-            self.resync_due = true;
+            self.overrun();
+            // They are read back first, and then written where that is still needed.
+            for job in batch {
+                self.undo(job, job.before);
+                self.enqueue(job.prefix);
+            }
             return 0;
         }
         let mut errors = answers.errors.into_iter().peekable();
         let mut written = 0;
-        for (place, (key, step)) in batch.iter().enumerate() {
+        for (place, job) in batch.iter().enumerate() {
             match errors.next_if(|(at, ..)| *at == place) {
-                Some((_, errno, said)) => self.failed(*key, step, (errno, said), conflicts),
-                None => written += self.done(*key, step),
+                Some((_, errno, said)) => self.failed(job, errno, said, conflicts),
+                None => written += self.done(job),
             }
         }
         written
     }
 
-    /// A step was carried out; gives 1 for a route onto a link that was not there
+    /// Answers were lost: nobody knows what was done.
+    pub(super) fn overrun(&mut self) {
+        self.stats.overruns += 1;
+        self.send = (self.send / 2).max(SEND_LEAST);
+        self.due.routes = true;
+    }
+
+    /// A route was written; gives 1 for a route onto a link that was not there
     /// before, because gateways may be reached by it.
-    fn done(&mut self, key: RouteKey, step: &Step<Entry>) -> usize {
-        self.refused.remove(&key);
-        match step {
-            Step::Install { value, replaces } => {
-                self.delta.have(key, value.clone());
-                self.stats.repaired += u64::from(self.lost.remove(&key).is_some());
-                self.results.insert(key.prefix, Ok(Done::Installed));
-                usize::from(replaces.is_none() && rank(step) == 0)
+    fn done(&mut self, job: &Job) -> usize {
+        if job.before == LOST {
+            self.doubtful.remove(&job.prefix);
+            self.stats.repaired += 1;
+        }
+        if !self.refused.is_empty() || !self.results.is_empty() {
+            self.clear(job.prefix);
+        }
+        usize::from(job.adds() && job.on_link)
+    }
+
+    /// A route was not written: what was there before still is.
+    fn undo(&mut self, job: &Job, before: u32) {
+        let Some(old) = self.sides.get(job.prefix).copied() else { return };
+        let mut side = old;
+        side.have = before;
+        self.put(job.prefix, old, side);
+    }
+
+    fn failed(&mut self, job: &Job, errno: Errno, said: String, conflicts: &mut Vec<Prefix>) {
+        match errno {
+            Errno::EEXIST if job.adds() => {
+                self.undo(job, job.before);
+                conflicts.push(job.prefix);
             }
-            Step::Remove(_) => {
-                self.delta.gone(key);
-                if self.key(key.prefix) == key {
-                    self.results.insert(key.prefix, Ok(Done::Removed));
+            // It went behind our back: not there to be replaced. Or its
+            // object did, and all that was on it.
+            _ if !job.adds() && matches!(errno, Errno::ENOENT | Errno::ESRCH)
+                || said.contains("exthop id") =>
+            {
+                self.undo(job, LOST);
+                self.due.objects |= said.contains("exthop id");
+                let before = if job.adds() { job.have } else { job.before };
+                if self.doubtful.insert(job.prefix, before).is_none() {
+                    self.enqueue(job.prefix);
+                } else {
+                    // A second time in a row: no use to go on in circles.
+                    self.refuse(job.prefix, Refusal::from_errno(errno, said));
                 }
-                0
+            }
+            _ => {
+                self.undo(job, job.before);
+                if !job.adds() {
+                    self.outdated.insert(job.prefix);
+                }
+                self.refuse(job.prefix, Refusal::from_errno(errno, said));
             }
         }
     }
 
-    fn failed(
-        &mut self,
-        key: RouteKey,
-        step: &Step<Entry>,
-        (errno, said): (Errno, String),
-        conflicts: &mut Vec<RouteKey>,
-    ) {
-        match (step, errno) {
-            (Step::Remove(_), Errno::ESRCH | Errno::ENOENT) => {
-                self.done(key, step);
-            }
-            (Step::Install { replaces: None, .. }, Errno::EEXIST) => conflicts.push(key),
-            // It went behind our back: not there to be replaced.
-            (Step::Install { replaces: Some(old), .. }, Errno::ENOENT | Errno::ESRCH) => {
-                if self.lost.insert(key, old.clone()).is_none() {
-                    self.delta.gone(key);
-                } else {
-                    // A second time in a row: no use to go on in circles.
-                    self.refuse(key, Refusal::from_errno(errno, said));
-                }
-            }
-            _ => {
-                if matches!(step, Step::Install { replaces: Some(_), .. }) {
-                    self.outdated.insert(key);
-                }
-                self.refuse(key, Refusal::from_errno(errno, said));
-            }
+    /// Puts a prefix into the queue, once.
+    pub(super) fn enqueue(&mut self, prefix: Prefix) {
+        if let Some(side) = self.sides.get_mut(prefix)
+            && !side.queued()
+        {
+            side.set_queued(true);
+            self.queue.push(prefix);
         }
     }
 
@@ -159,85 +271,127 @@ impl Writer {
     /// written, for by then a gateway may be in reach and the route replaced in
     /// place. What was removed is then tried once more as a new route.
     fn drop_outdated(&mut self) {
-        let outdated: Vec<RouteKey> = std::mem::take(&mut self.outdated)
+        let outdated: Vec<(Prefix, u32)> = std::mem::take(&mut self.outdated)
             .into_iter()
-            .filter(|key| self.refused.contains_key(key) && self.delta.desired(key).is_some())
+            .filter_map(|prefix| Some((prefix, self.sides.get(prefix).copied()?)))
+            .filter(|(_, side)| side.told() && side.is_wanted() && side.is_there() && !side.queued())
+            .map(|(prefix, side)| (prefix, side.have))
             .collect();
         for some in outdated.chunks(self.send) {
-            self.messages.clear();
-            let owned = some.iter().filter_map(|key| Some((*key, self.delta.installed(key)?.owner)));
-            let asked: Vec<RouteKey> = owned
-                .map(|(key, owner)| {
-                    self.messages.delete(self.config.table, key, owner);
-                    key
-                })
-                .collect();
-            if asked.is_empty() {
-                continue;
-            }
-            match self.socket.exchange(&mut self.messages) {
-                Ok(answers) if answers.complete => {
-                    let gone = |errno| matches!(errno, Errno::ESRCH | Errno::ENOENT);
-                    let kept: FxHashSet<usize> = answers
-                        .errors
-                        .iter()
-                        .filter(|(_, errno, _)| !gone(*errno))
-                        .map(|(at, ..)| *at)
-                        .collect();
-                    for (_, key) in asked.iter().enumerate().filter(|(at, _)| !kept.contains(at)) {
-                        self.delta.gone(*key);
-                    }
+            self.remove_each(some);
+            for (prefix, _) in some {
+                let parked = |want| self.ways.wants.get(want).is_some_and(|want| want.refused.is_some());
+                let gone = |side: &Side| !side.is_there() && !parked(side.want());
+                if self.sides.get(*prefix).is_some_and(gone) {
+                    self.enqueue(*prefix);
                 }
-                Ok(_) => self.resync_due = true,
-                Err(error) => self.fail(&format!("removing routes that were replaced: {error}")),
             }
         }
     }
 
-    pub(super) fn refuse(&mut self, key: RouteKey, refusal: Refusal) {
-        self.delta.refused(key);
-        self.results.insert(key.prefix, Err(refusal.clone()));
-        self.refused.insert(key, refusal);
+    /// The kernel does not take a route.
+    pub(super) fn refuse(&mut self, prefix: Prefix, refusal: Refusal) {
+        if let Some(side) = self.sides.get_mut(prefix) {
+            side.set_told(true);
+        }
+        self.results.insert(prefix, Some(refusal.clone()));
+        self.refused.insert(prefix, refusal);
+    }
+
+    /// A refusal, if there was one, holds no more.
+    pub(super) fn clear(&mut self, prefix: Prefix) {
+        self.refused.remove(&prefix);
+        let Some(old) = self.sides.get(prefix).copied().filter(|side| side.told()) else { return };
+        let mut side = old;
+        side.set_told(false);
+        self.put(prefix, old, side);
+        self.results.insert(prefix, None);
+    }
+
+    /// Tries again what was refused.
+    pub(super) fn retry_refused(&mut self) {
+        self.retry(|_| true);
+        self.mend();
+    }
+
+    /// A gateway may be reachable by a route that was written after the one
+    /// that needs it.
+    fn retry_unreachable(&mut self) {
+        self.retry(|refusal| matches!(refusal, Refusal::NoWay { .. }));
+    }
+
+    fn retry(&mut self, again: impl Fn(&Refusal) -> bool) {
+        let prefixes: Vec<Prefix> =
+            self.refused.iter().filter(|(_, refusal)| again(refusal)).map(|(prefix, _)| *prefix).collect();
+        for prefix in prefixes {
+            self.enqueue(prefix);
+        }
+        let mut wants = FxHashSet::default();
+        for (number, want) in self.ways.wants.iter_mut() {
+            if want.refused.take_if(|refusal| again(refusal)).is_some() {
+                wants.insert(number);
+            }
+        }
+        if wants.is_empty() {
+            return;
+        }
+        let queue = &mut self.queue;
+        self.sides.retain(|prefix, side| {
+            if wants.contains(&side.want()) && side.told() && !side.queued() {
+                side.set_queued(true);
+                queue.push(prefix);
+            }
+            true
+        });
     }
 
     /// Finds out whose the routes are that were in the way. Where the first of
     /// a prefix is ours it is taken over; a stranger's stays.
-    pub(super) fn settle(&mut self, conflicts: &[RouteKey]) {
+    fn settle(&mut self, conflicts: &[Prefix]) {
         let (known, unknown): (Vec<_>, Vec<_>) = conflicts
             .iter()
             .copied()
-            .partition(|key| matches!(self.refused.get(key), Some(Refusal::Foreign { .. })));
-        for key in known {
-            if let Some(refusal) = self.refused.get(&key).cloned() {
-                self.refuse(key, refusal);
+            .partition(|prefix| matches!(self.refused.get(prefix), Some(Refusal::Foreign { .. })));
+        for prefix in known {
+            if let Some(refusal) = self.refused.get(&prefix).cloned() {
+                self.refuse(prefix, refusal);
             }
         }
         for family in Family::ALL {
-            let wanted: FxHashSet<RouteKey> =
-                unknown.iter().copied().filter(|key| key.prefix.family() == family).collect();
+            let wanted: FxHashSet<Prefix> =
+                unknown.iter().copied().filter(|prefix| prefix.family() == family).collect();
             if wanted.is_empty() {
                 continue;
             }
-            match self.socket.dump(family, self.config.table, 0) {
-                Ok(seen) => self.settle_with(&wanted, &seen),
+            let mut seen: Vec<Seen> = Vec::new();
+            let read = self.dump(family, |writer, dumped| match dumped {
+                Dumped::Begin => seen.clear(),
+                Dumped::Route(route) => {
+                    let concerns =
+                        wanted.contains(&route.key.prefix) && route.key == writer.key(route.key.prefix);
+                    seen.extend(concerns.then_some(route));
+                }
+            });
+            match read {
+                Ok(()) => self.settle_with(&wanted, &seen),
                 Err(error) => {
                     self.fail(&format!("reading routes: {error}"));
-                    for key in wanted {
-                        self.refuse(key, exists());
+                    for prefix in wanted {
+                        self.refuse(prefix, exists());
                     }
                 }
             }
         }
     }
 
-    fn settle_with(&mut self, wanted: &FxHashSet<RouteKey>, seen: &[Seen]) {
-        let mut first: FxHashMap<RouteKey, &Seen> = FxHashMap::default();
+    fn settle_with(&mut self, wanted: &FxHashSet<Prefix>, seen: &[Seen]) {
+        let mut first: FxHashMap<Prefix, &Seen> = FxHashMap::default();
         self.messages.clear();
-        for seen in seen.iter().filter(|seen| wanted.contains(&seen.key)) {
-            let first = first.entry(seen.key).or_insert(seen);
+        for seen in seen {
+            let first = first.entry(seen.key.prefix).or_insert(seen);
             // Ours behind a stranger's cannot be replaced without hitting the stranger's.
-            if let (None, Some(ours)) = (first.entry(), seen.entry()) {
-                self.messages.delete(self.config.table, seen.key, ours.owner);
+            if let (None, Some(ours)) = (first.owner(), seen.owner()) {
+                self.messages.delete(self.config.table, seen.key, ours);
             }
         }
         if self.messages.len() > 0
@@ -245,26 +399,14 @@ impl Writer {
         {
             self.fail(&format!("deleting routes behind another owner's: {error}"));
         }
-        for key in wanted {
-            match first.get(key).map(|seen| (seen.protocol, seen.entry())) {
-                Some((_, Some(entry))) => self.found(*key, entry),
-                Some((protocol, None)) => self.refuse(*key, Refusal::Foreign { protocol }),
+        for prefix in wanted {
+            match first.get(prefix) {
+                Some(seen) if seen.owner().is_some() => self.found(*prefix, seen),
+                Some(seen) => self.refuse(*prefix, Refusal::Foreign { protocol: seen.protocol }),
                 // It went meanwhile; its going is an event that brings us back.
-                None => self.refuse(*key, exists()),
+                None => self.refuse(*prefix, exists()),
             }
         }
-    }
-}
-
-/// Routes onto a link come first, because gateways are reached by them;
-/// removals come last.
-fn rank(step: &Step<Entry>) -> u8 {
-    match step {
-        Step::Install { value, .. } => match &value.target {
-            Some(Target::Via(hops)) if hops.hops().iter().all(|hop| hop.gateway.is_some()) => 1,
-            _ => 0,
-        },
-        Step::Remove(_) => 2,
     }
 }
 

@@ -1,85 +1,193 @@
 //! Takes the kernel's word for what is installed: at the start, and whenever
 //! something may have happened unheard.
 
-use net::Family;
-use rustc_hash::FxHashMap;
+use std::io;
+
+use net::{Family, Prefix};
 
 use super::Writer;
-use crate::fib::{Done, FibEvent};
-use crate::msg::{Entry, RouteKey, Seen};
+use super::ways::{NONE, Place, STALE, Shape, Side};
+use crate::fib::{FibEvent, NexthopObjects, Nexthops};
+use crate::msg::Seen;
 use crate::route::RouteOwner;
+use crate::socket::{DUMPS, Progress, route_in, torn};
 
 impl Writer {
     /// Adopts what an earlier run left; it is not removed before the sweep.
-    pub(super) fn adopt(&mut self, seen: &[Seen]) {
-        for seen in seen {
-            if let Some(entry) = seen.entry() {
-                self.delta.have(seen.key, entry);
-                self.delta.refused(seen.key);
-                self.stale.insert(seen.key);
+    pub(super) fn adopt(&mut self) -> io::Result<()> {
+        match self.socket.dump_nexthops() {
+            Ok(seen) => {
+                let (ours, others): (Vec<_>, Vec<_>) = seen
+                    .into_iter()
+                    .partition(|seen| seen.protocol == RouteOwner::Own.protocol() && seen.content.is_some());
+                for seen in others {
+                    self.objects.take(seen.id);
+                }
+                self.objects.adopt(ours);
+                self.nexthops = match self.config.nexthop_objects {
+                    NexthopObjects::Auto => Nexthops::Objects,
+                    NexthopObjects::Off => Nexthops::Off,
+                };
+            }
+            Err(error) => {
+                tracing::info!(%error, "the kernel has no nexthop objects; each route says where it leads");
+                self.nexthops = Nexthops::Unsupported;
             }
         }
-        self.notices.push_back(FibEvent::Adopted(self.stale.len()));
+        for family in Family::ALL {
+            self.dump(family, |writer, dumped| match dumped {
+                Dumped::Begin => writer.lose(|_, prefix| prefix.family() == family),
+                Dumped::Route(seen) => writer.adopt_route(&seen),
+            })?;
+        }
+        self.notice(FibEvent::Adopted(self.ways.stale + self.elsewhere.len()));
+        Ok(())
+    }
+
+    fn adopt_route(&mut self, seen: &Seen) {
+        let Some(owner) = seen.owner() else { return };
+        if seen.key != self.key(seen.key.prefix) {
+            self.elsewhere.insert(seen.key, owner);
+            return;
+        }
+        let have = self.shape_of(seen).map_or(NONE, |shape| self.ways.have(shape));
+        let mut side = Side::default();
+        side.set_want(STALE);
+        side.have = have;
+        let old = self.sides.get(seen.key.prefix).copied().unwrap_or_default();
+        self.put(seen.key.prefix, old, side);
+    }
+
+    /// What a route of ours is; `None` for a stranger's.
+    fn shape_of(&self, seen: &Seen) -> Option<Shape> {
+        let owner = seen.owner()?;
+        let place = match (seen.object, &seen.target) {
+            (Some(id), _) => self.objects.with_id(id).map_or(Place::Strange, Place::Object),
+            (None, Some(target)) => Place::Plain(target.clone()),
+            (None, None) => Place::Strange,
+        };
+        Some(Shape { owner, source: seen.source, place })
+    }
+
+    /// Reads all routes of a family in our table. What `each` was told is void
+    /// when it hears of a beginning again, because the table changed meanwhile.
+    pub(super) fn dump(&mut self, family: Family, mut each: impl FnMut(&mut Self, Dumped)) -> io::Result<()> {
+        let table = self.config.table;
+        let mut seen = Vec::new();
+        for _ in 0..DUMPS {
+            each(self, Dumped::Begin);
+            let mut dump = self.socket.ask(|request| request.dump(family, table, 0))?;
+            loop {
+                let progress = self.socket.more(&mut dump, |heard| seen.extend(route_in(heard)))?;
+                // Kernels without the strict check do not filter.
+                for seen in seen.drain(..).filter(|seen: &Seen| seen.table == table) {
+                    each(self, Dumped::Route(seen));
+                }
+                match progress {
+                    Progress::More => {}
+                    Progress::End => return Ok(()),
+                    Progress::Torn => break,
+                }
+            }
+        }
+        Err(torn())
     }
 
     pub(super) fn sweep(&mut self) {
-        self.notices.push_back(FibEvent::Swept(self.stale.len()));
-        for key in std::mem::take(&mut self.stale) {
-            self.delta.retry(key);
-        }
-    }
-
-    /// A route of ours is in the kernel; with the desired one, if it is what
-    /// the kernel makes of that.
-    pub(super) fn found(&mut self, key: RouteKey, entry: Entry) {
-        let desired = self.delta.desired(&key).filter(|desired| desired.is_met_by(&entry)).cloned();
-        let met = desired.is_some();
-        self.delta.have(key, desired.unwrap_or(entry));
-        if met {
-            self.lost.remove(&key);
-            self.refused.remove(&key);
-            self.results.insert(key.prefix, Ok(Done::Installed));
-        }
-    }
-
-    pub(super) fn read_ours(&mut self) -> std::io::Result<Vec<Seen>> {
-        let mut seen = Vec::new();
-        for family in Family::ALL {
-            for owner in RouteOwner::ALL {
-                seen.extend(self.socket.dump(family, self.config.table, owner.protocol())?);
+        self.swept = true;
+        self.notice(FibEvent::Swept(self.ways.stale + self.elsewhere.len()));
+        let (ways, queue) = (&mut self.ways, &mut self.queue);
+        self.sides.retain(|prefix, side| {
+            if side.want() != STALE {
+                return true;
+            }
+            let old = *side;
+            side.set_want(NONE);
+            if !side.queued() {
+                side.set_queued(true);
+                queue.push(prefix);
+            }
+            ways.moved(old, *side);
+            true
+        });
+        self.ways.garbage = true;
+        let elsewhere: Vec<_> = std::mem::take(&mut self.elsewhere).into_iter().collect();
+        for some in elsewhere.chunks(self.send) {
+            self.messages.clear();
+            for (key, owner) in some {
+                self.messages.delete(self.config.table, *key, *owner);
+            }
+            if let Err(error) = self.socket.exchange(&mut self.messages) {
+                self.fail(&format!("removing routes of an earlier run: {error}"));
             }
         }
-        Ok(seen)
+    }
+
+    /// A route of ours is in the kernel; perhaps it is the desired one.
+    pub(super) fn found(&mut self, prefix: Prefix, seen: &Seen) {
+        let Some(shape) = self.shape_of(seen) else { return };
+        let Some(old) = self.sides.get(prefix).copied() else { return };
+        let have = self.ways.have(shape);
+        if old.have == have {
+            return;
+        }
+        let mut side = old;
+        side.have = have;
+        let met = side.is_wanted() && self.is_met(side);
+        if met {
+            self.doubtful.remove(&prefix);
+        } else if side.want() != STALE && !side.queued() {
+            side.set_queued(true);
+            self.queue.push(prefix);
+        }
+        self.put(prefix, old, side);
+        if met {
+            self.clear(prefix);
+        }
     }
 
     /// Reads our routes back and takes the kernel's word. What is neither
     /// desired nor known to be installed is not of our making and stays.
     pub(super) fn resync(&mut self) {
-        let seen = match self.read_ours() {
-            Ok(seen) => seen,
-            Err(error) => return self.fail(&format!("reading routes: {error}")),
-        };
-        self.stats.resyncs += 1;
-        let mut installed: FxHashMap<RouteKey, Entry> =
-            seen.into_iter().filter_map(|seen| Some((seen.key, seen.entry()?))).collect();
-        let known: Vec<RouteKey> = self.delta.iter().map(|(key, ..)| *key).collect();
-        for key in known {
-            match installed.remove(&key) {
-                Some(entry) => self.found(key, entry),
-                None => self.missing(key),
+        self.due.objects = false;
+        self.sync_objects();
+        for family in Family::ALL {
+            let read = self.dump(family, |writer, dumped| match dumped {
+                Dumped::Begin => writer.unsee(family),
+                Dumped::Route(seen) => writer.see(&seen),
+            });
+            if let Err(error) = read {
+                return self.fail(&format!("reading routes: {error}"));
             }
         }
-        let stale: Vec<RouteKey> = self.stale.iter().copied().collect();
-        for key in stale {
-            self.delta.refused(key);
-        }
-        self.notices.push_back(FibEvent::Resynced);
+        self.stats.resyncs += 1;
+        self.lose(|side, _| side.is_there() && !side.seen());
+        self.notice(FibEvent::Resynced);
     }
 
-    fn missing(&mut self, key: RouteKey) {
-        self.note_lost(key);
-        self.stale.remove(&key);
-        self.refused.remove(&key);
-        self.delta.gone(key);
+    fn unsee(&mut self, family: Family) {
+        self.sides.retain(|prefix, side| {
+            side.set_seen(side.seen() && prefix.family() != family);
+            true
+        });
     }
+
+    fn see(&mut self, seen: &Seen) {
+        let prefix = seen.key.prefix;
+        if seen.owner().is_none() || seen.key != self.key(prefix) {
+            return;
+        }
+        if let Some(side) = self.sides.get_mut(prefix) {
+            side.set_seen(true);
+            self.found(prefix, seen);
+        }
+    }
+}
+
+/// A step of a dump.
+pub(super) enum Dumped {
+    /// It begins, perhaps anew.
+    Begin,
+    /// A route.
+    Route(Seen),
 }

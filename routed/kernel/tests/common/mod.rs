@@ -2,11 +2,12 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests")]
 
+use std::cell::Cell;
 use std::future::Future;
 use std::process::Command;
 use std::time::Duration;
 
-use kernel::{Fib, FibConfig, FibEvent, FibRoute, Hop, NextHops, RouteOwner, Target};
+use kernel::{Fib, FibConfig, FibEvent, FibRoute, Hop, NextHops, NexthopObjects, RouteOwner, Target};
 use net::Prefix;
 use nix::sched::{CloneFlags, unshare};
 use tokio::sync::mpsc::Receiver;
@@ -14,16 +15,34 @@ use tokio::sync::mpsc::Receiver;
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Runs a test in a thread with its own network namespace, loopback up. The
-/// namespace ends with the thread and what it started.
-pub(crate) fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+thread_local! {
+    /// How routes are written in the test of this thread.
+    static OBJECTS: Cell<NexthopObjects> = const { Cell::new(NexthopObjects::Auto) };
+}
+
+/// Runs a test twice, with nexthop objects and without, each time in a thread
+/// with its own network namespace, loopback up. The namespace ends with the
+/// thread and what it started.
+pub(crate) fn in_namespace<F: Future<Output = ()>>(test: impl Fn() -> F + Clone + Send + 'static) {
+    for objects in [NexthopObjects::Auto, NexthopObjects::Off] {
+        in_one(objects, test.clone());
+    }
+}
+
+/// Runs a test once, in a namespace of its own.
+pub(crate) fn in_one<F: Future<Output = ()>>(
+    objects: NexthopObjects,
+    test: impl FnOnce() -> F + Send + 'static,
+) {
     let body = move || {
+        OBJECTS.set(objects);
         unshare(CloneFlags::CLONE_NEWNET).expect("tests of the kernel need root");
         ip("link set lo up");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(test());
     };
     if let Err(panic) = std::thread::spawn(body).join() {
+        eprintln!("nexthop objects: {objects:?}");
         std::panic::resume_unwind(panic);
     }
 }
@@ -43,7 +62,16 @@ pub(crate) fn veth() -> u32 {
     ip("addr add fd00::1/64 dev v0 nodad");
     ip("link set v0 up");
     ip("link set v1 up");
+    carrier("v0");
     nix::net::if_::if_nametoindex("v0").unwrap()
+}
+
+/// Waits until a link carries packets: the kernel sees to that in its own time.
+pub(crate) fn carrier(link: &str) {
+    let started = std::time::Instant::now();
+    while !ip(&format!("link show {link}")).contains("state UP") {
+        assert!(started.elapsed() < PATIENCE, "{link} has no carrier");
+    }
 }
 
 pub(crate) fn p(text: &str) -> Prefix {
@@ -52,7 +80,7 @@ pub(crate) fn p(text: &str) -> Prefix {
 
 pub(crate) fn via(gateway: &str, interface: u32) -> FibRoute {
     let target = Target::from(Hop::via(gateway.parse().unwrap(), interface));
-    FibRoute { owner: RouteOwner::Bgp, target }
+    FibRoute::new(RouteOwner::Bgp, target)
 }
 
 pub(crate) fn multipath(hops: &[(&str, u8)], interface: u32) -> FibRoute {
@@ -61,11 +89,11 @@ pub(crate) fn multipath(hops: &[(&str, u8)], interface: u32) -> FibRoute {
         ..Hop::via(gateway.parse().unwrap(), interface)
     };
     let hops = NextHops::new(hops.iter().map(hop).collect()).unwrap();
-    FibRoute { owner: RouteOwner::Bgp, target: Target::Via(hops) }
+    FibRoute::new(RouteOwner::Bgp, Target::Via(hops))
 }
 
 pub(crate) fn to(target: Target) -> FibRoute {
-    FibRoute { owner: RouteOwner::Own, target }
+    FibRoute::new(RouteOwner::Own, target)
 }
 
 /// A writer and its events, from which the adoption is already taken.
@@ -77,6 +105,7 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) async fn start(config: FibConfig) -> Self {
+        let config = FibConfig { nexthop_objects: OBJECTS.get(), ..config };
         let (fib, mut events) = Fib::start(config).unwrap();
         let Some(FibEvent::Adopted(adopted)) = soon(events.recv()).await else {
             panic!("adoption is told first");
@@ -104,21 +133,19 @@ impl Rig {
         .await
     }
 
-    /// Waits for this result of a prefix, past earlier ones.
+    /// Waits until this is what became of a prefix.
     pub(crate) async fn until(&mut self, prefix: &str, expected: Result<kernel::Done, kernel::Refusal>) {
-        while self.result(prefix).await != expected {}
+        let asked = async {
+            while self.result(prefix).await != expected {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(asked).await;
     }
 
-    /// The next result for a prefix.
+    /// What became of a prefix.
     pub(crate) async fn result(&mut self, prefix: &str) -> Result<kernel::Done, kernel::Refusal> {
-        let prefix = p(prefix);
-        self.event(|event| match event {
-            FibEvent::Results(results) => {
-                results.into_iter().find(|(of, _)| *of == prefix).map(|(_, result)| result)
-            }
-            _ => None,
-        })
-        .await
+        soon(self.fib.ask(p(prefix))).await.unwrap()
     }
 }
 
@@ -128,16 +155,28 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Lines of `ip route show` for both families in the main table, without the
-/// routes that the kernel made.
+/// routes that the kernel made, and without the ids of nexthop objects.
 pub(crate) fn routes() -> Vec<String> {
     let text = ip("-4 route show") + &ip("-6 route show");
-    let lines = text.lines().filter(|line| !line.contains("proto kernel"));
-    lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    text.lines().filter(|line| !line.contains("proto kernel")).map(plain).collect()
 }
 
-/// The single line of `ip route show` for a prefix.
+/// The single line of `ip route show` for a prefix, without the id of an object.
 pub(crate) fn route(prefix: &str) -> String {
     let family = if prefix.contains(':') { "-6" } else { "-4" };
-    let text = ip(&format!("{family} route show exact {prefix}"));
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    plain(&ip(&format!("{family} route show exact {prefix}")))
+}
+
+/// A line of `ip route show` without the id of an object.
+pub(crate) fn plain(text: &str) -> String {
+    let mut words = Vec::new();
+    let mut rest = text.split_whitespace();
+    while let Some(word) = rest.next() {
+        if word == "nhid" {
+            rest.next();
+        } else {
+            words.push(word);
+        }
+    }
+    words.join(" ")
 }

@@ -1,19 +1,35 @@
 //! From the table to the FIB writer, and what the writer says of each route.
 
-use kernel::{Done, Fib, FibEvent, FibRoute, KernelEvent, NextHops, Refusal, RouteOwner};
+use std::hash::{BuildHasher, BuildHasherDefault};
+use std::sync::Arc;
+
+use kernel::{Batch, Fib, FibEvent, FibRoute, InBatch, KernelEvent, NextHops, Refusal, RouteOwner};
 use net::Prefix;
 use rib::table::Best;
-use rib::{Change, Protocol};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rib::{Change, Protocol, Source};
+use rustc_hash::{FxHashMap, FxHasher};
 use tracing::{error, info, warn};
+
+/// How many marks there are of what is on the way.
+const MARKS: usize = 1 << 14;
+
+/// What a route of a batch was made of; the target by its address.
+type Made = (usize, RouteOwner, u32);
 
 /// What is on the way to the writer, and what it refused.
 pub(super) struct FibState {
     fib: Fib,
-    /// Changes that have not been handed over yet.
-    waiting: FxHashMap<Prefix, Option<FibRoute>>,
-    /// Handed over, not answered yet.
-    unsettled: FxHashSet<Prefix>,
+    /// Changes that have not been handed over yet, in their order.
+    waiting: Vec<Batch>,
+    /// The routes of the last waiting batch, by what they were made of.
+    known: FxHashMap<Made, (Arc<rib::Target>, Option<InBatch>)>,
+    /// The number of the last waiting batch.
+    number: u64,
+    /// The last batch that the writer has settled.
+    settled: u64,
+    /// The last batch with a change of a prefix, by a hash of the prefix: what
+    /// shares a mark with a later change counts as not settled for as long.
+    marks: Box<[u64]>,
     /// What the kernel does not take, and why.
     refused: FxHashMap<Prefix, Refusal>,
     swept: bool,
@@ -23,8 +39,11 @@ impl FibState {
     pub(super) fn new(fib: Fib) -> Self {
         Self {
             fib,
-            waiting: FxHashMap::default(),
-            unsettled: FxHashSet::default(),
+            waiting: Vec::new(),
+            known: FxHashMap::default(),
+            number: 0,
+            settled: 0,
+            marks: vec![0; MARKS].into_boxed_slice(),
             refused: FxHashMap::default(),
             swept: false,
         }
@@ -32,24 +51,35 @@ impl FibState {
 
     /// Notes what a change means for the kernel.
     pub(super) fn change(&mut self, change: &Change) {
-        let new = change.new.as_ref().and_then(route_of);
-        let old = change.old.as_ref().and_then(route_of);
-        // What was wanted before may still wait here; and before the sweep
-        // the kernel may hold a route that an earlier run wanted.
-        if new != old || self.waiting.contains_key(&change.prefix) || !self.swept {
-            self.waiting.insert(change.prefix, new);
-        }
-    }
-
-    /// Hands over what has changed.
-    pub(super) async fn write(&mut self) {
-        if self.waiting.is_empty() {
+        let new = change.new.as_ref().and_then(way_of);
+        let old = change.old.as_ref().and_then(way_of);
+        // Before the sweep the kernel may hold a route that an earlier run wanted.
+        if new == old && self.swept {
             return;
         }
-        let routes: Vec<_> = self.waiting.drain().collect();
-        self.unsettled.extend(routes.iter().map(|(prefix, _)| *prefix));
-        if self.fib.set(routes).await.is_err() {
-            error!("the FIB writer has ended; routes are no longer written, restart routed");
+        if self.waiting.last().is_none_or(Batch::is_full) {
+            self.number += 1;
+            self.waiting.push(Batch::new(self.number));
+            self.known.clear();
+        }
+        let Some(batch) = self.waiting.last_mut() else { return };
+        let route = new.and_then(|way| {
+            let key = (Arc::as_ptr(way.target).addr(), way.owner, way.source);
+            let made = || (Arc::clone(way.target), way.route().map(|route| batch.route(route)));
+            self.known.entry(key).or_insert_with(made).1
+        });
+        batch.push(change.prefix, route);
+        self.marks[mark_of(change.prefix)] = self.number;
+    }
+
+    /// Hands over what has changed; `more` says that further changes follow at once.
+    pub(super) async fn write(&mut self, more: bool) {
+        self.known.clear();
+        let mut left = self.waiting.len();
+        for mut batch in std::mem::take(&mut self.waiting) {
+            left -= 1;
+            batch.more = more || left > 0;
+            self.tell(kernel::Command::Set(batch)).await;
         }
     }
 
@@ -75,9 +105,10 @@ impl FibState {
     /// Takes what the writer tells.
     pub(super) fn event(&mut self, event: FibEvent) {
         match event {
-            FibEvent::Results(results) => {
-                for (prefix, result) in results {
-                    self.result(prefix, result);
+            FibEvent::Settled(batch) => self.settled = batch,
+            FibEvent::Refused(results) => {
+                for (prefix, refusal) in results {
+                    self.result(prefix, refusal);
                 }
             }
             FibEvent::Adopted(0) | FibEvent::Swept(0) => {}
@@ -91,25 +122,20 @@ impl FibState {
         }
     }
 
-    fn result(&mut self, prefix: Prefix, result: Result<Done, Refusal>) {
-        self.unsettled.remove(&prefix);
-        match result {
-            Ok(_) => drop(self.refused.remove(&prefix)),
-            Err(refusal) => {
-                let known = self.refused.get(&prefix) == Some(&refusal);
-                if !known {
-                    warn!(%prefix, why = %refusal, "route not installed");
-                }
-                self.refused.insert(prefix, refusal);
-            }
+    fn result(&mut self, prefix: Prefix, refusal: Option<Refusal>) {
+        let Some(refusal) = refusal else {
+            self.refused.remove(&prefix);
+            return;
+        };
+        if self.refused.get(&prefix) != Some(&refusal) {
+            warn!(%prefix, why = %refusal, "route not installed");
         }
+        self.refused.insert(prefix, refusal);
     }
 
     /// True when the kernel has the best route of a prefix.
     pub(super) fn is_installed(&self, prefix: Prefix) -> bool {
-        !self.refused.contains_key(&prefix)
-            && !self.unsettled.contains(&prefix)
-            && !self.waiting.contains_key(&prefix)
+        self.marks[mark_of(prefix)] <= self.settled && !self.refused.contains_key(&prefix)
     }
 
     /// Why the kernel does not have it.
@@ -128,8 +154,48 @@ impl FibState {
     }
 }
 
-/// The kernel route of a best path; `None` where the kernel has it by itself.
-pub(super) fn route_of(best: &Best) -> Option<FibRoute> {
+/// Which mark a prefix shares.
+fn mark_of(prefix: Prefix) -> usize {
+    let hash = BuildHasherDefault::<FxHasher>::default().hash_one(prefix);
+    usize::try_from(hash % MARKS as u64).unwrap_or(0)
+}
+
+/// What of a best path concerns the kernel.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    owner: RouteOwner,
+    source: u32,
+    target: &'a Arc<rib::Target>,
+}
+
+impl PartialEq for Way<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        // Who told it makes no difference to packets.
+        self.owner == other.owner && (Arc::ptr_eq(self.target, other.target) || self.target == other.target)
+    }
+}
+
+impl Way<'_> {
+    fn route(&self) -> Option<FibRoute> {
+        let target = match &**self.target {
+            rib::Target::Kernel => return None,
+            rib::Target::Discard => kernel::Target::Blackhole,
+            rib::Target::Hops(hops) => {
+                let hops = hops.iter().map(|hop| kernel::Hop {
+                    gateway: hop.gateway,
+                    interface: hop.ifindex,
+                    weight: 1,
+                    onlink: false,
+                });
+                kernel::Target::Via(NextHops::new(hops.collect())?)
+            }
+        };
+        Some(FibRoute { source: self.source, ..FibRoute::new(self.owner, target) })
+    }
+}
+
+/// What a best path asks of the kernel; `None` where the kernel has it by itself.
+fn way_of(best: &Best) -> Option<Way<'_>> {
     let owner = match best.path.protocol {
         Protocol::Connected => return None,
         Protocol::Local | Protocol::Static => RouteOwner::Own,
@@ -137,20 +203,16 @@ pub(super) fn route_of(best: &Best) -> Option<FibRoute> {
         Protocol::Rip => RouteOwner::Rip,
         Protocol::RipNg => RouteOwner::RipNg,
     };
-    let target = match &*best.target {
-        rib::Target::Kernel => return None,
-        rib::Target::Discard => kernel::Target::Blackhole,
+    match &*best.target {
+        rib::Target::Kernel => None,
         // The subnet of a bridge that this node owns: the kernel has it.
-        rib::Target::Hops(_) if best.path.protocol == Protocol::Local => return None,
-        rib::Target::Hops(hops) => {
-            let hops = hops.iter().map(|hop| kernel::Hop {
-                gateway: hop.gateway,
-                interface: hop.ifindex,
-                weight: 1,
-                onlink: false,
-            });
-            kernel::Target::Via(NextHops::new(hops.collect())?)
+        rib::Target::Hops(_) if best.path.protocol == Protocol::Local => None,
+        rib::Target::Hops(_) | rib::Target::Discard => {
+            let source = match best.path.source {
+                Source::Local => 0,
+                Source::Peer(id) => id.0 + 1,
+            };
+            Some(Way { owner, source, target: &best.target })
         }
-    };
-    Some(FibRoute { owner, target })
+    }
 }

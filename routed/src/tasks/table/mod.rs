@@ -343,7 +343,7 @@ impl TableTask {
         }
         if self.sessions.sweep_due(now) {
             self.settle();
-            self.fib.write().await;
+            self.fib.write(false).await;
             self.fib.sweep().await;
         }
     }
@@ -351,22 +351,29 @@ impl TableTask {
     /// Passes on every change there is, to where it is kept until it is sent.
     fn settle(&mut self) {
         while self.table.has_changes() {
-            for change in self.table.take_changes(CHANGES) {
-                self.adj_out.change(&self.table, &change);
-                self.fib.change(&change);
-                if let Some(rip) = &mut self.rip {
-                    rip.change(&self.table, &change);
-                }
-                self.watchers.change(change.prefix);
+            self.settle_some();
+        }
+    }
+
+    fn settle_some(&mut self) {
+        for change in self.table.take_changes(CHANGES) {
+            self.adj_out.change(&self.table, &change);
+            self.fib.change(&change);
+            if let Some(rip) = &mut self.rip {
+                rip.change(&self.table, &change);
             }
+            self.watchers.change(change.prefix);
         }
     }
 
     /// Everything that follows from what was taken in.
     async fn flush(&mut self) {
-        self.settle();
+        while self.table.has_changes() {
+            self.settle_some();
+            self.fib.write(self.table.has_changes()).await;
+        }
         self.report_conflicts();
-        self.fib.write().await;
+        self.fib.write(false).await;
         self.sessions.ring(&self.adj_out);
         self.rip.iter().for_each(RipSide::ring);
         self.feed_watchers();
