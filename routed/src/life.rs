@@ -191,12 +191,6 @@ impl Daemon {
         // The table ends first: it must not hear that the sessions end, or it
         // would take their routes out of the kernel.
         self.table.abort();
-        // Before the sessions end: a restart is no failure of a path.
-        let (reply, done) = oneshot::channel();
-        if self.handles.bfd.send(BfdCommand::Stop(reply)).await.is_ok() {
-            // An error means that the task has ended by itself.
-            let _ = done.await;
-        }
         if let Some(speaker) = &self.handles.speaker {
             let (reply, done) = oneshot::channel();
             if speaker.send(SpeakerCommand::Stop(reply)).await.is_ok() {
@@ -210,6 +204,13 @@ impl Daemon {
                 // An error means that the task has ended by itself.
                 let _ = done.await;
             }
+        }
+        // After the sessions: who has heard that we restart does not take the
+        // end of BFD for a failure of the path (RFC 5882 §4.3.2).
+        let (reply, done) = oneshot::channel();
+        if self.handles.bfd.send(BfdCommand::Stop(reply)).await.is_ok() {
+            // An error means that the task has ended by itself.
+            let _ = done.await;
         }
         self.servers.finish().await;
         let addresses = self.handles.addresses.clone();

@@ -44,6 +44,7 @@ pub mod rip_pair;
 pub mod traffic;
 pub mod undertaker;
 pub mod wait;
+pub mod watched;
 pub mod zero;
 
 pub use command::Output;

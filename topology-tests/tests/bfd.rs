@@ -1,127 +1,61 @@
 //! BFD: a path that is cut in the middle, where no link goes down, is left in
 //! about a second and not after the hold time.
 
-use std::time::Duration;
-
 use lab::{
-    Container, Host, Lab, Result,
-    cluster::{ASN, POOLS, base_config, has_routes_of, lacks_route_of},
-    pair::THEIR_4,
-    peer::{Bird, Frr, Routed},
+    Error, Host, Lab, Result,
+    cluster::{ASN, POOLS},
+    watched::{BGP, LIMIT, Node, RIP, RIPNG, base, open, peer, two},
 };
-
-/// Patience with daemons that find each other.
-const LIMIT: Duration = Duration::from_secs(30);
-/// Three times 100 ms, and what a busy machine takes; hold time 90 s, RIP 180 s.
-const SOON: Duration = Duration::from_secs(2);
-/// The kernel's numbers of protocols.
-const BGP: &str = "186";
-const RIP: &str = "189";
-
-/// A host with routed and one container, that its bridge has a carrier.
-struct Node {
-    routed: Routed,
-    host: Host,
-    _container: Container,
-}
-
-fn node(host: &Host, config: &str) -> Result<Node> {
-    let container = host.container("c1")?;
-    Ok(Node { routed: Routed::start(host, config)?, host: host.clone(), _container: container })
-}
-
-fn peer(of: &Host, asn: u32, more: &str) -> String {
-    let address = of.ipv4();
-    format!(
-        "\n[[bgp.peer]]\naddress = \"{address}\"\nasn = {asn}\nconnect_retry = 1\nidle_hold = 1\n{more}\n"
-    )
-}
-
-/// Sets the port of a host on the LAN: the bridge drops all or forwards all;
-/// no end sees its link change.
-fn port(host: &Host, state: &str) -> Result<()> {
-    let name = format!("p{}", host.ipv4().octets()[3]);
-    host.lab().lan().exec(["bridge", "link", "set", "dev", &name, "state", state])?.ok().map(drop)
-}
-
-/// Waits until `routectl bfd` shows the session with a host in a state.
-fn await_bfd(routed: &Routed, with: &Host, state: &str, protocol: &str) -> Result<()> {
-    let address = with.ipv4().to_string();
-    routed.host().lab().wait_until(&format!("BFD with {address} is {state}"), LIMIT, || {
-        let sessions = routed.routectl_json(["bfd"]).map_err(|e| e.to_string())?;
-        let found = sessions.as_array().into_iter().flatten().any(|session| {
-            session["peer"] == *address && session["state"] == state && session["protocols"][0] == protocol
-        });
-        if found { Ok(()) } else { Err(sessions.to_string()) }
-    })
-}
-
-fn await_route(host: &Host, protocol: &str, prefix: &str) -> Result<()> {
-    let wanted = [prefix.to_owned()];
-    host.lab().wait_until("the route comes", LIMIT, || has_routes_of(host, protocol, &wanted))
-}
-
-/// Cuts the path to `far` and waits until `near` has left it.
-fn cut(near: &Host, far: &Host, protocol: &str, prefix: &str) -> Result<()> {
-    port(far, "0")?;
-    let lacks = || lacks_route_of(near, protocol, prefix);
-    near.lab().wait_until("the route goes at once", SOON, lacks)
-}
 
 #[test]
 fn a_path_between_two_nodes_that_is_cut_is_left_at_once_and_taken_again() -> Result<()> {
-    let lab = Lab::new("bfd-bgp")?;
-    let (one, two) = (lab.host("n1")?, lab.host("n2")?);
-    let key = lab.dir().join("bfd.key");
-    std::fs::write(&key, "s3cret\n").map_err(lab::Error::file(&key))?;
-    let auth =
-        format!("bfd = {{ auth = {{ mode = \"meticulous-sha1\", key_file = \"{}\" }} }}", key.display());
-    let first = node(&one, &(base_config(&one, ASN) + &peer(&two, ASN, &auth)))?;
-    let second = node(&two, &(base_config(&two, ASN) + &peer(&one, ASN, &auth)))?;
-    await_bfd(&first.routed, &two, "Up", "bgp")?;
-    await_bfd(&second.routed, &one, "Up", "bgp")?;
-    await_route(&one, BGP, &two.subnet4())?;
+    let (first, second) = two("bfd-bgp", "bfd = true")?;
+    let (one, other) = (first.host.ipv4(), second.host.ipv4());
+    first.await_bfd(other, "Up")?;
+    second.await_bfd(one, "Up")?;
+    first.await_route(BGP, &second.host.subnet4())?;
 
-    cut(&one, &two, BGP, &two.subnet4())?;
-    await_bfd(&first.routed, &two, "Down", "bgp")?;
-    let sessions = first.routed.routectl_json(["bfd"])?;
-    assert_eq!(sessions[0]["diagnostic"], "control detection time expired");
+    first.cut(&second.host, BGP, &second.host.subnet4())?;
+    let session = first.await_bfd(other, "Down")?;
+    assert_eq!(session["diagnostic"], "control detection time expired");
+    assert_eq!(session["protocols"][0], "bgp");
     assert!(first.routed.log()?.contains("BFD says that the peer is not reachable"));
 
-    port(&two, "3")?;
-    await_bfd(&first.routed, &two, "Up", "bgp")?;
-    await_route(&one, BGP, &second.host.subnet4())
+    open(&second.host)?;
+    first.await_bfd(other, "Up")?;
+    first.await_route(BGP, &second.host.subnet4())
+}
+
+#[test]
+fn over_ipv6_too() -> Result<()> {
+    let lab = Lab::new("bfd-six")?;
+    let (one, two) = (lab.host("n1")?, lab.host("n2")?);
+    let config = |host: &Host, other: &Host| base(host) + &peer(other.ipv6(), ASN, "bfd = true");
+    let first = Node::start(&one, &config(&one, &two))?;
+    let second = Node::start(&two, &config(&two, &one))?;
+    first.await_bfd(two.ipv6(), "Up")?;
+    second.await_bfd(one.ipv6(), "Up")?;
+    first.await_route(BGP, &two.subnet6())?;
+    first.cut(&two, BGP, &two.subnet6())?;
+    open(&two)?;
+    first.await_bfd(two.ipv6(), "Up")?;
+    first.await_route(BGP, &two.subnet6())
 }
 
 #[test]
 fn a_peer_that_does_not_speak_bfd_is_not_held_down() -> Result<()> {
     let lab = Lab::new("bfd-never")?;
     let (one, two) = (lab.host("n1")?, lab.host("n2")?);
-    let first = node(&one, &(base_config(&one, ASN) + &peer(&two, ASN, "bfd = true")))?;
-    let _second = node(&two, &(base_config(&two, ASN) + &peer(&one, ASN, "")))?;
-    await_route(&one, BGP, &two.subnet4())?;
-    await_bfd(&first.routed, &two, "Down", "bgp")
+    let first = Node::start(&one, &(base(&one) + &peer(two.ipv4(), ASN, "bfd = true")))?;
+    let _second = Node::start(&two, &(base(&two) + &peer(one.ipv4(), ASN, "")))?;
+    first.await_route(BGP, &two.subnet4())?;
+    first.await_bfd(two.ipv4(), "Down")?;
+    first.has_route(BGP, &two.subnet4())
 }
 
+/// RIPv2 and RIPng each watch their neighbour, RIPng at its link-local address.
 #[test]
-fn a_restart_of_a_neighbour_is_no_failure_of_the_path() -> Result<()> {
-    let lab = Lab::new("bfd-restart")?;
-    let (one, two) = (lab.host("n1")?, lab.host("n2")?);
-    let first = node(&one, &(base_config(&one, ASN) + &peer(&two, ASN, "bfd = true")))?;
-    let mut second = node(&two, &(base_config(&two, ASN) + &peer(&one, ASN, "bfd = true")))?;
-    await_bfd(&first.routed, &two, "Up", "bgp")?;
-    await_route(&one, BGP, &two.subnet4())?;
-    second.routed.sigterm()?;
-    await_bfd(&first.routed, &two, "Down", "bgp")?;
-    assert!(!first.routed.log()?.contains("BFD says that the peer is not reachable"));
-    // Graceful restart keeps what it told.
-    has_routes_of(&one, BGP, &[two.subnet4()]).map_err(lab::Error::Claim)?;
-    second.routed.restart()?;
-    await_bfd(&first.routed, &two, "Up", "bgp")
-}
-
-#[test]
-fn rip_leaves_a_neighbour_at_once() -> Result<()> {
+fn rip_and_ripng_leave_a_neighbour_at_once() -> Result<()> {
     let lab = Lab::new("bfd-rip")?;
     let (one, two) = (lab.host("n1")?, lab.host("n2")?);
     let config = |host: &Host| {
@@ -131,60 +65,71 @@ fn rip_leaves_a_neighbour_at_once() -> Result<()> {
             host.name()
         )
     };
-    let first = node(&one, &config(&one))?;
-    let _second = node(&two, &config(&two))?;
-    await_route(&one, RIP, &two.subnet4())?;
-    await_bfd(&first.routed, &two, "Up", "rip")?;
-    cut(&one, &two, RIP, &two.subnet4())?;
-    port(&two, "3")?;
-    await_route(&one, RIP, &two.subnet4())?;
-    await_bfd(&first.routed, &two, "Up", "rip")
+    let first = Node::start(&one, &config(&one))?;
+    let _second = Node::start(&two, &config(&two))?;
+    let both = [
+        (RIP, two.subnet4(), two.ipv4().to_string(), "rip"),
+        (RIPNG, two.subnet6(), two.link_local()?, "ripng"),
+    ];
+    let all_is_well = || {
+        both.iter().try_for_each(|(number, prefix, address, name)| {
+            first.await_route(number, prefix)?;
+            let session = first.await_bfd(address, "Up")?;
+            assert_eq!(session["protocols"][0], *name);
+            Ok::<(), Error>(())
+        })
+    };
+    all_is_well()?;
+    for (number, prefix, ..) in &both {
+        first.cut(&two, number, prefix)?;
+    }
+    open(&two)?;
+    all_is_well()
 }
 
+/// What a reload says of BFD is done, and the BGP session knows nothing of it.
 #[test]
-fn bird_and_routed_watch_their_path() -> Result<()> {
-    let lab = Lab::new("bfd-bird")?;
-    let (one, two) = (lab.host("n1")?, lab.router("peer")?);
-    let first = node(&one, &(base_config(&one, ASN) + &peer(&two, 65001, "bfd = true")))?;
-    let config = format!(
-        "protocol device {{}}\nprotocol bfd {{ interface \"eth0\" {{ interval 100 ms; multiplier 3; }}; }}\n\
-         protocol static s4 {{ ipv4; route {THEIR_4} blackhole; }}\n\
-         protocol bgp r4 {{ local {} as 65001; neighbor {} as {ASN}; bfd on; connect retry time 1; connect delay time 1; error wait time 1, 2;\n\
-         ipv4 {{ import all; export all; next hop self; }}; }}\n",
-        two.ipv4(),
-        one.ipv4(),
-    );
-    let bird = Bird::start(&two, &config)?;
-    await_bfd(&first.routed, &two, "Up", "bgp")?;
-    await_route(&one, BGP, THEIR_4)?;
-    let sessions = bird.birdc("show bfd sessions")?;
-    assert!(sessions.contains("Up"), "{sessions}");
-    cut(&one, &two, BGP, THEIR_4)?;
-    port(&two, "3")?;
-    await_bfd(&first.routed, &two, "Up", "bgp")?;
-    await_route(&one, BGP, THEIR_4)
-}
-
-#[test]
-fn frr_and_routed_watch_their_path() -> Result<()> {
-    let lab = Lab::new("bfd-frr")?;
-    let (one, two) = (lab.host("n1")?, lab.router("peer")?);
-    let first = node(&one, &(base_config(&one, ASN) + &peer(&two, 65002, "bfd = true")))?;
-    let us = one.ipv4();
-    let config = format!(
-        "router bgp 65002\n bgp router-id {}\n no bgp ebgp-requires-policy\n no bgp network import-check\n \
-         neighbor {us} remote-as {ASN}\n neighbor {us} timers connect 1\n neighbor {us} bfd profile fast\n \
-         address-family ipv4 unicast\n  network {THEIR_4}\n exit-address-family\n",
-        two.ipv4(),
-    );
-    let bfd = "bfd\n profile fast\n  detect-multiplier 3\n  receive-interval 100\n  transmit-interval 100\n";
-    let frr = Frr::start_bfd(&two, &config, bfd)?;
-    await_bfd(&first.routed, &two, "Up", "bgp")?;
-    await_route(&one, BGP, THEIR_4)?;
-    let peers = frr.json("show bfd peers json")?;
-    assert_eq!(peers[0]["status"], "up", "{peers}");
-    cut(&one, &two, BGP, THEIR_4)?;
-    port(&two, "3")?;
-    await_bfd(&first.routed, &two, "Up", "bgp")?;
-    await_route(&one, BGP, THEIR_4)
+fn a_reload_starts_changes_and_ends_bfd_under_the_session() -> Result<()> {
+    let (first, second) = two("bfd-reload", "")?;
+    let (here, there) = (first.host.ipv4(), second.host.ipv4());
+    first.await_route(BGP, &second.host.subnet4())?;
+    let reload = |node: &Node, other, bfd: &str, more: &str| {
+        let config = base(&node.host) + &peer(other, ASN, more) + bfd;
+        node.routed.write_config(&config)?;
+        node.routed.routectl(["reload"])?.ok().map(drop)
+    };
+    for (node, other) in [(&first, there), (&second, here)] {
+        reload(node, other, "", "bfd = true")?;
+    }
+    first.await_bfd(there, "Up")?;
+    // [bfd] is what `bfd = true` means.
+    for (node, other) in [(&first, there), (&second, here)] {
+        reload(node, other, "[bfd]\ninterval_ms = 200\nmultiplier = 4\n", "bfd = true")?;
+    }
+    let slower = |session: &serde_json::Value| {
+        session["detection_time_ms"] == 800 && session["tx_interval_us"] == 200_000
+    };
+    let session = first.await_session(there, "is slower", slower)?;
+    assert_eq!((&session["state"], &session["ups"]), (&"Up".into(), &1.into()), "{session}");
+    // A peer may have its own.
+    reload(&first, there, "[bfd]\ninterval_ms = 200\n", "bfd = { interval_ms = 100, multiplier = 7 }")?;
+    let mixed = |session: &serde_json::Value| session["detection_time_ms"] == 1400;
+    let session = second.await_session(here, "knows the other multiplier", mixed)?;
+    assert_eq!(session["ups"], 1, "{session}");
+    // An error changes nothing.
+    let refused = base(&first.host) + &peer(there, ASN, "bfd = { interval_ms = 49 }");
+    first.routed.write_config(&refused)?;
+    let refused = first.routed.routectl(["reload"])?;
+    assert!(refused.stderr.contains("interval_ms: from 50 to 60000 milliseconds"), "{refused:?}");
+    first.await_session(there, "goes on", |session| session["ups"] == 1 && session["state"] == "Up")?;
+    reload(&first, there, "", "")?;
+    first.host.lab().wait_until("there is no session", LIMIT, || {
+        let sessions = first.routed.routectl_json(["bfd"]).map_err(|e| e.to_string())?;
+        if sessions.as_array().is_some_and(Vec::is_empty) { Ok(()) } else { Err(sessions.to_string()) }
+    })?;
+    let session = second.await_bfd(here, "Down")?;
+    assert_eq!(session["remote_diagnostic"], "administratively down");
+    // It was never a failure: the first session is the only one there was.
+    assert_eq!((first.times_established(there)?, second.times_established(here)?), (1, 1));
+    Ok(())
 }

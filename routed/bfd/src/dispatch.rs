@@ -154,6 +154,24 @@ impl Sessions {
         wanted.map(|(path, entry)| entry.session.status(*path)).collect()
     }
 
+    /// True while there is a session, also one that is no longer wanted and
+    /// says so.
+    pub fn has(&self, path: Path) -> bool {
+        self.entries.contains_key(&path)
+    }
+
+    /// Takes all sessions down and says so this often at once, because nobody
+    /// will be there to say it again.
+    pub fn end(&mut self, now: Instant, times: usize, actions: &mut Vec<Action>) {
+        for (path, Entry { session, .. }) in std::mem::take(&mut self.entries) {
+            let mut out = Vec::new();
+            session.end(now, times, &mut out);
+            say(path, out, actions);
+        }
+        self.discriminators.clear();
+        self.due.clear();
+    }
+
     /// Datagrams that were discarded, neither for a session nor from the other
     /// end of one.
     pub fn strays(&self) -> u64 {
@@ -242,11 +260,7 @@ impl Sessions {
 
     /// Notes when the session is to be looked at, and says what it wants done.
     fn settle(&mut self, path: Path, out: Vec<Output>, actions: &mut Vec<Action>) {
-        actions.extend(out.into_iter().map(|output| match output {
-            Output::Send(bytes) => Action::Send(path, bytes),
-            Output::Up => Action::Up(path),
-            Output::Down(why, fate) => Action::Down(path, why, fate),
-        }));
+        say(path, out, actions);
         let Some(entry) = self.entries.get_mut(&path) else { return };
         let due = entry.session.next_deadline().into_iter().chain(entry.leaves).min();
         if due != entry.due {
@@ -255,6 +269,15 @@ impl Sessions {
             entry.due = due;
         }
     }
+}
+
+/// What a session wants done, with its path.
+fn say(path: Path, out: Vec<Output>, actions: &mut Vec<Action>) {
+    actions.extend(out.into_iter().map(|output| match output {
+        Output::Send(bytes) => Action::Send(path, bytes),
+        Output::Up => Action::Up(path),
+        Output::Down(why, fate) => Action::Down(path, why, fate),
+    }));
 }
 
 #[cfg(test)]

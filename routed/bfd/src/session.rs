@@ -256,6 +256,12 @@ impl Session {
         now + self.tx_interval() * u32::from(self.config.multiplier.get())
     }
 
+    /// Takes the session down for good, and says so this often.
+    pub(crate) fn end(mut self, now: Instant, times: usize, out: &mut Vec<Output>) {
+        self.enter(now, State::AdminDown, WhyDown::Admin, out);
+        (0..times).for_each(|_| self.send(now, false, out));
+    }
+
     pub(crate) fn status(&self, path: Path) -> SessionStatus {
         SessionStatus {
             path,

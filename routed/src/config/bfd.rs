@@ -72,9 +72,11 @@ impl Bfd {
     }
 
     /// Over routers, where the peer is allowed to be several hops away or a
-    /// least TTL is named.
+    /// least TTL is named. Where keys keep strangers out, any TTL will do: not
+    /// every sender begins at 255.
     pub(super) fn over(self, hops: Option<u8>, span: &Range<usize>, findings: &mut Findings<'_>) -> Self {
-        let of_hops = hops.filter(|hops| *hops > 1).map(|hops| u8::MAX - (hops - 1));
+        let least = |hops: u8| if self.auth.is_some() { 1 } else { u8::MAX - (hops - 1) };
+        let of_hops = hops.filter(|hops| *hops > 1).map(least);
         let minimum_ttl = self.minimum_ttl.or(of_hops);
         if minimum_ttl.is_some() && self.auth.is_none() {
             let message = "bfd: over routers anybody can send packets that end the session; \

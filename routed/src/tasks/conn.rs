@@ -160,18 +160,29 @@ impl Conn {
 
     /// Lets the peer read what was sent, then closes: closing at once with
     /// unread input would reset the connection and take our last message along.
-    pub(super) async fn linger(mut self) {
-        let drain = async {
-            while self.flush().is_ok() && !self.output.is_empty() {
-                self.stream.writable().await?;
-            }
-            socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)?;
-            let mut rest = [0; 4096];
-            while self.stream.read(&mut rest).await? > 0 {}
-            io::Result::Ok(())
-        };
-        // However it ends, the connection is closed now.
-        let _ = tokio::time::timeout(LINGER, drain).await;
+    /// What the socket takes goes before this returns, and the end with it, so
+    /// that the peer hears of it here before it does elsewhere.
+    pub(super) fn linger(mut self) -> impl Future<Output = ()> + Send {
+        let ended = self.flush().is_ok() && self.output.is_empty() && self.end().is_ok();
+        async move {
+            let drain = async {
+                while !ended && self.flush().is_ok() && !self.output.is_empty() {
+                    self.stream.writable().await?;
+                }
+                if !ended {
+                    self.end()?;
+                }
+                let mut rest = [0; 4096];
+                while self.stream.read(&mut rest).await? > 0 {}
+                io::Result::Ok(())
+            };
+            // However it ends, the connection is closed now.
+            let _ = tokio::time::timeout(LINGER, drain).await;
+        }
+    }
+
+    fn end(&self) -> io::Result<()> {
+        socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)
     }
 }
 

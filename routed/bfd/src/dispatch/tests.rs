@@ -163,6 +163,21 @@ fn an_end_that_leaves_is_no_failure_of_the_path_and_can_come_back() {
 }
 
 #[test]
+fn at_the_end_admin_down_is_said_several_times_and_believed_once() {
+    let auth = Some(Mode::MeticulousSha1);
+    let mut pair = Pair::new([config(100, 3, auth), config(100, 3, auth)]);
+    pair.wait(5000 * MS);
+    let mut actions = Vec::new();
+    pair.ends[0].end(pair.now, 3, &mut actions);
+    assert!(!pair.ends[0].has(path(1)) && pair.ends[0].next_deadline().is_none());
+    assert_eq!(actions.iter().filter(|action| matches!(action, Action::Send(..))).count(), 3);
+    pair.act(0, actions);
+    pair.wait(10 * MS);
+    assert_eq!(pair.downs, [WhyDown::Admin, WhyDown::NeighborAdmin]);
+    assert_eq!(pair.status(1).counters.discarded.total(), 0, "each has its own number");
+}
+
+#[test]
 fn another_key_keeps_the_session_down_and_says_why() {
     let mut pair = Pair::new([config(100, 3, Some(Mode::Sha1)), config(100, 3, Some(Mode::MeticulousMd5))]);
     pair.wait(5000 * MS);

@@ -36,7 +36,7 @@ use crate::config::bfd::Bfd;
 /// again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// How often `AdminDown` is said at the end.
+/// How often `AdminDown` is said at the end: a packet may get lost.
 const FAREWELLS: usize = 3;
 
 /// Who wants a path to be watched.
@@ -199,7 +199,14 @@ impl Task {
             }
         }
         self.perform(actions);
-        self.senders.retain(|path, _| wanted.contains_key(path));
+        self.close();
+    }
+
+    /// Closes the sockets of sessions that are no more. One that is no longer
+    /// wanted still says so for a while (RFC 5880 §6.8.16).
+    fn close(&mut self) {
+        let machine = &self.machine;
+        self.senders.retain(|path, _| machine.has(*path));
         let used: BTreeSet<Place> = self.senders.keys().map(|path| Place::of(*path)).collect();
         self.receivers.retain(|place, _| used.contains(place));
     }
@@ -212,8 +219,8 @@ impl Task {
                 let receiver = Receiver::open(*place.key(), link)?;
                 place.insert(receiver);
             }
-            if let Entry::Vacant(place) = self.senders.entry(path) {
-                place.insert(Sender::open(path, link, want.source)?);
+            if self.senders.get(&path).is_none_or(|sender| !sender.is_from(want.source)) {
+                self.senders.insert(path, Sender::open(path, link, want.source)?);
             }
             Ok::<(), io::Error>(())
         };
@@ -255,6 +262,9 @@ impl Task {
         let (now, mut actions) = (Instant::now(), Vec::new());
         self.machine.tick(now, &mut actions);
         self.perform(actions);
+        if self.senders.keys().any(|path| !self.machine.has(*path)) {
+            self.close();
+        }
         if self.retry.is_some_and(|at| at <= now) {
             self.follow();
         }
@@ -306,15 +316,9 @@ impl Task {
 
     /// Says `AdminDown` to all, so that a restart is no failure of a path.
     fn stop(&mut self) {
-        self.wants.clear();
-        let (now, mut actions) = (Instant::now(), Vec::new());
-        for session in self.machine.status() {
-            self.happen(now, Event::Unwant(session.path), &mut actions);
-        }
-        // Nobody will say it again, and a packet may get lost.
-        for _ in 0..FAREWELLS {
-            self.perform(actions.clone());
-        }
+        let mut actions = Vec::new();
+        self.machine.end(Instant::now(), FAREWELLS, &mut actions);
+        self.perform(actions);
     }
 
     fn report(&self) -> BfdReport {

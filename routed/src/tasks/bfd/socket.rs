@@ -115,6 +115,7 @@ impl Receiver {
 #[derive(Debug)]
 pub(super) struct Sender {
     socket: Socket,
+    source: Option<IpAddr>,
     to: SocketAddr,
 }
 
@@ -132,16 +133,21 @@ impl Sender {
             socket.set_unicast_hops_v6(bfd::dispatch::TTL.into())?;
             socket.set_tclass_v6(CS6)?;
         }
-        let (source, port, scope) = match path {
+        let (local, port, scope) = match path {
             Path::OneHop { interface, .. } => (source, ONE_HOP, interface),
             Path::ManyHops { local, .. } => (Some(local), MANY_HOPS, 0),
         };
-        bind_source(&socket, source.unwrap_or(unspecified(v4)))?;
+        bind_source(&socket, local.unwrap_or(unspecified(v4)))?;
         let to = match remote {
             IpAddr::V4(_) => SocketAddr::new(remote, port),
             IpAddr::V6(remote) => SocketAddrV6::new(remote, port, 0, scope).into(),
         };
-        Ok(Self { socket, to })
+        Ok(Self { socket, source, to })
+    }
+
+    /// Whether it was opened with this own address.
+    pub(super) fn is_from(&self, source: Option<IpAddr>) -> bool {
+        self.source == source
     }
 
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<()> {
