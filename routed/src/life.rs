@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::change::{Change, diff};
-use crate::config::{Config, Peer};
+use crate::config::{Bgp, Config};
 use crate::serve::{self, NodeInfo};
 use crate::state::StateDir;
 use crate::tasks::bfd::{self, BfdCommand};
@@ -248,6 +248,10 @@ impl Daemon {
         // The filters must be there before a session that uses them is.
         // A table that is gone means that the daemon stops.
         let _ = self.inputs.send(TableInput::Configure(Arc::clone(&config))).await;
+        if let (Some(speaker), Some(bgp)) = (&self.handles.speaker, &config.bgp) {
+            // A speaker that is gone means that the daemon stops.
+            let _ = speaker.send(SpeakerCommand::Keys(bgp.clone().into())).await;
+        }
         for change in &changes {
             self.carry_out(change, &config).await;
         }
@@ -269,6 +273,7 @@ impl Daemon {
                 peer(*address).map(SpeakerCommand::Configure)
             }
             Change::PeerPolicy(address) => peer(*address).map(SpeakerCommand::Reconfigure),
+            Change::Ranges => config.bgp.as_ref().map(|bgp| SpeakerCommand::Ranges(bgp.dynamic.clone())),
             Change::PeerRemoved(address) => Some(SpeakerCommand::Remove(*address)),
             Change::Policy => {
                 self.handles.policy.set(Settings::of(config)).await;
@@ -289,8 +294,14 @@ impl Daemon {
 
 /// The new configuration with the old values of what is read at start only.
 fn keep_fixed(old: &Config, new: Config) -> Config {
-    let peers: Vec<Peer> = new.bgp.as_ref().map_or_else(Vec::new, |bgp| bgp.peers.clone());
-    let bgp = old.bgp.clone().map(|bgp| crate::config::Bgp { peers, ..bgp });
+    let bgp = old.bgp.clone().zip(new.bgp.clone()).map(|(bgp, new)| Bgp {
+        peers: new.peers,
+        dynamic: new.dynamic,
+        graceful_shutdown: new.graceful_shutdown,
+        ..bgp
+    });
+    // A node that spoke BGP does so until it starts anew.
+    let bgp = bgp.or_else(|| old.bgp.clone().map(|bgp| Bgp { peers: vec![], dynamic: vec![], ..bgp }));
     Config { node: old.node.clone(), api: old.api.clone(), kernel: old.kernel.clone(), bgp, ..new }
 }
 

@@ -1,10 +1,13 @@
 //! Views of BGP peers.
 
+mod settings;
+
 use std::fmt::Write as _;
 
 use api::v1;
 use serde::Serialize;
 
+use self::settings::SettingsView;
 use super::bfd::BfdSessionView;
 use super::{Cell, Column, Level, Row, Sheet, Tone, time};
 
@@ -110,6 +113,8 @@ pub(crate) struct PeerDetailView {
     import_filter: Option<String>,
     export_filter: Option<String>,
     bfd: Option<BfdSessionView>,
+    settings: Option<SettingsView>,
+    discarded: u64,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -198,6 +203,8 @@ impl From<v1::PeerDetail> for PeerDetailView {
             import_filter: detail.import_filter,
             export_filter: detail.export_filter,
             bfd: detail.bfd.map(Into::into),
+            settings: detail.settings.map(Into::into),
+            discarded: detail.discarded,
         }
     }
 }
@@ -283,6 +290,7 @@ impl Sheet for PeerDetailView {
         let mut lines = self.session();
         lines.extend(self.negotiated.iter().flat_map(NegotiatedView::lines));
         lines.extend(self.traffic());
+        lines.extend(self.settings.iter().flat_map(SettingsView::lines));
         lines
     }
 }
@@ -312,21 +320,29 @@ impl PeerDetailView {
 
     fn traffic(&self) -> Vec<(&'static str, Cell)> {
         let (peer, messages, malformed) = (&self.peer, &self.messages, &self.malformed);
+        let notes = self.settings.as_ref();
         vec![
             (
                 "prefixes",
                 Cell::new(format_args!(
-                    "{} received, {} accepted, {} filtered, {} rejected, {} advertised",
+                    "{} received, {} accepted, {} filtered, {} rejected, {} discarded, {} advertised",
                     peer.prefixes_received,
                     peer.prefixes_accepted,
                     self.filtered,
                     self.rejected,
+                    self.discarded,
                     peer.prefixes_advertised
                 )),
             ),
-            ("import filter", Cell::maybe(self.import_filter.as_ref())),
-            ("export filter", Cell::maybe(self.export_filter.as_ref())),
             ("bfd", Cell::maybe(self.bfd.as_ref().map(BfdSessionView::line))),
+            (
+                "import filter",
+                filter(self.import_filter.as_ref(), notes.and_then(|n| n.import_note.as_ref())),
+            ),
+            (
+                "export filter",
+                filter(self.export_filter.as_ref(), notes.and_then(|n| n.export_note.as_ref())),
+            ),
             ("messages received", Cell::new(messages.received.summary())),
             ("messages sent", Cell::new(messages.sent.summary())),
             (
@@ -346,6 +362,14 @@ impl PeerDetailView {
             ),
         ]
     }
+}
+
+/// A filter by name, with what it does where it is a built-in one.
+fn filter(name: Option<&String>, note: Option<&String>) -> Cell {
+    Cell::maybe(name.map(|name| match note {
+        Some(note) => format!("{name} ({note})"),
+        None => name.clone(),
+    }))
 }
 
 impl TimersView {

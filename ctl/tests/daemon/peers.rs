@@ -85,36 +85,46 @@ fn a_peer_in_detail_for_people() {
     check(
         "peers 192.0.2.2",
         &expect![[r#"
-        peer:                   192.0.2.2
-        description:            n2
-        as:                     64513
-        local as:               64512
-        type:                   external
-        router id:              192.0.2.2
-        state:                  Established
-        disabled:               no
-        uptime:                 12m05s
-        times established:      2
-        local address:          192.0.2.1
-        remote port:            179
-        last error:             -
-        timers:                 hold time 9s configured, hold due in 7s, keepalive due in 2s
-        families:               ipv4,ipv6
-        capabilities:           multiprotocol-ipv4,route-refresh
-        negotiated:             four-octet-as,route-refresh
-        negotiated families:    ipv4,ipv6
-        negotiated hold:        hold 9s, keepalive 3s
-        graceful restart:       120s, families ipv4,ipv6
-        prefixes:               3 received, 2 accepted, 1 filtered, 0 rejected, 1 advertised
-        import filter:          cluster-only
-        export filter:          -
-        bfd:                    Up for 2h00m, lost after 900ms of silence, meticulous-sha1 with key 2
-        messages received:      1 open, 4 update, 0 notification, 240 keepalive, 0 route-refresh, 5012 bytes
-        messages sent:          1 open, 2 update, 0 notification, 241 keepalive, 0 route-refresh, 4800 bytes
-        malformed updates:      0 treated as withdraw, 1 attribute discarded, 0 session reset
-        notification sent:      -
-        notification received:  6/4 Cease, Administrative Reset (data 00ab) at 2026-11-21T03:32:00Z
-    "#]],
+            peer:                   192.0.2.2
+            description:            n2
+            as:                     64513
+            local as:               64512
+            type:                   external
+            router id:              192.0.2.2
+            state:                  Established
+            disabled:               no
+            uptime:                 12m05s
+            times established:      2
+            local address:          192.0.2.1
+            remote port:            179
+            last error:             -
+            timers:                 hold time 9s configured, hold due in 7s, keepalive due in 2s
+            families:               ipv4,ipv6
+            capabilities:           multiprotocol-ipv4,route-refresh
+            negotiated:             four-octet-as,route-refresh
+            negotiated families:    ipv4,ipv6
+            negotiated hold:        hold 9s, keepalive 3s
+            graceful restart:       120s, families ipv4,ipv6
+            prefixes:               3 received, 2 accepted, 1 filtered, 0 rejected, 0 discarded, 1 advertised
+            bfd:                    Up for 2h00m, lost after 900ms of silence, meticulous-sha1 with key 2
+            import filter:          cluster-only (only prefixes inside cluster.pools come in)
+            export filter:          -
+            messages received:      1 open, 4 update, 0 notification, 240 keepalive, 0 route-refresh, 5012 bytes
+            messages sent:          1 open, 2 update, 0 notification, 241 keepalive, 0 route-refresh, 4800 bytes
+            malformed updates:      0 treated as withdraw, 1 attribute discarded, 0 session reset
+            notification sent:      -
+            notification received:  6/4 Cease, Administrative Reset (data 00ab) at 2026-11-21T03:32:00Z
+            group:                  fabric
+            dialled in from:        -
+            max prefixes:           10000 of a family, warning from 7500, then shut, tried again after 30s
+            tcp md5:                2 configured, number 1 in use
+            ttl security:           1 hop
+            multihop:               -
+            dialling:               port 179
+            options:                next-hop-auto
+            communities sent:       standard,large
+            shutdown:               -
+        "#]],
     );
 }
 
@@ -124,144 +134,173 @@ fn a_peer_in_detail_for_scripts() {
     check(
         "peers 192.0.2.2 -o json",
         &expect![[r#"
-        {
-          "address": "192.0.2.2",
-          "asn": 64513,
-          "local_asn": 64512,
-          "router_id": "192.0.2.2",
-          "state": "Established",
-          "uptime_seconds": 725,
-          "prefixes_received": 3,
-          "prefixes_accepted": 2,
-          "prefixes_advertised": 1,
-          "hold_time_seconds": 9,
-          "families": [
-            "ipv4",
-            "ipv6"
-          ],
-          "capabilities": [
-            "multiprotocol-ipv4",
-            "route-refresh"
-          ],
-          "last_error": null,
-          "description": "n2",
-          "disabled": false,
-          "external": true,
-          "dynamic": false,
-          "local_address": "192.0.2.1",
-          "state_seconds": 725,
-          "timers": {
-            "hold_time": 9,
-            "hold_due": 7,
-            "keepalive_due": 2,
-            "connect_retry_due": null,
-            "idle_hold_due": null,
-            "send_hold_due": null
-          },
-          "negotiated": {
-            "hold_time": 9,
-            "keepalive": 3,
-            "families": [
-              "ipv4",
-              "ipv6"
-            ],
-            "four_octet_asn": true,
-            "route_refresh": true,
-            "enhanced_route_refresh": false,
-            "extended_messages": false,
-            "graceful_restart": {
-              "time": 120,
-              "restarting": false,
-              "notification": false,
+            {
+              "address": "192.0.2.2",
+              "asn": 64513,
+              "local_asn": 64512,
+              "router_id": "192.0.2.2",
+              "state": "Established",
+              "uptime_seconds": 725,
+              "prefixes_received": 3,
+              "prefixes_accepted": 2,
+              "prefixes_advertised": 1,
+              "hold_time_seconds": 9,
               "families": [
                 "ipv4",
                 "ipv6"
               ],
-              "forwarding_preserved": []
-            },
-            "add_path_receive": [],
-            "add_path_send": []
-          },
-          "messages": {
-            "received": {
-              "open": 1,
-              "update": 4,
-              "notification": 0,
-              "keepalive": 240,
-              "route_refresh": 0,
-              "bytes": 5012
-            },
-            "sent": {
-              "open": 1,
-              "update": 2,
-              "notification": 0,
-              "keepalive": 241,
-              "route_refresh": 0,
-              "bytes": 4800
+              "capabilities": [
+                "multiprotocol-ipv4",
+                "route-refresh"
+              ],
+              "last_error": null,
+              "description": "n2",
+              "disabled": false,
+              "external": true,
+              "dynamic": false,
+              "local_address": "192.0.2.1",
+              "state_seconds": 725,
+              "timers": {
+                "hold_time": 9,
+                "hold_due": 7,
+                "keepalive_due": 2,
+                "connect_retry_due": null,
+                "idle_hold_due": null,
+                "send_hold_due": null
+              },
+              "negotiated": {
+                "hold_time": 9,
+                "keepalive": 3,
+                "families": [
+                  "ipv4",
+                  "ipv6"
+                ],
+                "four_octet_asn": true,
+                "route_refresh": true,
+                "enhanced_route_refresh": false,
+                "extended_messages": false,
+                "graceful_restart": {
+                  "time": 120,
+                  "restarting": false,
+                  "notification": false,
+                  "families": [
+                    "ipv4",
+                    "ipv6"
+                  ],
+                  "forwarding_preserved": []
+                },
+                "add_path_receive": [],
+                "add_path_send": []
+              },
+              "messages": {
+                "received": {
+                  "open": 1,
+                  "update": 4,
+                  "notification": 0,
+                  "keepalive": 240,
+                  "route_refresh": 0,
+                  "bytes": 5012
+                },
+                "sent": {
+                  "open": 1,
+                  "update": 2,
+                  "notification": 0,
+                  "keepalive": 241,
+                  "route_refresh": 0,
+                  "bytes": 4800
+                }
+              },
+              "malformed": {
+                "treat_as_withdraw": 0,
+                "attribute_discard": 1,
+                "reset": 0
+              },
+              "notification_sent": null,
+              "notification_received": {
+                "code": 6,
+                "subcode": 4,
+                "text": "Cease, Administrative Reset",
+                "data": "00ab",
+                "at": "2026-11-21T03:32:00Z"
+              },
+              "filtered": 1,
+              "rejected": 0,
+              "established_count": 2,
+              "remote_port": 179,
+              "import_filter": "cluster-only",
+              "export_filter": null,
+              "bfd": {
+                "peer": "192.0.2.2",
+                "interface": "eth0",
+                "local_address": null,
+                "state": "Up",
+                "remote_state": "Up",
+                "protocols": [
+                  "bgp",
+                  "rip"
+                ],
+                "local_discriminator": 7,
+                "remote_discriminator": 9,
+                "tx_interval_us": 100000,
+                "rx_interval_us": 300000,
+                "detection_time_ms": 900,
+                "diagnostic": null,
+                "remote_diagnostic": null,
+                "uptime_seconds": 7200,
+                "authenticated": true,
+                "auth": {
+                  "mode": "meticulous-sha1",
+                  "key_id": 2,
+                  "remote_key_id": 1
+                },
+                "packets_received": 72000,
+                "packets_sent": 72010,
+                "packets_discarded": 1,
+                "discards": {
+                  "ttl": 1,
+                  "malformed": 0,
+                  "discriminator": 0,
+                  "authentication": 0,
+                  "replay": 0,
+                  "admin_down": 0
+                },
+                "last_discard": "its TTL of 254 is below 255",
+                "ups": 1,
+                "reason": null,
+                "remote_independent": false,
+                "remote_demand": false
+              },
+              "settings": {
+                "group": "fabric",
+                "range": null,
+                "max_prefixes": {
+                  "limit": 10000,
+                  "warn": 7500,
+                  "action": "shut",
+                  "restart": 30
+                },
+                "tcp_md5_keys": 2,
+                "tcp_md5_key": 1,
+                "ttl_security": 1,
+                "multihop": null,
+                "passive": false,
+                "source": null,
+                "port": 179,
+                "next_hop": "auto",
+                "route_reflector_client": false,
+                "allow_own_asn": 0,
+                "as_override": false,
+                "send_communities": [
+                  "standard",
+                  "large"
+                ],
+                "shutdown": null,
+                "import_note": "only prefixes inside cluster.pools come in",
+                "export_note": null
+              },
+              "discarded": 0
             }
-          },
-          "malformed": {
-            "treat_as_withdraw": 0,
-            "attribute_discard": 1,
-            "reset": 0
-          },
-          "notification_sent": null,
-          "notification_received": {
-            "code": 6,
-            "subcode": 4,
-            "text": "Cease, Administrative Reset",
-            "data": "00ab",
-            "at": "2026-11-21T03:32:00Z"
-          },
-          "filtered": 1,
-          "rejected": 0,
-          "established_count": 2,
-          "remote_port": 179,
-          "import_filter": "cluster-only",
-          "export_filter": null,
-          "bfd": {
-            "peer": "192.0.2.2",
-            "interface": "eth0",
-            "local_address": null,
-            "state": "Up",
-            "remote_state": "Up",
-            "protocols": [
-              "bgp",
-              "rip"
-            ],
-            "local_discriminator": 7,
-            "remote_discriminator": 9,
-            "tx_interval_us": 100000,
-            "rx_interval_us": 300000,
-            "detection_time_ms": 900,
-            "diagnostic": null,
-            "remote_diagnostic": null,
-            "uptime_seconds": 7200,
-            "authenticated": true,
-            "auth": {
-              "mode": "meticulous-sha1",
-              "key_id": 2,
-              "remote_key_id": 1
-            },
-            "packets_received": 72000,
-            "packets_sent": 72010,
-            "packets_discarded": 1,
-            "discards": {
-              "ttl": 1,
-              "malformed": 0,
-              "discriminator": 0,
-              "authentication": 0,
-              "replay": 0,
-              "admin_down": 0
-            },
-            "last_discard": "its TTL of 254 is below 255",
-            "ups": 1,
-            "reason": null,
-            "remote_independent": false,
-            "remote_demand": false
-          }
-        }
-    "#]],
+        "#]],
     );
 }
 

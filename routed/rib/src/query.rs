@@ -99,6 +99,12 @@ impl Table {
         views.into_iter().find(|view| view.target.is_some())
     }
 
+    /// True when a peer has told this prefix with this path identifier.
+    pub fn has_told(&self, id: PeerId, (prefix, path_id): (Prefix, u32)) -> bool {
+        let of_peer = |path: &Arc<Path>| path.source == Source::Peer(id) && path.path_id == path_id;
+        self.dests.get(&prefix.network()).is_some_and(|dest| dest.paths.iter().any(of_peer))
+    }
+
     /// Up to `max` routes that meet a query, after a cursor.
     pub fn routes(&self, query: &Query, after: Option<Prefix>, max: usize) -> Page<RouteView> {
         self.page(query, after, max, |prefix, slots, items| items.push(self.view(prefix, slots)))

@@ -1,26 +1,42 @@
 //! `[bgp]` and its peers.
 
+mod dynamic;
+mod group;
+mod key;
+mod limit;
+#[cfg(test)]
+mod tests;
+
+pub use dynamic::Dynamic;
+pub use limit::{AtLimit, MaxPrefixes};
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use net::{Asn, Family};
 use toml::de::DeValue;
 
+use self::group::Groups;
 use super::bfd::{self, Bfd};
 use super::diagnostic::Findings;
-use super::file::{read_file, values};
+use super::file::values;
 use super::reader::{FromToml, Located, Section};
-use super::{Bgp, GracefulRestart, NamedFilter, NextHopMode, Peer, Secret, defaults};
+use super::{Bgp, GracefulRestart, NamedFilter, NextHopMode, Peer, PeerOrigin, SendCommunities, defaults};
 
 /// The names of the filters that are there without being configured; a
 /// configured filter of the same name takes their place.
 const BUILT_IN: [&str; 4] = ["cluster-only", "local-only", "accept-all", "reject-all"];
 
-/// The longest TCP-MD5 key that the kernel takes (`TCP_MD5SIG_MAXKEYLEN`).
-const MAX_KEY: usize = 80;
+/// What peers are read against.
+#[derive(Clone, Copy)]
+struct Around<'a, 'i> {
+    asn: Asn,
+    filters: &'a [NamedFilter],
+    bfd: &'a Bfd,
+    groups: &'a Groups<'i>,
+}
 
 pub(super) fn read(
     top: &mut Section<'_>,
@@ -38,40 +54,32 @@ pub(super) fn read(
             None
         }
     });
+    let groups = Groups::read(&mut section, findings);
     let mut flag = |key, default| section.get(key, findings).unwrap_or(default);
     let mut bgp = Bgp {
         always_compare_med: flag("always_compare_med", false),
         deterministic_med: flag("deterministic_med", true),
         compare_router_id: flag("compare_router_id", false),
         multipath_as_path_relax: flag("multipath_as_path_relax", false),
+        reject_as_sets: flag("reject_as_sets", true),
+        graceful_shutdown: flag("graceful_shutdown", false),
         asn: asn.map_or(Asn(0), |asn| asn.value),
         listen,
         cluster_id,
         multipath: section.get("multipath", findings).unwrap_or(defaults::MULTIPATH).max(1),
         graceful_restart: graceful_restart(&mut section, findings),
         peers: Vec::new(),
+        dynamic: Vec::new(),
     };
+    let around = Around { asn: bgp.asn, filters, bfd, groups: &groups };
+    groups.check(around, findings);
     let mut seen = BTreeMap::new();
-    for mut peer in section.sections("peer", findings) {
-        let (span, bfd) = (peer.span.clone(), bfd::of_peer(&mut peer, bfd, findings));
-        if let Some(peer) = read_peer(peer, &bgp, filters, &mut seen, findings) {
-            let bfd = bfd.map(|bfd| bfd.over(peer.multihop.or(peer.ttl_security), &span, findings));
-            bgp.peers.push(Peer { bfd, ..peer });
-        }
+    for peer in section.sections("peer", findings) {
+        bgp.peers.extend(read_peer(peer, around, &mut seen, findings));
     }
+    bgp.dynamic = dynamic::read(&mut section, around, findings);
     no_peer_is_this_node(&bgp.peers, &seen, findings);
-    section.not_yet(
-        &[
-            "reject_as_sets",
-            "confederation",
-            "graceful_shutdown",
-            "max_as_path",
-            "max_communities",
-            "dynamic",
-            "group",
-        ],
-        findings,
-    );
+    section.not_yet(&["confederation", "max_as_path", "max_communities"], findings);
     section.finish(findings);
     Some(bgp)
 }
@@ -109,13 +117,13 @@ fn graceful_restart(section: &mut Section<'_>, findings: &mut Findings<'_>) -> G
     restart
 }
 
-fn read_peer(
-    mut section: Section<'_>,
-    bgp: &Bgp,
-    filters: &[NamedFilter],
+fn read_peer<'i>(
+    mut section: Section<'i>,
+    around: Around<'_, 'i>,
     seen: &mut BTreeMap<IpAddr, Range<usize>>,
     findings: &mut Findings<'_>,
 ) -> Option<Peer> {
+    let group = around.groups.inherit(&mut section, findings);
     let address = section.required::<IpAddr>("address", findings);
     let asn = section.required::<Asn>("asn", findings);
     if let Some(address) = &address {
@@ -129,84 +137,108 @@ fn read_peer(
         }
     }
     let source = source(&mut section, address.as_ref(), findings);
-    let (password_file, password) = password(&mut section, findings);
+    let peer = settings(section, asn.as_ref().map(|asn| asn.value), around, findings);
+    Some(Peer { address: address?.value, asn: asn?.value, group, source, ..peer })
+}
+
+/// The keys that peers, ranges of peers and groups have in common; the
+/// address, which they do not, is left open.
+fn settings(
+    mut section: Section<'_>,
+    asn: Option<Asn>,
+    around: Around<'_, '_>,
+    findings: &mut Findings<'_>,
+) -> Peer {
+    let span = section.span.clone();
+    let (password_file, passwords) = key::read(&mut section, findings);
+    let local_asn = local_asn(&mut section, around, findings);
     let peer = Peer {
-        address: address.as_ref().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.value),
-        asn: asn.as_ref().map_or(Asn(0), |asn| asn.value),
+        address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        asn: asn.unwrap_or_default(),
+        origin: PeerOrigin::File,
+        group: None,
         description: section.get("description", findings).unwrap_or_default(),
         port: port(&mut section, findings),
-        source,
+        source: None,
         passive: section.get("passive", findings).unwrap_or(false),
         password_file,
-        password,
+        passwords,
         ttl_security: hops(&mut section, "ttl_security", findings),
         multihop: hops(&mut section, "multihop", findings),
         hold_time: hold_time(&mut section, findings),
-        keepalive: section.get("keepalive", findings),
+        keepalive: at_least_a_second(&mut section, "keepalive", findings),
         connect_retry: at_least_a_second(&mut section, "connect_retry", findings)
             .unwrap_or(defaults::CONNECT_RETRY),
         idle_hold: at_least_a_second(&mut section, "idle_hold", findings).unwrap_or(defaults::IDLE_HOLD),
         families: families(&mut section, findings),
-        import: filter_name(&mut section, "import", "cluster-only", filters, findings),
-        export: filter_name(&mut section, "export", "local-only", filters, findings),
-        max_prefixes: max_prefixes(&mut section, findings),
+        import: filter_name(&mut section, "import", "cluster-only", around.filters, findings),
+        export: filter_name(&mut section, "export", "local-only", around.filters, findings),
+        max_prefixes: limit::read(&mut section, findings),
         next_hop: section.get("next_hop", findings).unwrap_or_default(),
         route_reflector_client: section.get("route_reflector_client", findings).unwrap_or(false),
+        local_asn,
         allow_own_asn: section.get("allow_own_asn", findings).unwrap_or(0),
+        as_override: section.get("as_override", findings).unwrap_or(false),
+        send_communities: send_communities(&mut section, findings),
         shutdown: section.get("shutdown", findings),
-        bfd: None,
+        bfd: bfd::of_peer(&mut section, around.bfd, findings),
     };
-    if peer.route_reflector_client && peer.asn != bgp.asn {
-        findings.error(
-            &section.span,
-            "route_reflector_client is for internal peers (RFC 4456); the peer's AS differs",
-        );
-    }
+    let hops = peer.multihop.or(peer.ttl_security);
+    let peer = Peer { bfd: peer.bfd.map(|bfd| bfd.over(hops, &span, findings)), ..peer };
     section.not_yet(
         &[
             "interface",
             "role",
-            "local_asn",
-            "as_override",
             "add_path",
             "extended_messages",
             "enhanced_refresh",
             "aigp",
-            "send_communities",
             "send_hold",
             "long_lived_graceful_restart",
-            "group",
         ],
         findings,
     );
     section.finish(findings);
-    (address.is_some() && asn.is_some()).then_some(peer)
+    if asn.is_some() {
+        consistent(&peer, around.asn, &span, findings);
+    }
+    peer
 }
 
-fn password(section: &mut Section<'_>, findings: &mut Findings<'_>) -> (Option<PathBuf>, Option<Secret>) {
-    let Some(files) = section.list::<PathBuf>("password_file", findings) else { return (None, None) };
-    if let Some(second) = files.get(1) {
-        findings.warning(&second.span, "password_file: this version uses the first file of the list only");
+/// What keys say of each other.
+fn consistent(peer: &Peer, our_asn: Asn, span: &Range<usize>, findings: &mut Findings<'_>) {
+    let external = peer.asn != peer.local_asn.unwrap_or(our_asn);
+    if peer.route_reflector_client && external {
+        findings
+            .error(span, "route_reflector_client is for internal peers (RFC 4456); the peer's AS differs");
     }
-    let Some(file) = files.into_iter().next() else { return (None, None) };
-    let key = read_file(&file.value).and_then(|mut key| {
-        while key.last().is_some_and(u8::is_ascii_whitespace) {
-            key.pop();
-        }
-        match key.len() {
-            0 => Err(format!("{}: the key file is empty; write the key into it", file.value.display())),
-            1..=MAX_KEY => Ok(Secret::new(key)),
-            length => {
-                Err(format!("{}: the key has {length} bytes, TCP-MD5 takes {MAX_KEY}", file.value.display()))
-            }
-        }
-    });
-    match key {
-        Ok(key) => (Some(file.value), Some(key)),
-        Err(message) => {
-            findings.error(&file.span, format!("password_file: {message}"));
-            (Some(file.value), None)
-        }
+    if peer.as_override && !external {
+        findings.error(span, "as_override is for external peers; the peer's AS is ours");
+    }
+    if peer.ttl_security.is_some() && peer.multihop.is_some() {
+        findings.error(span, "ttl_security and multihop exclude each other; ttl_security = N allows N hops");
+    }
+    if peer.keepalive.is_some_and(|keepalive| !peer.hold_time.is_zero() && keepalive >= peer.hold_time) {
+        findings.error(span, "keepalive must be shorter than hold_time, or every session ends");
+    }
+}
+
+fn local_asn(section: &mut Section<'_>, around: Around<'_, '_>, findings: &mut Findings<'_>) -> Option<Asn> {
+    let local = section.located::<Asn>("local_asn", findings)?;
+    if local.value == around.asn {
+        findings.warning(&local.span, "local_asn is bgp.asn already; the key changes nothing");
+    }
+    Some(local.value)
+}
+
+fn send_communities(section: &mut Section<'_>, findings: &mut Findings<'_>) -> SendCommunities {
+    let all = SendCommunities::default();
+    let Some(kinds) = section.list::<Kinds>("send_communities", findings) else { return all };
+    let says = |kind| kinds.iter().any(|said| said.value == kind || said.value == Kinds::All);
+    SendCommunities {
+        standard: says(Kinds::Standard),
+        extended: says(Kinds::Extended),
+        large: says(Kinds::Large),
     }
 }
 
@@ -314,21 +346,27 @@ pub(super) fn filter_name(
     name.value
 }
 
-fn max_prefixes(section: &mut Section<'_>, findings: &mut Findings<'_>) -> u32 {
-    section.get::<MaxPrefixes>("max_prefixes", findings).map_or(defaults::MAX_PREFIXES, |max| max.0)
+/// An entry of `send_communities`: a kind, or true or false for all of them.
+#[derive(PartialEq)]
+enum Kinds {
+    All,
+    None,
+    Standard,
+    Extended,
+    Large,
 }
 
-/// A number, or a table whose `limit` is the number.
-struct MaxPrefixes(u32);
-
-impl FromToml for MaxPrefixes {
+impl FromToml for Kinds {
     fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
-        match value {
-            DeValue::Table(table) => {
-                let limit = table.get("limit").ok_or("the table needs `limit`")?;
-                u32::from_toml(limit.get_ref()).map(Self)
+        match (value.as_bool(), value.as_str()) {
+            (Some(true), _) => Ok(Self::All),
+            (Some(false), _) => Ok(Self::None),
+            (_, Some("standard")) => Ok(Self::Standard),
+            (_, Some("extended")) => Ok(Self::Extended),
+            (_, Some("large")) => Ok(Self::Large),
+            _ => {
+                Err("true, false, or a list of \"standard\", \"extended\", \"large\" is expected".to_owned())
             }
-            number => u32::from_toml(number).map(Self),
         }
     }
 }

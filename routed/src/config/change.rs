@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Config, Peer};
+use super::{Config, Dynamic, Peer};
 
 /// One thing that a reload must do.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub enum Change {
     /// A peer that passes other filters now, or other limits, or is watched
     /// otherwise by BFD; its session stays.
     PeerPolicy(IpAddr),
+    /// Who may dial in, and as what.
+    Ranges,
     /// What this node originates.
     Originated,
     /// Network policy and address translation.
@@ -52,9 +54,16 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     changes
 }
 
-/// `[bgp]` without its peers.
+/// `[bgp]` without its peers and what can change while they are up.
 fn speaker(config: &Config) -> Option<super::Bgp> {
-    config.bgp.clone().map(|bgp| super::Bgp { peers: Vec::new(), ..bgp })
+    let levelled =
+        |bgp| super::Bgp { peers: Vec::new(), dynamic: Vec::new(), graceful_shutdown: false, ..bgp };
+    config.bgp.clone().map(levelled)
+}
+
+/// True when a session has to be set up anew for what differs.
+pub fn needs_new_session(old: &Peer, new: &Peer) -> bool {
+    session_part(old) != session_part(new)
 }
 
 fn diff_peers(old: &Config, new: &Config, changes: &mut Vec<Change>) {
@@ -63,7 +72,7 @@ fn diff_peers(old: &Config, new: &Config, changes: &mut Vec<Change>) {
     for peer in before {
         match find(after, peer.address) {
             None => changes.push(Change::PeerRemoved(peer.address)),
-            Some(other) if session_part(peer) != session_part(&other) => {
+            Some(other) if needs_new_session(peer, &other) => {
                 changes.push(Change::PeerChanged(peer.address));
             }
             Some(other) if *peer != other || filters_of(old, peer) != filters_of(new, &other) => {
@@ -74,6 +83,17 @@ fn diff_peers(old: &Config, new: &Config, changes: &mut Vec<Change>) {
     }
     let added = after.iter().filter(|peer| find(before, peer.address).is_none());
     changes.extend(added.map(|peer| Change::PeerAdded(peer.address)));
+    let (before, after) = (ranges(old), ranges(new));
+    let filters = |config, ranges: &[Dynamic]| {
+        ranges.iter().map(|range| filters_of(config, &range.template)).collect::<Vec<_>>()
+    };
+    if before != after || filters(old, before) != filters(new, after) {
+        changes.push(Change::Ranges);
+    }
+}
+
+fn ranges(config: &Config) -> &[Dynamic] {
+    config.bgp.as_ref().map_or(&[], |bgp| &bgp.dynamic)
 }
 
 fn peers(config: &Config) -> &[Peer] {
@@ -84,9 +104,17 @@ fn peers(config: &Config) -> &[Peer] {
 fn session_part(peer: &Peer) -> Peer {
     Peer {
         description: String::new(),
+        origin: super::PeerOrigin::File,
+        group: None,
+        // Keys change under a session; there being any or none does not.
+        password_file: Vec::new(),
+        passwords: peer.passwords.first().map(|_| super::Secret::new(Vec::new())).into_iter().collect(),
+        shutdown: None,
         import: String::new(),
         export: String::new(),
-        max_prefixes: 0,
+        max_prefixes: super::MaxPrefixes::default(),
+        send_communities: super::SendCommunities::default(),
+        as_override: false,
         next_hop: super::NextHopMode::Auto,
         bfd: None,
         ..peer.clone()
@@ -107,8 +135,9 @@ impl std::fmt::Display for Change {
             Self::PeerRemoved(peer) => write!(f, "peer {peer} removed"),
             Self::PeerChanged(peer) => write!(f, "peer {peer} changed; its session is set up anew"),
             Self::PeerPolicy(peer) => {
-                write!(f, "peer {peer}: filters, limits or BFD changed; its session stays")
+                write!(f, "peer {peer}: filters, limits, keys or BFD changed; its session stays")
             }
+            Self::Ranges => f.write_str("ranges of peers that may dial in changed, or their filters"),
             Self::Originated => f.write_str("advertised prefixes or static routes changed"),
             Self::Policy => f.write_str("policy settings changed"),
             Self::Addresses => f.write_str("blocks changed"),

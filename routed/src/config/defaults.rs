@@ -28,6 +28,10 @@ pub const IDLE_HOLD: Duration = Duration::from_secs(1);
 pub const RESTART_TIME: Duration = Duration::from_secs(120);
 /// Prefixes that a peer may send before its session is shut.
 pub const MAX_PREFIXES: u32 = 10_000;
+/// From which percentage of `max_prefixes` on a warning is logged; FRR's.
+pub const MAX_PREFIXES_WARN: u8 = 75;
+/// How many peers of one range may be there at a time; FRR's `listen limit`.
+pub const DYNAMIC_PEERS: u32 = 100;
 /// The port of BGP (RFC 4271 §8).
 pub const BGP_PORT: u16 = 179;
 /// Equal paths that share the traffic of one prefix.

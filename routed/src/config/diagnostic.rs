@@ -56,9 +56,11 @@ impl<'a> Findings<'a> {
         self.add(Severity::Warning, span, message.into());
     }
 
-    /// The findings in the order of the file.
+    /// The findings in the order of the file, each once: what is wrong with
+    /// the keys of a group is found with every peer of it.
     pub(super) fn into_list(mut self) -> Vec<Diagnostic> {
         self.list.sort_by_key(|finding| (finding.line, finding.column));
+        self.list.dedup();
         self.list
     }
 

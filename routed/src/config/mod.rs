@@ -26,6 +26,7 @@ use std::time::Duration;
 use net::{Asn, Family, Prefix, RouterId};
 use serde::Serialize;
 
+pub use bgp::{AtLimit, Dynamic, MaxPrefixes};
 pub use diagnostic::{Diagnostic, Severity};
 pub use file::parse;
 
@@ -157,9 +158,24 @@ pub struct Bgp {
     pub compare_router_id: bool,
     /// Let equal paths of different AS paths of one length share traffic.
     pub multipath_as_path_relax: bool,
+    /// Paths with sets in them are not used (RFC 9774).
+    pub reject_as_sets: bool,
+    /// All that is told is marked as about to go (RFC 8326).
+    pub graceful_shutdown: bool,
     /// The peers, one an address.
     #[serde(rename = "peer", skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Peer>,
+    /// Who else may dial in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dynamic: Vec<Dynamic>,
+}
+
+impl Bgp {
+    /// The range that an address may dial in from, the smallest there is.
+    pub fn range_of(&self, address: IpAddr) -> Option<&Dynamic> {
+        let holds = |dynamic: &&Dynamic| dynamic.range.contains(address);
+        self.dynamic.iter().filter(holds).max_by_key(|dynamic| dynamic.range.len())
+    }
 }
 
 /// `graceful_restart = { time = 120 }`.
@@ -170,29 +186,48 @@ pub struct GracefulRestart {
     pub time: Duration,
 }
 
-/// One `[[bgp.peer]]`.
+/// Where a peer comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PeerOrigin {
+    /// The configuration file.
+    #[default]
+    File,
+    /// It has dialled in from this range.
+    Range(Prefix),
+}
+
+/// One `[[bgp.peer]]`, with what its group says.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Peer {
-    /// The peer's address.
+    /// The peer's address; unspecified where it stands for a range.
+    #[serde(skip_serializing_if = "IpAddr::is_unspecified")]
     pub address: IpAddr,
+    /// Where it comes from.
+    #[serde(skip)]
+    pub origin: PeerOrigin,
+    /// The group that it was written with; its keys are in here.
+    #[serde(skip)]
+    pub group: Option<String>,
     /// Its AS number.
     pub asn: Asn,
     /// A word for operators.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// The port that is dialled.
+    #[serde(skip_serializing_if = "print::usual_port")]
     pub port: u16,
     /// The own address of the session; `None`: the kernel chooses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<IpAddr>,
     /// Wait for the peer to dial.
     pub passive: bool,
-    /// The file with the TCP-MD5 key (RFC 2385); the key itself is not here.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub password_file: Option<PathBuf>,
-    /// The TCP-MD5 key, read from the file; never printed.
+    /// The files with the TCP-MD5 keys (RFC 2385); the first is used, the
+    /// others are still accepted. The keys themselves are not here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub password_file: Vec<PathBuf>,
+    /// The TCP-MD5 keys, read from the files; never printed.
     #[serde(skip)]
-    pub password: Option<Secret>,
+    pub passwords: Vec<Secret>,
     /// GTSM (RFC 5082): how many hops away the peer may be; `None`: off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_security: Option<u8>,
@@ -218,20 +253,45 @@ pub struct Peer {
     /// The name of the filter that routes to the peer pass.
     pub export: String,
     /// The most prefixes that the peer may send.
-    pub max_prefixes: u32,
+    pub max_prefixes: MaxPrefixes,
     /// What stands as next hop in what is sent.
     pub next_hop: NextHopMode,
     /// The peer is a client of this route reflector (RFC 4456).
     pub route_reflector_client: bool,
+    /// Our AS number on this session; `None`: that of this node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_asn: Option<Asn>,
     /// How often our own AS may stand in a path from the peer; 0 as the RFC
     /// has it (RFC 4271 §9.1.2).
     pub allow_own_asn: u8,
+    /// The peer's own AS is replaced by ours in what it is told.
+    pub as_override: bool,
+    /// Which communities the peer is told.
+    #[serde(serialize_with = "print::send_communities")]
+    pub send_communities: SendCommunities,
     /// The peer is kept down, with this message to it (RFC 9003).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shutdown: Option<String>,
     /// BFD watches the path to the peer; `None`: it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bfd: Option<bfd::Bfd>,
+}
+
+/// `send_communities` of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendCommunities {
+    /// Those of RFC 1997.
+    pub standard: bool,
+    /// Those of RFC 4360.
+    pub extended: bool,
+    /// Those of RFC 8092.
+    pub large: bool,
+}
+
+impl Default for SendCommunities {
+    fn default() -> Self {
+        Self { standard: true, extended: true, large: true }
+    }
 }
 
 /// `next_hop` of a peer.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::Config;
 use super::rip::Passive;
+use super::{Config, SendCommunities};
 
 impl Config {
     /// The configuration as a TOML file that means the same; keys are named
@@ -17,6 +17,12 @@ impl Config {
 
 pub(super) fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(duration.as_secs())
+}
+
+/// True for the port that need not be said.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
+pub(super) fn usual_port(port: &u16) -> bool {
+    *port == super::defaults::BGP_PORT
 }
 
 #[expect(clippy::ref_option, reason = "serde passes the field by reference")]
@@ -48,4 +54,17 @@ pub(super) fn moment<S: Serializer>(moment: &Option<u64>, serializer: S) -> Resu
         Ok(moment) => moment.serialize(serializer),
         Err(error) => Err(serde::ser::Error::custom(error)),
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
+pub(super) fn send_communities<S: Serializer>(
+    sent: &SendCommunities,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let SendCommunities { standard, extended, large } = *sent;
+    if (standard, extended, large) == (true, true, true) {
+        return serializer.serialize_bool(true);
+    }
+    let kinds = [(standard, "standard"), (extended, "extended"), (large, "large")];
+    serializer.collect_seq(kinds.iter().filter(|(sent, _)| *sent).map(|(_, kind)| kind))
 }

@@ -34,17 +34,20 @@ pub(super) enum Switch<'i> {
 }
 
 /// One table of the file, while it is being read.
+#[derive(Clone)]
 pub(super) struct Section<'i> {
     name: String,
     /// Where the table begins.
     pub(super) span: Range<usize>,
     table: DeTable<'i>,
     known: Vec<&'static str>,
+    /// Keys of another table; there is said what is wrong with their names.
+    inherited: Vec<String>,
 }
 
 impl<'i> Section<'i> {
     pub(super) fn new(name: impl Into<String>, span: Range<usize>, table: DeTable<'i>) -> Self {
-        Self { name: name.into(), span, table, known: Vec::new() }
+        Self { name: name.into(), span, table, known: Vec::new(), inherited: Vec::new() }
     }
 
     fn take(&mut self, key: &'static str) -> Option<Spanned<DeValue<'i>>> {
@@ -135,6 +138,26 @@ impl<'i> Section<'i> {
         }
     }
 
+    /// Takes over the keys of another table that this one does not have.
+    pub(super) fn inherit(&mut self, other: &Section<'i>) {
+        for (key, value) in &other.table {
+            if !self.table.contains_key(&**key.get_ref()) {
+                self.inherited.push(key.get_ref().to_string());
+                self.table.insert(key.clone(), value.clone());
+            }
+        }
+    }
+
+    /// True when the key is there and its value is a table.
+    pub(super) fn is_table(&self, key: &str) -> bool {
+        matches!(self.table.get(key).map(Spanned::get_ref), Some(DeValue::Table(_)))
+    }
+
+    /// Takes a key that makes no sense here; returns where its value stands.
+    pub(super) fn discard(&mut self, key: &'static str) -> Option<Range<usize>> {
+        self.table.remove(key).map(|value| value.span())
+    }
+
     /// The rest of the table as it stands, when its keys are free (labels).
     pub(super) fn into_entries(self) -> impl Iterator<Item = (String, Spanned<DeValue<'i>>)> {
         self.table.into_iter().map(|(key, node)| (key.into_inner().into_owned(), node))
@@ -164,7 +187,8 @@ impl<'i> Section<'i> {
 
     /// Ends the reading: what nobody asked for is unknown.
     pub(super) fn finish(self, findings: &mut Findings<'_>) {
-        for key in self.table.keys() {
+        for key in self.table.keys().filter(|key| !self.inherited.iter().any(|other| other == key.get_ref()))
+        {
             let nearest = self
                 .known
                 .iter()

@@ -1,5 +1,7 @@
 //! `PeerService`: BGP peers, and what an operator does with them.
 
+mod settings;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -8,13 +10,14 @@ use api::v1::peer_service_server::PeerService;
 use api::v1::{self};
 use api::{Problem, problem};
 use bgp::peer::{Admin, Messages, Noted, State};
-use bgp::wire::Capability;
+use bgp::wire::{Capability, Communication};
 use net::{Asn, Family};
 use rib::PeerId;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use super::convert;
+use crate::config::PeerOrigin;
 use crate::tasks::table::ask::PeerCounts;
 use crate::tasks::{Handles, PeerCommand, PeerReport, SpeakerCommand};
 
@@ -61,17 +64,27 @@ impl Peers {
             import_filter: Some(report.config.import.clone()),
             export_filter: Some(report.config.export.clone()),
             bfd: None,
+            settings: Some(settings::settings(report, self.external(report))),
+            discarded: counts.discarded,
         }
+    }
+
+    /// Our AS number towards the peer.
+    fn local_asn(&self, report: &PeerReport) -> Asn {
+        report.config.local_asn.or(self.local_asn).unwrap_or_default()
+    }
+
+    fn external(&self, report: &PeerReport) -> bool {
+        report.config.asn != self.local_asn(report)
     }
 
     fn peer(&self, report: &PeerReport, counts: PeerCounts) -> v1::Peer {
         let up = report.negotiated.as_ref();
-        let local_asn = self.local_asn.unwrap_or_default();
         let families = up.map_or(&report.config.families, |up| &up.families);
         v1::Peer {
             address: report.config.address.to_string(),
             asn: Some(report.config.asn.0),
-            local_asn: local_asn.0,
+            local_asn: self.local_asn(report).0,
             router_id: up.map(|up| up.router_id.to_string()),
             state: state(report.state) as i32,
             uptime_seconds: report.state_for.filter(|_| report.is_up()).map(|time| time.as_secs()),
@@ -84,8 +97,8 @@ impl Peers {
             last_error: report.last_error.clone(),
             description: Some(report.config.description.clone()).filter(|text| !text.is_empty()),
             disabled: report.disabled,
-            external: report.config.asn != local_asn,
-            dynamic: false,
+            external: self.external(report),
+            dynamic: matches!(report.config.origin, PeerOrigin::Range(_)),
             local_address: up.map(|up| up.endpoints.local.ip().to_string()),
             state_seconds: report.state_for.map(|time| time.as_secs()),
         }
@@ -243,7 +256,10 @@ fn notification(noted: &Noted, ago: Duration) -> v1::Notification {
     v1::Notification {
         code: noted.notification.code.into(),
         subcode: noted.notification.subcode.into(),
-        text: noted.notification.to_string(),
+        text: match noted.notification.communication() {
+            Communication::Text(text) => format!("{}: {}", noted.notification, text.escape_debug()),
+            Communication::None | Communication::Malformed => noted.notification.to_string(),
+        },
         data: noted.notification.data.to_vec(),
         at: convert::unix_seconds(ago),
     }

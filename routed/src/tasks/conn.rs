@@ -5,7 +5,7 @@
 //! more, so a slow peer costs a bounded amount of memory.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,6 +18,8 @@ use nix::poll::{self, PollFd, PollFlags, PollTimeout};
 use rib::adj_out::Out;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+
+use crate::config::Secret;
 
 /// How much is read from the socket at a time.
 const READ_CHUNK: usize = 64 * 1024;
@@ -70,6 +72,12 @@ impl Conn {
         let mut poll = [PollFd::new(self.stream.as_fd(), end)];
         // A socket that cannot be asked is not closed: reading it will tell.
         poll::poll(&mut poll, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+
+    /// From now on segments are signed with this key, and those of the peer
+    /// must be (RFC 2385); the connection goes on.
+    pub(super) fn rekey(&self, peer: IpAddr, key: &Secret) -> io::Result<()> {
+        kernel::sockopt::set_tcp_md5(&self.stream, peer, None, key.expose())
     }
 
     /// From now on messages are read as was negotiated.

@@ -4,18 +4,22 @@
 //! would complete a handshake without one; the TTL is 255 there so that the
 //! SYN-ACK passes a peer's GTSM check (RFC 5082 §3).
 
+mod keys;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use net::{Family, Prefix};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tracing::warn;
 
+use self::keys::{Keys, TURN};
 use super::speaker::SpeakerCommand;
-use crate::config::{self, Bgp};
+use crate::config::{Bgp, Secret};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 128;
@@ -47,15 +51,17 @@ pub(crate) struct Listeners {
     sockets: Vec<Socket>,
     waiting: Vec<TcpListener>,
     tasks: Vec<AbortHandle>,
+    keys: Keys,
 }
 
 impl Listeners {
     /// Opens the sockets. Who connects waits until [`Listeners::accept`].
     pub(crate) fn bind(bgp: &Bgp) -> Result<Self, ListenError> {
-        let mut listeners = Self { sockets: Vec::new(), waiting: Vec::new(), tasks: Vec::new() };
+        let keys = Keys::of(bgp);
+        let mut listeners = Self { sockets: Vec::new(), waiting: Vec::new(), tasks: Vec::new(), keys };
         for &address in &bgp.listen {
             let open = || {
-                let socket = open(address, &bgp.peers)?;
+                let socket = open(address, &listeners.keys)?;
                 let listener = TcpListener::from_std(socket.try_clone()?.into())?;
                 Ok((socket, listener))
             };
@@ -72,20 +78,41 @@ impl Listeners {
         self.tasks.extend(tasks.map(|task| task.abort_handle()));
     }
 
-    /// Sets the key of a peer that was added while the sockets are open.
-    pub(super) fn admit(&self, peer: &config::Peer) {
-        for socket in &self.sockets {
-            if let Err(error) = set_key(socket, peer) {
-                warn!(peer = %peer.address, %error, "TCP-MD5 key not set on the listening socket; the peer cannot dial in");
-            }
+    /// Takes over the keys of a configuration, while the sockets are open.
+    pub(super) fn configure(&mut self, bgp: &Bgp) {
+        let keys = Keys::of(bgp);
+        for who in self.keys.gone(&keys) {
+            self.each(|socket| set_key(socket, who, b""));
+        }
+        for who in keys.changed(&self.keys) {
+            self.each(|socket| set_key(socket, who, keys.current(who)));
+        }
+        self.keys.replace(keys);
+    }
+
+    /// When [`Listeners::turn`] is wanted; `None`: nobody has several keys.
+    pub(super) fn next_turn(&self) -> Option<Instant> {
+        self.keys.next.filter(|_| self.keys.several().next().is_some())
+    }
+
+    /// Accepts with the next key of those who have several: a socket knows
+    /// one key a peer. Sessions keep the key that they began with.
+    pub(super) fn turn(&mut self, now: Instant) {
+        self.keys.turn += 1;
+        self.keys.next = Some(now + TURN);
+        for who in self.keys.several() {
+            self.each(|socket| set_key(socket, who, self.keys.current(who)));
         }
     }
 
-    /// Removes the key of a peer.
-    pub(super) fn forget(&self, address: IpAddr) {
-        for socket in &self.sockets {
-            // A peer without a key has none to remove.
-            let _ = kernel::sockopt::set_tcp_md5(socket, address, None, b"");
+    /// The key with which a connection from this address is accepted now.
+    pub(super) fn key_of(&self, address: IpAddr) -> Option<&Secret> {
+        self.keys.of_address(address)
+    }
+
+    fn each(&self, set: impl Fn(&Socket) -> io::Result<()>) {
+        for error in self.sockets.iter().filter_map(|socket| set(socket).err()) {
+            warn!(%error, "TCP-MD5 key not set on the listening socket; its peer cannot dial in");
         }
     }
 }
@@ -96,7 +123,7 @@ impl Drop for Listeners {
     }
 }
 
-fn open(address: SocketAddr, peers: &[config::Peer]) -> io::Result<Socket> {
+fn open(address: SocketAddr, keys: &Keys) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -105,21 +132,25 @@ fn open(address: SocketAddr, peers: &[config::Peer]) -> io::Result<Socket> {
     } else {
         socket.set_ttl_v4(255)?;
     }
-    for peer in peers {
-        set_key(&socket, peer)?;
+    for who in keys.all() {
+        set_key(&socket, who, keys.current(who))?;
     }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket)
 }
 
-/// Sets a peer's key on a socket of the peer's family.
-fn set_key(socket: &Socket, peer: &config::Peer) -> io::Result<()> {
-    let Some(key) = &peer.password else { return Ok(()) };
-    if (socket.domain()? == Domain::IPV4) != peer.address.is_ipv4() {
+/// Sets a key on a socket of the family; an empty one ends it.
+fn set_key(socket: &Socket, who: Prefix, key: &[u8]) -> io::Result<()> {
+    if (socket.domain()? == Domain::IPV4) != (who.family() == Family::Ipv4Unicast) {
         return Ok(());
     }
-    kernel::sockopt::set_tcp_md5(socket, peer.address, None, key.expose())
+    let length = (!who.is_host()).then_some(who.len());
+    match kernel::sockopt::set_tcp_md5(socket, who.address(), length, key) {
+        // There was none to end.
+        Err(_) if key.is_empty() => Ok(()),
+        result => result,
+    }
 }
 
 async fn accept(listener: TcpListener, speaker: mpsc::Sender<SpeakerCommand>) {

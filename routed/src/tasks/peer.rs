@@ -8,7 +8,10 @@
 //! ```
 //! There is no protocol logic here: what happens is in `bgp`, what is told in `rib`.
 
+mod connect;
+mod keys;
 mod path;
+mod stay;
 
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
@@ -17,7 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bfd::Fate;
-use bgp::conn::{CloseReason, ConnId, Endpoints, Up};
+use bgp::conn::{CloseReason, ConnId, Up};
 use bgp::peer::{Action, Admin, Event, State};
 use bgp::wire::{Encoder, Message};
 use net::Family;
@@ -28,27 +31,30 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
+use self::keys::Keys;
 use self::path::Recovery;
+use self::stay::Stay;
 use super::bfd::{BfdCommand, Client};
 use super::conn::{Conn, OUTPUT_LOW, Read};
 use super::report::PeerReport;
 use super::sleep_until;
 use super::table::{SessionUp, TableInput};
 use super::told::Told;
-use crate::config;
+use crate::config::{self, Secret};
 
 /// What others ask of a peer task.
 #[derive(Debug)]
 pub(crate) enum PeerCommand {
-    /// The listener has accepted a connection from the peer's address.
-    Accepted(TcpStream, SocketAddr),
+    /// The listener has accepted a connection from the peer's address, with
+    /// this TCP-MD5 key.
+    Accepted(TcpStream, SocketAddr, Option<Secret>),
     /// Connect again after a shutdown.
     Enable,
     /// End the session as the operator says.
     Stop(Admin),
     /// Ask the peer for its routes again.
     Refresh(Vec<Family>),
-    /// The filters, limits or BFD changed; the session stays.
+    /// Filters, limits, keys, BFD or `shutdown` changed; the session stays.
     Reconfigure(Box<config::Peer>),
     /// Tell how the peer is.
     Report(oneshot::Sender<PeerReport>),
@@ -77,6 +83,8 @@ pub(crate) struct PeerTask {
     session: Option<Session>,
     finishing: bool,
     told: Told,
+    keys: Keys,
+    stay: Stay,
 }
 
 /// What the table has yet to take from this peer.
@@ -127,6 +135,8 @@ impl PeerTask {
             id,
             control,
             bfd,
+            keys: Keys::new(config.passwords.clone()),
+            stay: Stay::default(),
             config: Box::new(config),
             machine,
             conns: Vec::new(),
@@ -143,12 +153,12 @@ impl PeerTask {
     /// Runs until it is told to finish, or the daemon is gone.
     pub(crate) async fn run(mut self) {
         self.watch().await;
-        self.handle(Event::Start);
+        self.handle(stay::start(self.config.shutdown.clone()));
         while !(self.finishing && self.outbox.waiting.is_empty()) {
             match self.wake().await {
                 Wake::Command(Some(PeerCommand::Reconfigure(config))) => {
                     let watched_otherwise = config.bfd != self.config.bfd;
-                    self.config = config;
+                    self.reconfigure(config);
                     if watched_otherwise {
                         self.watch().await;
                     }
@@ -162,19 +172,23 @@ impl PeerTask {
                     self.machine.tick(Instant::now(), &mut actions);
                     self.perform(actions);
                     self.told.attempt(self.config.address, self.machine.status().last_error);
+                    self.due(Instant::now());
                 }
                 Wake::Table => {}
                 Wake::More => self.set_pull(Pull::Wanted),
                 Wake::Pulled(outs) => self.tell(outs),
             }
             self.pull();
+            if self.is_over() && !self.finishing {
+                self.finish(Admin::Deconfigured);
+            }
         }
         // A task that is gone watches nothing.
         let _ = self.bfd.send(BfdCommand::Unwant(Client::Bgp(self.config.address))).await;
     }
 
     async fn wake(&mut self) -> Wake {
-        let deadline = self.machine.next_deadline();
+        let deadline = stay::sooner(self.machine.next_deadline(), self.next_due());
         let reading = self.outbox.waiting.is_empty();
         let Self { conns, dialing, commands, outbox, session, .. } = self;
         tokio::select! {
@@ -196,14 +210,16 @@ impl PeerTask {
 
     fn command(&mut self, command: PeerCommand) {
         match command {
-            PeerCommand::Accepted(stream, remote) => self.accept(stream, remote),
+            PeerCommand::Accepted(stream, remote, key) => self.accept(stream, remote, key),
             PeerCommand::Enable => self.handle(Event::Start),
             PeerCommand::Stop(admin) => self.handle(Event::Stop(admin)),
             PeerCommand::Refresh(families) => self.ask_refresh(&families),
+            // Taken before it came here.
             PeerCommand::Reconfigure(_) => {}
             PeerCommand::Report(reply) => {
+                let report = PeerReport::new(&self.config, &self.machine.status(), Instant::now());
                 // Whoever asked may have gone; then nobody misses the answer.
-                let _ = reply.send(PeerReport::new(&self.config, &self.machine.status(), Instant::now()));
+                let _ = reply.send(PeerReport { key: self.keys.position(), ..report });
             }
             PeerCommand::BfdDown(fate) => self.path_failed(fate),
             PeerCommand::Finish(admin) => self.finish(admin),
@@ -228,54 +244,19 @@ impl PeerTask {
         }
     }
 
-    fn accept(&mut self, stream: TcpStream, remote: SocketAddr) {
-        if let Err(error) = super::socket::prepare_accepted(&stream, &self.config) {
-            warn!(peer = %self.config.address, %error, "connection refused: its socket options cannot be set");
-            return;
-        }
-        self.accepted += 1;
-        self.add(ConnId::Accepted(self.accepted), stream, Some(remote), Event::Accepted);
-    }
-
-    fn dialled(&mut self, id: ConnId, result: std::io::Result<TcpStream>) {
-        self.dialing = None;
-        match result {
-            Ok(stream) => self.add(id, stream, None, Event::Dialled),
-            Err(error) => self.handle(Event::DialFailed(id, error.to_string())),
-        }
-    }
-
-    /// A new connection: the machine is told of it and may refuse it at once.
-    fn add(
-        &mut self,
-        id: ConnId,
-        stream: TcpStream,
-        remote: Option<SocketAddr>,
-        event: impl FnOnce(ConnId, Endpoints) -> Event,
-    ) {
-        let remote = remote.unwrap_or_else(|| SocketAddr::new(self.config.address, self.config.port));
-        let conn = Conn::new(stream);
-        match conn.local() {
-            Ok(local) => {
-                self.conns.push((id, conn));
-                self.handle(event(id, Endpoints { local, remote }));
-            }
-            // The peer was gone before we looked.
-            Err(error) if id.is_dialled() => self.handle(Event::DialFailed(id, error.to_string())),
-            Err(error) => debug!(peer = %self.config.address, %error, "connection gone before it was used"),
-        }
-    }
-
     fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Dial(id) => {
-                    let dial = super::socket::dial((*self.config).clone());
+                    let dial = super::socket::dial((*self.config).clone(), self.keys.to_dial());
                     self.dialing = Some((id, tokio::spawn(dial)));
                 }
                 Action::CancelDial(_) => {
                     if let Some((_, dial)) = self.dialing.take() {
                         dial.abort();
+                        if self.conns.is_empty() {
+                            self.keys.dial_failed();
+                        }
                     }
                 }
                 Action::Send(id, message) => self.send(id, &message),
@@ -284,6 +265,7 @@ impl PeerTask {
                 Action::Down(down) => {
                     self.told.down(self.config.address, &down, self.machine.status().last_error.1);
                     self.session = None;
+                    self.went_down(&down);
                     self.outbox.push(TableInput::PeerDown { id: self.id, graceful: down.graceful });
                 }
                 Action::Update(update) => self.outbox.push(TableInput::Update { id: self.id, update }),

@@ -15,6 +15,8 @@ pub(crate) struct PeerReport {
     pub(crate) now: Instant,
     /// What is configured.
     pub(crate) config: config::Peer,
+    /// Which TCP-MD5 key of the configured ones is in use, from 1; 0: none.
+    pub(crate) key: usize,
     /// The state.
     pub(crate) state: State,
     /// How long it has been in the state.
@@ -41,6 +43,7 @@ impl PeerReport {
         Self {
             now,
             config: config.clone(),
+            key: 0,
             state: status.state,
             state_for: status.since.map(|since| now.saturating_duration_since(since)),
             negotiated: status.negotiated.cloned(),

@@ -7,19 +7,19 @@ use std::net::SocketAddr;
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::config::Peer;
+use crate::config::{Peer, Secret};
 
 /// DSCP class selector 6, network control, as a TOS octet (RFC 4271 Appendix E).
 const CS6: u32 = 0xc0;
 
-/// Dials a peer.
-pub(super) async fn dial(peer: Peer) -> io::Result<TcpStream> {
+/// Dials a peer; with a TCP-MD5 key, if there is one (RFC 2385).
+pub(super) async fn dial(peer: Peer, key: Option<Secret>) -> io::Result<TcpStream> {
     let socket = if peer.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     prepare(&socket, &peer)?;
     if let Some(source) = peer.source {
         socket.bind(SocketAddr::new(source, 0))?;
     }
-    if let Some(key) = &peer.password {
+    if let Some(key) = &key {
         kernel::sockopt::set_tcp_md5(&socket, peer.address, None, key.expose())?;
     }
     let stream = socket.connect(SocketAddr::new(peer.address, peer.port)).await?;

@@ -10,6 +10,7 @@
 //! doubles. Other tasks of the daemon are one of a kind; when one of them ends
 //! the daemon does, and its supervisor starts all of them anew.
 
+mod dynamic;
 mod failure;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use rib::PeerId;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tracing::{debug, info};
+use tracing::info;
 
 use self::failure::Failure;
 use super::bfd::BfdCommand;
@@ -32,6 +33,7 @@ use super::report::PeerReport;
 use super::table::TableInput;
 use super::{COMMANDS, PEER_COMMANDS};
 use crate::config::{self, Bgp};
+use crate::observe::damp::Damper;
 
 /// What others ask of the speaker.
 #[derive(Debug)]
@@ -44,8 +46,13 @@ pub(crate) enum SpeakerCommand {
     Peer(IpAddr, PeerCommand, oneshot::Sender<bool>),
     /// Add a peer, or set up its session anew with another configuration.
     Configure(Box<config::Peer>),
-    /// Other filters or limits for a peer; its session stays.
+    /// Other filters, limits or keys for a peer; its session stays.
     Reconfigure(Box<config::Peer>),
+    /// Who may dial in has changed, or what they are then.
+    Ranges(Vec<config::Dynamic>),
+    /// The TCP-MD5 keys of this configuration hold from now on; comes before
+    /// what differs else.
+    Keys(Box<Bgp>),
     /// Remove a peer.
     Remove(IpAddr),
     /// End all sessions for a restart, then answer.
@@ -82,6 +89,8 @@ pub(crate) struct Speaker {
     next_id: u32,
     table: mpsc::Sender<TableInput>,
     listeners: Listeners,
+    /// For the connections that a full range refuses.
+    full: Damper,
 }
 
 impl Speaker {
@@ -99,17 +108,25 @@ impl Speaker {
 
     fn new(config: SpeakerConfig, listeners: Listeners, table: mpsc::Sender<TableInput>) -> Self {
         let peers = config.bgp.peers.clone();
-        let mut speaker =
-            Self { config, peers: BTreeMap::new(), tasks: JoinSet::new(), next_id: 0, table, listeners };
-        for peer in &peers {
-            speaker.add(peer);
+        let mut speaker = Self {
+            config,
+            peers: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            next_id: 0,
+            table,
+            listeners,
+            full: Damper::default(),
+        };
+        for peer in peers {
+            info!(peer = %peer.address, asn = %peer.asn, "peer configured");
+            speaker.add(peer.into());
         }
         speaker
     }
 
     async fn run(mut self, mut commands: mpsc::Receiver<SpeakerCommand>) {
         loop {
-            let next_start = self.next_start();
+            let (next_start, next_turn) = (self.next_start(), self.listeners.next_turn());
             let command = tokio::select! {
                 command = commands.recv() => command,
                 Some(ended) = self.tasks.join_next_with_id() => {
@@ -118,6 +135,10 @@ impl Speaker {
                 }
                 () = super::sleep_until(next_start) => {
                     self.start_failed(Instant::now());
+                    continue;
+                }
+                () = super::sleep_until(next_turn) => {
+                    self.listeners.turn(Instant::now());
                     continue;
                 }
             };
@@ -142,9 +163,8 @@ impl Speaker {
                         Admin::Deconfigured
                     };
                     self.remove(peer.address, admin).await;
-                    // It may have no key any more.
-                    self.listeners.forget(peer.address);
-                    self.add(&peer);
+                    info!(peer = %peer.address, asn = %peer.asn, "peer configured");
+                    self.add(peer);
                 }
                 SpeakerCommand::Reconfigure(peer) => {
                     if let Some(handle) = self.peers.get_mut(&peer.address) {
@@ -152,10 +172,9 @@ impl Speaker {
                     }
                     self.tell(peer.address, PeerCommand::Reconfigure(peer)).await;
                 }
-                SpeakerCommand::Remove(address) => {
-                    self.remove(address, Admin::Deconfigured).await;
-                    self.listeners.forget(address);
-                }
+                SpeakerCommand::Ranges(ranges) => self.follow_ranges(ranges).await,
+                SpeakerCommand::Keys(bgp) => self.listeners.configure(&bgp),
+                SpeakerCommand::Remove(address) => self.remove(address, Admin::Deconfigured).await,
                 SpeakerCommand::Stop(reply) => {
                     self.stop().await;
                     let _ = reply.send(());
@@ -165,12 +184,9 @@ impl Speaker {
         }
     }
 
-    fn add(&mut self, peer: &config::Peer) {
+    fn add(&mut self, peer: Box<config::Peer>) {
         self.next_id += 1;
-        let id = PeerId(self.next_id);
-        self.listeners.admit(peer);
-        info!(peer = %peer.address, asn = %peer.asn, "peer configured");
-        self.spawn(id, peer.clone().into(), None);
+        self.spawn(PeerId(self.next_id), peer, None);
     }
 
     fn spawn(&mut self, id: PeerId, config: Box<config::Peer>, failure: Option<Failure>) {
@@ -201,9 +217,8 @@ impl Speaker {
             passive: peer.passive,
             families: peer.families.clone(),
             graceful_restart: (time > Duration::ZERO).then_some(restart),
-            shutdown: peer.shutdown.clone(),
             seed: seed(peer.address),
-            ..PeerConfig::new(self.config.bgp.asn, self.config.router_id, peer.asn)
+            ..PeerConfig::new(peer.local_asn.unwrap_or(self.config.bgp.asn), self.config.router_id, peer.asn)
         }
     }
 
@@ -211,14 +226,6 @@ impl Speaker {
         match self.peers.get(&address) {
             Some(handle) => handle.commands.send(command).await.is_ok(),
             None => false,
-        }
-    }
-
-    /// Only known peers are spoken to; anybody else's connection just closes.
-    async fn accepted(&self, stream: TcpStream, remote: SocketAddr) {
-        let address = remote.ip().to_canonical();
-        if !self.tell(address, PeerCommand::Accepted(stream, remote)).await {
-            debug!(%address, "connection from an address that is no peer");
         }
     }
 

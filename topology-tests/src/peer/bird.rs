@@ -44,6 +44,11 @@ impl Bird {
         self.process.pid()
     }
 
+    /// What it has logged.
+    pub fn log(&self) -> Result<String> {
+        self.process.log()
+    }
+
     /// Output of a `birdc` command that only looks.
     pub fn birdc(&self, command: &str) -> Result<String> {
         self.ask(&["birdc", "-r"], command)

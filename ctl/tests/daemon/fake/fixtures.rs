@@ -3,8 +3,8 @@
 use api::v1::{
     Address, Alarm, BfdAuth, BfdDiscards, BfdSession, BfdState, Block, BlockState, Counts, Family,
     GracefulRestart, Malformed, MessageCounts, Negotiated, NextHop, NodeStatus, Notification, Origin, Peer,
-    PeerDetail, PeerState, PeerTimers, PolicyRef, Protocol, ProtocolState, ProtocolSummary, RipAuthMode,
-    RipInterface, RipNeighbor, RipSplitHorizon, RipVersion, Route, RouteState, Severity,
+    PeerDetail, PeerSettings, PeerState, PeerTimers, PolicyRef, Protocol, ProtocolState, ProtocolSummary,
+    RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon, RipVersion, Route, RouteState, Severity,
 };
 
 pub(crate) fn status() -> NodeStatus {
@@ -125,6 +125,21 @@ pub(crate) fn detail() -> PeerDetail {
         remote_port: Some(179),
         import_filter: Some("cluster-only".into()),
         bfd: bfd_sessions().into_iter().next(),
+        settings: Some(PeerSettings {
+            group: Some("fabric".into()),
+            max_prefixes: 10_000,
+            max_prefixes_warn: 7500,
+            max_prefixes_action: "shut".into(),
+            max_prefixes_restart: Some(30),
+            tcp_md5_keys: 2,
+            tcp_md5_key: 1,
+            ttl_security: Some(1),
+            port: 179,
+            next_hop: "auto".into(),
+            send_communities: vec!["standard".into(), "large".into()],
+            import_note: Some("only prefixes inside cluster.pools come in".into()),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }

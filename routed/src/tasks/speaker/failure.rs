@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use tokio::task::{Id, JoinError};
-use tracing::error;
+use tracing::{error, info};
 
 use super::{Handle, Speaker};
+use crate::config::PeerOrigin;
 use crate::tasks::report::PeerReport;
 use crate::tasks::table::TableInput;
 
@@ -36,6 +37,17 @@ impl Speaker {
         };
         // One that is configured no more has been told to end.
         let Some(handle) = self.peers.values_mut().find(|handle| handle.task == task) else { return };
+        let address = handle.config.address;
+        if matches!(handle.config.origin, PeerOrigin::Range(_)) {
+            // One of a range has gone, as it should; or it has failed, and may
+            // dial in again.
+            let id = handle.id;
+            info!(peer = %address, "peer of a range has gone");
+            self.peers.remove(&address);
+            // The table's channel closes only when the daemon ends.
+            let _ = self.table.send(TableInput::PeerRemoved { id }).await;
+            return;
+        }
         let now = Instant::now();
         let before = handle.failure.take().filter(|_| now.saturating_duration_since(handle.started) < SOUND);
         let wait = before.map_or(FIRST, |before| LONGEST.min(before.wait * 2));

@@ -77,6 +77,8 @@ pub(crate) struct PeerCounts {
     pub(crate) filtered: u64,
     /// Refused by rule before any filter.
     pub(crate) rejected: u64,
+    /// Not taken at all, beyond `max_prefixes`.
+    pub(crate) discarded: u64,
 }
 
 /// The table as a whole.
@@ -190,7 +192,11 @@ impl TableTask {
     }
 
     fn counts_of(&self, id: PeerId) -> PeerCounts {
-        let mut counts = PeerCounts { advertised: self.adj_out.count(id) as u64, ..PeerCounts::default() };
+        let mut counts = PeerCounts {
+            advertised: self.adj_out.count(id) as u64,
+            discarded: self.sessions.discarded(id),
+            ..PeerCounts::default()
+        };
         for family in net::Family::ALL {
             let of_family = self.table.counts(id, family);
             counts.received += of_family.received as u64;

@@ -97,9 +97,9 @@ impl TableTask {
         self.follow_links(now);
     }
 
-    /// Another configuration: filters, advertised prefixes, static routes, blocks.
+    /// Another configuration: advertised prefixes, static routes, blocks. Of
+    /// their filters the peers tell themselves ([`TableTask::configure_peer`]).
     pub(super) fn configure(&mut self, now: Instant, config: Arc<Config>) {
-        self.configure_peers(&config);
         self.config = config;
         self.follow_links(now);
         self.configure_rip();

@@ -12,6 +12,7 @@
 pub(crate) mod ask;
 mod drain;
 mod fib;
+mod limit;
 mod local;
 mod rip;
 pub(crate) mod session;
@@ -63,6 +64,13 @@ pub(crate) enum TableInput {
         id: PeerId,
         /// Its routes may be kept.
         graceful: Option<Graceful>,
+    },
+    /// A peer passes other filters now, or other limits.
+    PeerConfig {
+        /// The peer.
+        id: PeerId,
+        /// Its configuration.
+        config: Box<crate::config::Peer>,
     },
     /// A peer is configured no more.
     PeerRemoved {
@@ -226,8 +234,11 @@ pub(crate) fn start(
 /// before routes of an earlier run that nobody confirmed go. RIP has no end
 /// of its table: its routes are kept for its own timeout.
 fn deferral(config: &Config) -> (usize, Duration) {
-    let bgp =
-        config.bgp.as_ref().map_or((0, Duration::ZERO), |bgp| (bgp.peers.len(), bgp.graceful_restart.time));
+    let bgp = config.bgp.as_ref().map_or((0, Duration::ZERO), |bgp| {
+        // Who will dial in from a range nobody knows.
+        let expected = if bgp.dynamic.is_empty() { bgp.peers.len() } else { usize::MAX };
+        (expected, bgp.graceful_restart.time)
+    });
     match &config.rip {
         Some(rip) => (usize::MAX, bgp.1.max(rip.settings.timeout)),
         None => bgp,
@@ -289,6 +300,7 @@ impl TableTask {
         match input {
             TableInput::PeerUp(session) => self.peer_up(now, *session),
             TableInput::PeerDown { id, graceful } => self.peer_down(now, id, graceful),
+            TableInput::PeerConfig { id, config } => self.configure_peer(id, &config),
             TableInput::PeerRemoved { id } => self.peer_removed(id),
             TableInput::Update { id, update } => self.update(now, id, &update),
             TableInput::EndOfRib { id, family } => self.end_of_rib(id, family),

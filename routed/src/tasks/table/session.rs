@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp::conn::Up;
-use bgp::peer::{Admin, Graceful};
+use bgp::peer::Graceful;
 use bgp::wire::Update;
 use net::Family;
 use rib::filter::{self, Filter};
 use rib::peer::LocalEnd;
 use rib::{AdjOut, NextHopMode, PeerId, PeerInfo};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use tokio::sync::{Notify, mpsc};
-use tracing::{info, warn};
+use tracing::info;
 
+use super::limit::Limit;
 use super::{ByPeer, SessionUp, TableTask};
 use crate::config::{self, Config};
 use crate::tasks::PeerCommand;
@@ -29,10 +30,10 @@ struct Session {
     more: Arc<Notify>,
     /// To end the session when the peer sends too much.
     control: mpsc::Sender<PeerCommand>,
-    max_prefixes: u32,
+    /// How many prefixes it may send.
+    limit: Limit,
     /// Families whose End-of-RIB has not come.
     silent: Vec<Family>,
-    over_limit: bool,
 }
 
 /// Sessions, and what is remembered of those that are no more.
@@ -51,6 +52,16 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
+    /// The limit of a peer whose session is up, and the way to end the session.
+    pub(super) fn limit(&mut self, id: PeerId) -> Option<(&mut Limit, &mpsc::Sender<PeerCommand>)> {
+        self.up.get_mut(&id).map(|session| (&mut session.limit, &session.control))
+    }
+
+    /// How many prefixes of a peer were not taken, for its limit.
+    pub(super) fn discarded(&self, id: PeerId) -> u64 {
+        self.up.get(&id).map_or(0, |session| session.limit.discarded)
+    }
+
     /// Routes of an earlier run are kept until `expected` peers have spoken,
     /// or `deferral` has passed (RFC 4724 §4.1, the selection deferral timer).
     pub(super) fn new(now: Instant, expected: usize, deferral: Duration) -> Self {
@@ -152,13 +163,8 @@ impl TableTask {
                 self.table.sweep_stale(id, family);
             }
         }
-        let session = Session {
-            more,
-            control,
-            max_prefixes: config.max_prefixes,
-            silent: up.families.clone(),
-            over_limit: false,
-        };
+        let session =
+            Session { more, control, limit: Limit::new(config.max_prefixes), silent: up.families.clone() };
         self.sessions.up.insert(id, session);
     }
 
@@ -178,11 +184,7 @@ impl TableTask {
             router_id: up.router_id,
             route_reflector_client: config.route_reflector_client,
             allow_own_asn: config.allow_own_asn,
-            next_hop: match config.next_hop {
-                config::NextHopMode::Auto => NextHopMode::Auto,
-                config::NextHopMode::Own => NextHopMode::Myself,
-                config::NextHopMode::Keep => NextHopMode::Keep,
-            },
+            next_hop: next_hop(config.next_hop),
             families: up.families.clone(),
             import: filter_named(&self.config, &config.import),
             export: filter_named(&self.config, &config.export),
@@ -246,28 +248,10 @@ impl TableTask {
             let _ = self.table.withdraw(id, pairs(unreach));
         }
         for reach in &update.reach {
-            let _ = self.table.update(now, id, pairs(&reach.nlri), &reach.attrs);
+            let taken = self.within_limit(id, reach.family, pairs(&reach.nlri));
+            let _ = self.table.update(now, id, taken, &reach.attrs);
         }
         self.check_limit(id);
-    }
-
-    /// Ends the session of a peer that sends more than it may (RFC 4486 §4).
-    fn check_limit(&mut self, id: PeerId) {
-        let Some(session) = self.sessions.up.get_mut(&id).filter(|session| !session.over_limit) else {
-            return;
-        };
-        let limit = session.max_prefixes;
-        let over =
-            Family::ALL.into_iter().find(|family| self.table.counts(id, *family).received > limit as usize);
-        if let Some(family) = over {
-            let stop = PeerCommand::Stop(Admin::MaxPrefixes { family, limit });
-            if session.control.try_send(stop).is_err() {
-                // Its queue is full: the next update tries again.
-                return;
-            }
-            session.over_limit = true;
-            warn!(peer = %self.peer_name(id), %family, limit, "peer sent more prefixes than max_prefixes; session ends");
-        }
     }
 
     pub(super) fn end_of_rib(&mut self, id: PeerId, family: Family) {
@@ -283,26 +267,23 @@ impl TableTask {
         }
     }
 
-    /// Other filters and limits for the peers whose sessions stay.
-    pub(super) fn configure_peers(&mut self, config: &Config) {
-        let peers = config.bgp.as_ref().map_or(&[][..], |bgp| &bgp.peers);
-        let by_address: FxHashMap<IpAddr, &config::Peer> =
-            peers.iter().map(|peer| (peer.address, peer)).collect();
-        for (id, session) in &mut self.sessions.up {
-            let Some(info) = self.table.peer(*id).cloned() else { continue };
-            let Some(peer) = by_address.get(&info.address) else { continue };
-            session.max_prefixes = peer.max_prefixes;
-            let next_hop = match peer.next_hop {
-                config::NextHopMode::Auto => NextHopMode::Auto,
-                config::NextHopMode::Own => NextHopMode::Myself,
-                config::NextHopMode::Keep => NextHopMode::Keep,
-            };
-            let import = filter_named(config, &peer.import);
-            let export = filter_named(config, &peer.export);
-            let info = PeerInfo { import, export, next_hop, ..info };
-            self.table.peer_up(info.clone());
-            self.adj_out.peer_changed(&self.table, &info);
+    /// Other filters and limits for a peer whose session stays, or filters of
+    /// the same name that mean something else. What it told is imported anew
+    /// from what was kept, and it is told what changes for it.
+    pub(super) fn configure_peer(&mut self, id: PeerId, peer: &config::Peer) {
+        let Some(info) = self.table.peer(id).cloned() else { return };
+        if let Some(session) = self.sessions.up.get_mut(&id) {
+            session.limit.set(peer.max_prefixes);
         }
+        let info = PeerInfo {
+            import: filter_named(&self.config, &peer.import),
+            export: filter_named(&self.config, &peer.export),
+            next_hop: next_hop(peer.next_hop),
+            ..info
+        };
+        self.table.peer_up(info.clone());
+        self.adj_out.peer_changed(&self.table, &info);
+        self.check_limit(id);
     }
 
     /// Tells every peer what it hears marked, or unmarked again.
@@ -328,6 +309,14 @@ fn kept(up: &Up, family: Family) -> bool {
     let restart = up.graceful_restart.as_ref();
     up.families.contains(&family)
         && restart.is_some_and(|restart| restart.families.contains(&(family.afi(), family.safi(), true)))
+}
+
+fn next_hop(mode: config::NextHopMode) -> NextHopMode {
+    match mode {
+        config::NextHopMode::Auto => NextHopMode::Auto,
+        config::NextHopMode::Own => NextHopMode::Myself,
+        config::NextHopMode::Keep => NextHopMode::Keep,
+    }
 }
 
 /// The filter of this name: a configured one, or a built-in one. The

@@ -1,0 +1,116 @@
+//! What is configured for a peer.
+
+use api::v1;
+use serde::Serialize;
+
+use crate::view::Cell;
+
+#[derive(Debug, Serialize)]
+pub(super) struct SettingsView {
+    group: Option<String>,
+    range: Option<String>,
+    max_prefixes: MaxPrefixesView,
+    tcp_md5_keys: u32,
+    tcp_md5_key: u32,
+    ttl_security: Option<u32>,
+    multihop: Option<u32>,
+    passive: bool,
+    source: Option<String>,
+    port: u32,
+    next_hop: String,
+    route_reflector_client: bool,
+    allow_own_asn: u32,
+    as_override: bool,
+    send_communities: Vec<String>,
+    shutdown: Option<String>,
+    pub(super) import_note: Option<String>,
+    pub(super) export_note: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct MaxPrefixesView {
+    limit: u32,
+    warn: u32,
+    action: String,
+    restart: Option<u32>,
+}
+
+impl From<v1::PeerSettings> for SettingsView {
+    fn from(settings: v1::PeerSettings) -> Self {
+        Self {
+            group: settings.group,
+            range: settings.range,
+            max_prefixes: MaxPrefixesView {
+                limit: settings.max_prefixes,
+                warn: settings.max_prefixes_warn,
+                action: settings.max_prefixes_action,
+                restart: settings.max_prefixes_restart,
+            },
+            tcp_md5_keys: settings.tcp_md5_keys,
+            tcp_md5_key: settings.tcp_md5_key,
+            ttl_security: settings.ttl_security,
+            multihop: settings.multihop,
+            passive: settings.passive,
+            source: settings.source,
+            port: settings.port,
+            next_hop: settings.next_hop,
+            route_reflector_client: settings.route_reflector_client,
+            allow_own_asn: settings.allow_own_asn,
+            as_override: settings.as_override,
+            send_communities: settings.send_communities,
+            shutdown: settings.shutdown,
+            import_note: settings.import_note,
+            export_note: settings.export_note,
+        }
+    }
+}
+
+impl SettingsView {
+    pub(super) fn lines(&self) -> Vec<(&'static str, Cell)> {
+        vec![
+            ("group", Cell::maybe(self.group.as_ref())),
+            ("dialled in from", Cell::maybe(self.range.as_ref())),
+            ("max prefixes", Cell::new(self.max_prefixes.summary())),
+            ("tcp md5", Cell::new(self.md5())),
+            ("ttl security", Cell::maybe(self.ttl_security.map(hops))),
+            ("multihop", Cell::maybe(self.multihop.map(hops))),
+            ("dialling", Cell::new(self.dialling())),
+            ("options", Cell::list(&self.options())),
+            ("communities sent", Cell::list(&self.send_communities)),
+            ("shutdown", Cell::maybe(self.shutdown.as_ref())),
+        ]
+    }
+
+    fn md5(&self) -> String {
+        match (self.tcp_md5_keys, self.tcp_md5_key) {
+            (0, _) => "off".to_owned(),
+            (keys, 0) => format!("{keys} configured, none in use"),
+            (keys, key) => format!("{keys} configured, number {key} in use"),
+        }
+    }
+
+    fn dialling(&self) -> String {
+        let from = self.source.as_ref().map(|source| format!(" from {source}")).unwrap_or_default();
+        if self.passive { "the peer dials".to_owned() } else { format!("port {}{from}", self.port) }
+    }
+
+    fn options(&self) -> Vec<String> {
+        let mut options = vec![format!("next-hop-{}", self.next_hop)];
+        options.extend(self.route_reflector_client.then(|| "route-reflector-client".to_owned()));
+        options.extend(self.as_override.then(|| "as-override".to_owned()));
+        options.extend((self.allow_own_asn > 0).then(|| format!("allow-own-as-{}", self.allow_own_asn)));
+        options
+    }
+}
+
+impl MaxPrefixesView {
+    fn summary(&self) -> String {
+        let Self { limit, warn, action, restart } = self;
+        let restart = restart.map(|seconds| format!(", tried again after {seconds}s")).unwrap_or_default();
+        format!("{limit} of a family, warning from {warn}, then {action}{restart}")
+    }
+}
+
+fn hops(hops: u32) -> String {
+    if hops == 1 { "1 hop".to_owned() } else { format!("{hops} hops") }
+}

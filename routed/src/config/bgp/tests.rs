@@ -1,0 +1,212 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::super::change::{Change, diff};
+use super::super::{Config, SendCommunities, parse};
+use super::*;
+
+const BGP: &str = "[bgp]\nasn = 64512\n";
+const PEER: &str = "[bgp]\nasn = 64512\n[[bgp.peer]]\naddress = \"192.0.2.2\"\nasn = 64513\n";
+
+fn check(source: &str) -> String {
+    let findings = match parse("n1.toml", source) {
+        Ok((_, warnings)) => warnings,
+        Err(findings) => findings,
+    };
+    findings.iter().fold(String::new(), |text, finding| text + &finding.to_string() + "\n")
+}
+
+fn good(source: &str) -> Config {
+    let (config, warnings) = parse("n1.toml", source).unwrap_or_else(|findings| panic!("{findings:#?}"));
+    assert_eq!(warnings, [], "{source}");
+    // What is printed means the same; groups are resolved in it.
+    let printed = config.to_toml().unwrap();
+    assert_eq!(parse("n1.toml", &printed).unwrap().0.to_toml().unwrap(), printed, "{printed}");
+    config
+}
+
+fn bgp(source: &str) -> Bgp {
+    good(source).bgp.unwrap()
+}
+
+fn peer(keys: &str) -> Peer {
+    bgp(&format!("{PEER}{keys}")).peers.remove(0)
+}
+
+/// Files with keys, named by what is in them.
+fn key_files(names: &[&str]) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    for name in names {
+        std::fs::write(dir.path().join(name), format!("{name}\n")).unwrap();
+    }
+    let path = dir.path().display().to_string();
+    (dir, path)
+}
+
+#[test]
+fn a_peer_has_what_its_group_says_and_its_own_keys_win() {
+    let group = "[[bgp.group]]\nname = \"fabric\"\nasn = 65001\nhold_time = 9\nbfd = true\n\
+                 max_prefixes = { limit = 5, action = \"warn\" }\n";
+    let bgp = bgp(&format!(
+        "{BGP}{group}[[bgp.peer]]\naddress = \"192.0.2.2\"\ngroup = \"fabric\"\n\
+         [[bgp.peer]]\naddress = \"192.0.2.3\"\ngroup = \"fabric\"\nasn = 65002\nbfd = false\n\
+         [[bgp.peer]]\naddress = \"192.0.2.4\"\nasn = 65003\n"
+    ));
+    let [of_group, own, other] = &bgp.peers[..] else { panic!() };
+    assert_eq!((of_group.asn, of_group.hold_time), (Asn(65001), Duration::from_secs(9)));
+    assert_eq!(of_group.max_prefixes.action, AtLimit::Warn);
+    assert_eq!((of_group.group.as_deref(), of_group.bfd.is_some()), (Some("fabric"), true));
+    assert_eq!((own.asn, own.hold_time, own.bfd.is_none()), (Asn(65002), Duration::from_secs(9), true));
+    assert_eq!((other.group.as_deref(), other.hold_time), (None, Duration::from_secs(90)));
+}
+
+#[test]
+fn what_is_wrong_with_a_group_is_told_once_and_also_where_nobody_is_in_it() {
+    let twice = "[[bgp.peer]]\naddress = \"192.0.2.2\"\ngroup = \"a\"\nasn = 1\n\
+                 [[bgp.peer]]\naddress = \"192.0.2.3\"\ngroup = \"a\"\nasn = 1\n";
+    for peers in ["", twice] {
+        let findings =
+            check(&format!("{BGP}[[bgp.group]]\nname = \"a\"\nhold_time = 1\nhold_tme = 9\n{peers}"));
+        assert_eq!(findings.lines().count(), 2, "{findings}");
+        assert!(findings.starts_with("n1.toml:5:13: hold_time: 0, or from 3"), "{findings}");
+        assert!(findings.contains("n1.toml:6:1: unknown key `hold_tme`"), "{findings}");
+    }
+    let findings = check(&format!("{PEER}group = \"b\"\n"));
+    assert_eq!(findings, "n1.toml:6:9: group: there is no [[bgp.group]] \"b\"; there are none\n");
+    let twice = "[[bgp.group]]\nname = \"a\"\n[[bgp.group]]\nname = \"a\"\n";
+    assert_eq!(check(&format!("{BGP}{twice}")), "n1.toml:6:8: group \"a\" stands twice; keep one\n");
+}
+
+#[test]
+fn a_range_is_a_passive_peer_without_an_address() {
+    let (_dir, path) = key_files(&["k"]);
+    let source = format!(
+        "{BGP}[[bgp.group]]\nname = \"g\"\nhold_time = 9\nsource = \"192.0.2.1\"\n\
+         [[bgp.dynamic]]\nrange = \"192.0.2.0/24\"\nasn = 64512\ngroup = \"g\"\nlimit = 3\npassword_file = \"{path}/k\"\n\
+         [[bgp.dynamic]]\nrange = \"192.0.2.128/25\"\nasn = 64513\n"
+    );
+    let bgp = bgp(&source);
+    let of = |address: &str| bgp.range_of(address.parse().unwrap());
+    let peer = of("192.0.2.7").unwrap().peer("192.0.2.7".parse().unwrap());
+    assert_eq!((peer.address, peer.asn), (IpAddr::from([192, 0, 2, 7]), Asn(64512)));
+    assert_eq!((peer.hold_time, peer.passive), (Duration::from_secs(9), true));
+    assert_eq!(peer.origin, PeerOrigin::Range("192.0.2.0/24".parse().unwrap()));
+    assert_eq!((peer.passwords.len(), bgp.dynamic[0].limit), (1, 3));
+    assert_eq!(of("192.0.2.200").unwrap().template.asn, Asn(64513), "the smaller range decides");
+    assert_eq!(of("192.0.2.200").unwrap().limit, defaults::DYNAMIC_PEERS);
+    assert_eq!(of("192.0.3.1"), None);
+    for (keys, says) in [
+        ("range = \"192.0.2.0/24\"\n", "needs the key `asn`"),
+        ("asn = 1\n", "needs the key `range`"),
+        ("range = \"192.0.2.0/24\"\nasn = 1\nport = 1179\n", "never dialled"),
+        ("range = \"192.0.2.0/24\"\nasn = 1\nlimit = 0\n", "at least one peer"),
+        ("range = \"224.0.0.0/8\"\nasn = 1\n", "no range of unicast"),
+    ] {
+        let findings = check(&format!("{BGP}[[bgp.dynamic]]\n{keys}"));
+        assert!(findings.contains(says), "{findings}");
+    }
+}
+
+#[test]
+fn max_prefixes_is_a_number_or_a_table() {
+    let plain = peer("max_prefixes = 7\n").max_prefixes;
+    assert_eq!((plain.limit, plain.action, plain.restart), (7, AtLimit::Shut, None));
+    let table =
+        peer("max_prefixes = { limit = 200, warn = 50, action = \"shut\", restart = 30 }\n").max_prefixes;
+    assert_eq!((table.limit, table.warn_from(), table.restart), (200, 100, Some(Duration::from_secs(30))));
+    assert_eq!(
+        peer("max_prefixes = { limit = 2, action = \"discard\" }\n").max_prefixes.action,
+        AtLimit::Discard
+    );
+    for (value, says) in [
+        ("{ warn = 50 }", "needs the key `limit`"),
+        ("{ limit = 1, warn = 101 }", "from 1 to 100"),
+        ("{ limit = 1, action = \"drop\" }", "\"warn\", \"discard\" or \"shut\""),
+        ("{ limit = 1, action = \"warn\", restart = 3 }", "nothing is shut"),
+        ("{ limit = 1, restrat = 3 }", "did you mean `restart`?"),
+        ("\"many\"", "a number is expected"),
+    ] {
+        let findings = check(&format!("{PEER}max_prefixes = {value}\n"));
+        assert!(findings.contains(says), "{value}: {findings}");
+    }
+}
+
+#[test]
+fn communities_are_told_all_none_or_by_kind() {
+    let sent = |keys: &str| {
+        let SendCommunities { standard, extended, large } = peer(keys).send_communities;
+        (standard, extended, large)
+    };
+    assert_eq!(sent(""), (true, true, true));
+    assert_eq!(sent("send_communities = true\n"), (true, true, true));
+    assert_eq!(sent("send_communities = false\n"), (false, false, false));
+    assert_eq!(sent("send_communities = [\"standard\", \"large\"]\n"), (true, false, true));
+    let findings = check(&format!("{PEER}send_communities = \"some\"\n"));
+    assert!(findings.contains("a list of \"standard\""), "{findings}");
+}
+
+#[test]
+fn every_key_of_a_list_is_read() {
+    let (_dir, path) = key_files(&["new", "old"]);
+    let peer = peer(&format!("password_file = [\"{path}/new\", \"{path}/old\"]\n"));
+    let keys: Vec<&[u8]> = peer.passwords.iter().map(crate::config::Secret::expose).collect();
+    assert_eq!(keys, [&b"new"[..], b"old"]);
+    let findings = check(&format!("{PEER}password_file = [\"{path}/new\", \"{path}/none\"]\n"));
+    assert!(findings.contains("/none: no such file"), "{findings}");
+}
+
+#[test]
+fn keys_that_contradict_each_other_are_refused() {
+    for (keys, says) in [
+        ("route_reflector_client = true\n", "for internal peers"),
+        ("as_override = true\nlocal_asn = 64513\n", "for external peers"),
+        ("ttl_security = 1\nmultihop = 2\n", "exclude each other"),
+        ("hold_time = 9\nkeepalive = 9\n", "shorter than hold_time"),
+        ("keepalive = 0\n", "at least one second"),
+        ("local_asn = 64512\n", "is bgp.asn already"),
+    ] {
+        let findings = check(&format!("{PEER}{keys}"));
+        assert!(findings.contains(says), "{keys}: {findings}");
+    }
+    assert!(
+        peer("local_asn = 64513\nroute_reflector_client = true\n").route_reflector_client,
+        "internal by it"
+    );
+}
+
+#[test]
+fn a_reload_resets_a_session_only_for_what_is_said_in_the_open() {
+    let (_dir, path) = key_files(&["new", "old"]);
+    let file = |keys: &str| good(&format!("{PEER}{keys}"));
+    let address = IpAddr::from([192, 0, 2, 2]);
+    for (old, new, change) in [
+        ("", "shutdown = \"work\"\n", Change::PeerPolicy(address)),
+        ("", "max_prefixes = { limit = 1, action = \"warn\" }\n", Change::PeerPolicy(address)),
+        ("", "send_communities = false\n", Change::PeerPolicy(address)),
+        ("", "as_override = true\n", Change::PeerPolicy(address)),
+        ("", "local_asn = 64999\n", Change::PeerChanged(address)),
+        ("", "passive = true\n", Change::PeerChanged(address)),
+    ] {
+        assert_eq!(diff(&file(old), &file(new)), [change], "{new}");
+    }
+    let [old, new] = ["old", "new"].map(|name| file(&format!("password_file = \"{path}/{name}\"\n")));
+    assert_eq!(diff(&old, &new), [Change::PeerPolicy(address)], "another key is put on the session");
+    assert_eq!(diff(&old, &file("")), [Change::PeerChanged(address)], "no key at all is not");
+}
+
+#[test]
+fn a_reload_follows_ranges_and_their_filters() {
+    let range = format!("{BGP}[[bgp.dynamic]]\nrange = \"192.0.2.0/24\"\nasn = 64512\nimport = \"f\"\n");
+    let with =
+        |rule: &str| good(&format!("{range}[[filter]]\nname = \"f\"\nrules = [{{ action = \"{rule}\" }}]\n"));
+    assert_eq!(diff(&with("accept"), &with("accept")), []);
+    assert_eq!(diff(&with("accept"), &with("reject")), [Change::Ranges]);
+    assert_eq!(diff(&with("accept"), &good(BGP)), [Change::Ranges]);
+}
+
+#[test]
+fn paths_with_sets_are_refused_unless_the_file_says_otherwise() {
+    assert!(bgp(BGP).reject_as_sets && !bgp(BGP).graceful_shutdown);
+    let other = bgp(&format!("{BGP}reject_as_sets = false\ngraceful_shutdown = true\n"));
+    assert!(!other.reject_as_sets && other.graceful_shutdown);
+}

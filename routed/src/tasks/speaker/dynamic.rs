@@ -1,0 +1,80 @@
+//! Who dials in: a peer, one of a range of peers, or nobody.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use bgp::peer::Admin;
+use net::Prefix;
+use tokio::net::TcpStream;
+use tracing::{debug, info, warn};
+
+use super::{PeerCommand, Speaker};
+use crate::config::change::needs_new_session;
+use crate::config::{Dynamic, PeerOrigin};
+
+impl Speaker {
+    /// Only known peers are spoken to, and those of a range become known as
+    /// long as there is room; anybody else's connection just closes.
+    pub(super) async fn accepted(&mut self, stream: TcpStream, remote: SocketAddr) {
+        let address = remote.ip().to_canonical();
+        let key = self.listeners.key_of(address).cloned();
+        let command = PeerCommand::Accepted(stream, remote, key);
+        let command = match self.peers.get(&address) {
+            None => command,
+            Some(handle) => match handle.commands.send(command).await {
+                // A peer of a range that was just about to go comes back.
+                Err(unsent) if self.range_of(address).is_some() => unsent.0,
+                _ => return,
+            },
+        };
+        let Some(dynamic) = self.config.bgp.range_of(address).cloned() else {
+            debug!(%address, "connection from an address that is no peer");
+            return;
+        };
+        if self.known_of(dynamic.range) >= dynamic.limit as usize {
+            if let Some(unsaid) = self.full.admit(Instant::now(), "") {
+                let (range, limit) = (dynamic.range, dynamic.limit);
+                warn!(%address, %range, limit, unsaid, "connection refused: as many peers of the range as its limit allows");
+            }
+            return;
+        }
+        info!(peer = %address, asn = %dynamic.template.asn, range = %dynamic.range, "peer has dialled in");
+        self.add(dynamic.peer(address).into());
+        self.tell(address, command).await;
+    }
+
+    /// The range that a peer has dialled in from, if it has.
+    pub(super) fn range_of(&self, address: IpAddr) -> Option<Prefix> {
+        match self.peers.get(&address)?.config.origin {
+            PeerOrigin::Range(range) => Some(range),
+            PeerOrigin::File => None,
+        }
+    }
+
+    fn known_of(&self, range: Prefix) -> usize {
+        let of = PeerOrigin::Range(range);
+        self.peers.values().filter(|handle| handle.config.origin == of).count()
+    }
+
+    /// Other ranges: who is of none any more is removed, whoever must be
+    /// spoken to anew dials in again, the others go on with what is new.
+    pub(super) async fn follow_ranges(&mut self, ranges: Vec<Dynamic>) {
+        self.config.bgp.dynamic = ranges;
+        let dynamic: Vec<IpAddr> =
+            self.peers.keys().copied().filter(|address| self.range_of(*address).is_some()).collect();
+        for address in dynamic {
+            let new = self.config.bgp.range_of(address).map(|dynamic| dynamic.peer(address));
+            let Some(handle) = self.peers.get_mut(&address) else { continue };
+            match new {
+                None => self.remove(address, Admin::Deconfigured).await,
+                Some(new) if needs_new_session(&handle.config, &new) => {
+                    self.remove(address, Admin::ConfigChange).await;
+                }
+                Some(new) => {
+                    *handle.config = new.clone();
+                    self.tell(address, PeerCommand::Reconfigure(new.into())).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Who may be a peer, how many prefixes it may send, with which key, and what
+//! each end is told when the other is shut down.
+
+use std::time::Duration;
+
+use lab::{
+    Error, Host, Lab, Result,
+    cluster::{base_config, bgp_routes},
+    pair::{ASN, THEIR_4},
+    peer::{Bird, Frr, Routed},
+};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(30);
+/// The AS of the other router.
+const THEIRS: u32 = 65001;
+
+fn detail(routed: &Routed, peer: &Host) -> Result<Value> {
+    routed.routectl_json(["peers", &peer.ipv4().to_string()])
+}
+
+/// Waits until the detail of a peer is as `look` wants it.
+fn await_detail(routed: &Routed, peer: &Host, what: &str, look: impl Fn(&Value) -> bool) -> Result<Value> {
+    peer.lab().wait_until(what, LIMIT, || {
+        let detail = detail(routed, peer).map_err(|e| e.to_string())?;
+        if look(&detail) { Ok(detail) } else { Err(detail.to_string()) }
+    })
+}
+
+fn is_up(detail: &Value) -> bool {
+    detail["state"] == "Established"
+}
+
+/// BIRD with one session to `ours`, and a prefix.
+fn bird(host: &Host, ours: &Host, more: &str) -> Result<Bird> {
+    Bird::start(host, &bird_config(host, ours, more))
+}
+
+fn bird_config(host: &Host, ours: &Host, more: &str) -> String {
+    format!(
+        "protocol device {{}}\nprotocol static s4 {{ ipv4; route {THEIR_4} blackhole; }}\n\
+         protocol bgp r4 {{ local {} as {THEIRS}; neighbor {} as {ASN}; {more} connect retry time 1;\n \
+         error wait time 1, 2; ipv4 {{ import all; export where source = RTS_STATIC; next hop self; }}; }}\n",
+        host.ipv4(),
+        ours.ipv4()
+    )
+}
+
+/// FRR that waits for a session with `ours`, and these prefixes.
+fn frr(host: &Host, ours: &Host, prefixes: &[&str]) -> Result<Frr> {
+    let networks = prefixes.iter().map(|prefix| format!("  network {prefix}\n")).collect::<Vec<_>>().concat();
+    let config = format!(
+        "router bgp {THEIRS}\n bgp router-id {id}\n no bgp ebgp-requires-policy\n no bgp network import-check\n \
+         neighbor {v4} remote-as {ASN}\n neighbor {v4} passive\n \
+         address-family ipv4 unicast\n{networks} exit-address-family\n",
+        id = host.ipv4(),
+        v4 = ours.ipv4(),
+    );
+    Frr::start(host, &config, "")
+}
+
+fn configured(peer: &Host, keys: &str) -> String {
+    format!("\n[[bgp.peer]]\naddress = \"{}\"\nasn = {THEIRS}\nconnect_retry = 1\n{keys}\n", peer.ipv4())
+}
+
+#[test]
+fn peers_of_a_range_dial_in_with_its_key_up_to_its_limit_and_are_forgotten_when_gone() -> Result<()> {
+    let lab = Lab::new("range")?;
+    let (ours, one, two) = (lab.host("n1")?, lab.router("one")?, lab.router("two")?);
+    let _container = ours.container("c1")?;
+    let key = lab.dir().join("range.key");
+    std::fs::write(&key, "s3cret\n").map_err(Error::file(&key))?;
+    let range = format!(
+        "\n[bgp.graceful_restart]\ntime = 0\n[[bgp.group]]\nname = \"leaves\"\nhold_time = 9\n\
+         [[bgp.dynamic]]\nrange = \"192.0.2.0/24\"\nasn = {THEIRS}\nlimit = 1\ngroup = \"leaves\"\n\
+         password_file = \"{}\"\n",
+        key.display()
+    );
+    let routed = Routed::start(&ours, &(base_config(&ours, ASN) + &range))?;
+    assert_eq!(
+        routed.routectl_json(["peers"])?,
+        serde_json::json!([]),
+        "nobody is there before somebody dials"
+    );
+
+    let first = bird(&one, &ours, "password \"s3cret\";")?;
+    let detail = await_detail(&routed, &one, "the first of the range is up", is_up)?;
+    assert_eq!((&detail["dynamic"], &detail["settings"]["group"]), (&Value::from(true), &"leaves".into()));
+    assert_eq!(
+        (&detail["settings"]["range"], &detail["settings"]["tcp_md5_key"]),
+        (&"192.0.2.0/24".into(), &1.into())
+    );
+    lab.wait_until("its prefix is in our kernel, and ours in its table", LIMIT, || {
+        let have = bgp_routes(&ours).map_err(|e| e.to_string())?;
+        let told = first.routes().map_err(|e| e.to_string())?;
+        let both = have.iter().any(|p| p == THEIR_4) && told.iter().any(|r| r.prefix == ours.subnet4());
+        if both { Ok(()) } else { Err(format!("{have:?}, {told:?}")) }
+    })?;
+
+    let second = bird(&two, &ours, "password \"s3cret\";")?;
+    lab.wait_until("the second is refused", LIMIT, || {
+        let log = routed.log().map_err(|e| e.to_string())?;
+        if log.contains("as many peers of the range as its limit allows") {
+            Ok(())
+        } else {
+            Err("no word".into())
+        }
+    })?;
+    assert_ne!(second.protocol_state("r4")?, "Established");
+
+    first.birdc_write("disable r4")?;
+    await_detail(&routed, &two, "the second has the place of the first", is_up)?;
+    assert_eq!(routed.session_state(&one.ipv4().to_string())?, "no such peer", "who has gone is forgotten");
+
+    // The key of the range is needed.
+    std::fs::write(&key, "other\n").map_err(Error::file(&key))?;
+    second.birdc_write("disable r4")?;
+    routed.routectl(["reload"])?.ok()?;
+    second.birdc_write("enable r4")?;
+    lab.wait_until("without its key nobody gets in", LIMIT, || {
+        let state = second.protocol_state("r4").map_err(|e| e.to_string())?;
+        let peers = routed.routectl_json(["peers"]).map_err(|e| e.to_string())?;
+        if state.starts_with("Connect") && peers == serde_json::json!([]) {
+            Ok(())
+        } else {
+            Err(format!("{state} {peers}"))
+        }
+    })
+}
+
+#[test]
+fn shutdown_with_a_message_is_shown_at_both_ends() -> Result<()> {
+    let lab = Lab::new("shutdown")?;
+    let (ours, theirs) = (lab.host("n1")?, lab.router("peer")?);
+    let config = |keys: &str| base_config(&ours, ASN) + &configured(&theirs, keys);
+    let routed = Routed::start(&ours, &config(""))?;
+    let bird = bird(&theirs, &ours, "")?;
+    await_detail(&routed, &theirs, "the session is up", is_up)?;
+
+    routed.write_config(&config("shutdown = \"new cables until noon\""))?;
+    routed.routectl(["reload"])?.ok()?;
+    lab.wait_until("BIRD logs our message", LIMIT, || {
+        let log = bird.log().map_err(|e| e.to_string())?;
+        if log.contains("new cables until noon") { Ok(()) } else { Err(log) }
+    })?;
+    let down = await_detail(&routed, &theirs, "the peer is disabled", |d| d["disabled"] == true)?;
+    assert!(down["last_error"].as_str().is_some_and(|e| e.contains("new cables until noon")), "{down}");
+    let sent = down["notification_sent"]["text"].as_str().unwrap_or_default();
+    assert!(sent.contains("Administrative Shutdown") && sent.contains("new cables until noon"), "{down}");
+
+    routed.write_config(&config(""))?;
+    routed.routectl(["reload"])?.ok()?;
+    await_detail(&routed, &theirs, "the session is up again", is_up)?;
+    bird.birdc_write("disable r4 \"moving house\"")?;
+    await_detail(&routed, &theirs, "we show the message of BIRD", |d| {
+        d["notification_received"]["text"].as_str().is_some_and(|text| text.contains("moving house"))
+    })?;
+    Ok(())
+}
+
+#[test]
+fn prefixes_beyond_the_limit_are_discarded_or_end_the_session_for_a_while() -> Result<()> {
+    let lab = Lab::new("maxprefix")?;
+    let (ours, theirs) = (lab.host("n1")?, lab.router("peer")?);
+    let config = |max: &str| {
+        base_config(&ours, ASN)
+            + &configured(&theirs, &format!("export = \"reject-all\"\nmax_prefixes = {max}"))
+    };
+    let routed = Routed::start(&ours, &config("{ limit = 2, action = \"discard\" }"))?;
+    let frr = frr(&theirs, &ours, &["10.244.50.0/24", "10.244.51.0/24", "10.244.52.0/24"])?;
+    let discarded = await_detail(&routed, &theirs, "one of three is discarded", |d| d["discarded"] == 1)?;
+    assert!(is_up(&discarded) && discarded["prefixes_received"] == 2, "{discarded}");
+    lab.wait_until("two are in the kernel", LIMIT, || {
+        let have = bgp_routes(&ours).map_err(|e| e.to_string())?;
+        if have.len() == 2 { Ok(()) } else { Err(format!("{have:?}")) }
+    })?;
+
+    routed.write_config(&config("{ limit = 2, action = \"warn\" }"))?;
+    routed.routectl(["reload"])?.ok()?;
+    routed.routectl(["peers", "refresh", &theirs.ipv4().to_string()])?.ok()?;
+    let warned =
+        await_detail(&routed, &theirs, "with a warning all are taken", |d| d["prefixes_received"] == 3)?;
+    assert!(is_up(&warned), "{warned}");
+    assert!(routed.log()?.contains("more prefixes than max_prefixes; they are taken"));
+
+    routed.write_config(&config("{ limit = 2, action = \"shut\", restart = 2 }"))?;
+    routed.routectl(["reload"])?.ok()?;
+    await_detail(&routed, &theirs, "the session is shut", |d| d["notification_sent"]["subcode"] == 1)?;
+    lab.wait_until("it is tried again, more than once", LIMIT, || {
+        let log = routed.log().map_err(|e| e.to_string())?;
+        let tried = log.matches("sent too many prefixes is tried again").count();
+        if tried >= 2 { Ok(()) } else { Err(format!("{tried} times")) }
+    })?;
+    frr.configure(&[
+        &format!("router bgp {THEIRS}"),
+        "address-family ipv4 unicast",
+        "no network 10.244.52.0/24",
+    ])?;
+    await_detail(&routed, &theirs, "with fewer prefixes it stays up", |d| {
+        is_up(d) && d["prefixes_received"] == 2
+    })?;
+    Ok(())
+}
+
+#[test]
+fn keys_roll_over_without_a_reset() -> Result<()> {
+    let lab = Lab::new("rollover")?;
+    let (one, two) = (lab.host("n1")?, lab.host("n2")?);
+    let file = |name: &str| lab.dir().join(name).display().to_string();
+    for name in ["old", "new"] {
+        std::fs::write(file(name), format!("{name}-s3cret\n")).map_err(Error::file(lab.dir()))?;
+    }
+    let config = |here: &Host, there: &Host, keys: &[&str]| {
+        let keys: Vec<String> = keys.iter().map(|key| format!("\"{}\"", file(key))).collect();
+        base_config(here, ASN)
+            + &format!(
+                "\n[[bgp.peer]]\naddress = \"{}\"\nasn = {ASN}\nconnect_retry = 1\nhold_time = 9\n\
+                 password_file = [{}]\n",
+                there.ipv4(),
+                keys.join(", ")
+            )
+    };
+    let first = Routed::start(&one, &config(&one, &two, &["old"]))?;
+    let second = Routed::start(&two, &config(&two, &one, &["old"]))?;
+    await_detail(&first, &two, "the session is up", is_up)?;
+    let change = |routed: &Routed, config: String| -> Result<()> {
+        routed.write_config(&config)?;
+        routed.routectl(["reload"])?.ok().map(drop)
+    };
+    // The first still accepts the old key, and goes on with it.
+    change(&first, config(&one, &two, &["new", "old"]))?;
+    let kept = detail(&first, &two)?;
+    assert_eq!((&kept["settings"]["tcp_md5_keys"], &kept["settings"]["tcp_md5_key"]), (&2.into(), &2.into()));
+    // The second has the new one only: the first follows before the hold time is over.
+    change(&second, config(&two, &one, &["new"]))?;
+    await_detail(&first, &two, "the first has followed", |d| d["settings"]["tcp_md5_key"] == 1)?;
+    change(&first, config(&one, &two, &["new"]))?;
+    let before = detail(&first, &two)?["messages"]["received"]["keepalive"].as_u64();
+    let after = await_detail(&first, &two, "keepalives go on for longer than the hold time", |d| {
+        d["messages"]["received"]["keepalive"].as_u64() >= before.map(|before| before + 4)
+    })?;
+    assert_eq!((&after["state"], &after["established_count"]), (&"Established".into(), &1.into()), "{after}");
+    // A new session takes the new key.
+    first.routectl(["peers", "reset", &two.ipv4().to_string()])?.ok()?;
+    await_detail(&first, &two, "there is a second session", |d| is_up(d) && d["established_count"] == 2)?;
+    Ok(())
+}
+
+#[test]
+fn a_peer_with_the_other_key_of_the_list_gets_in_whoever_dials() -> Result<()> {
+    let lab = Lab::new("keys")?;
+    let (ours, theirs) = (lab.host("n1")?, lab.router("peer")?);
+    for name in ["old", "new"] {
+        std::fs::write(lab.dir().join(name), format!("{name}-s3cret\n")).map_err(Error::file(lab.dir()))?;
+    }
+    let dir = lab.dir().display();
+    let keys = format!("password_file = [\"{dir}/new\", \"{dir}/old\"]");
+    let config = |more: &str| base_config(&ours, ASN) + &configured(&theirs, &format!("{keys}\n{more}"));
+    let routed = Routed::start(&ours, &config("passive = true"))?;
+    let dials = bird(&theirs, &ours, "password \"old-s3cret\";")?;
+    await_detail(&routed, &theirs, "BIRD gets in with the old key", is_up)?;
+    drop(dials);
+    let _waits = bird(&theirs, &ours, "password \"old-s3cret\"; passive yes;")?;
+    routed.write_config(&config(""))?;
+    routed.routectl(["reload"])?.ok()?;
+    await_detail(&routed, &theirs, "BIRD answers to the old key", |d| {
+        is_up(d) && d["settings"]["tcp_md5_key"] == 2
+    })?;
+    Ok(())
+}
