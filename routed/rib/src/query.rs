@@ -101,8 +101,9 @@ impl Table {
 
     /// True when a peer has told this prefix with this path identifier.
     pub fn has_told(&self, id: PeerId, (prefix, path_id): (Prefix, u32)) -> bool {
-        let of_peer = |path: &Arc<Path>| path.source == Source::Peer(id) && path.path_id == path_id;
-        self.dests.get(&prefix.network()).is_some_and(|dest| dest.paths.iter().any(of_peer))
+        let of_peer =
+            |slot: &Slot| slot.path_id == path_id && self.paths.get(slot.path).source == Source::Peer(id);
+        self.dests.get(prefix).is_some_and(|dest| dest.slots().iter().any(of_peer))
     }
 
     /// Up to `max` routes that meet a query, after a cursor.
