@@ -211,3 +211,6 @@ pub(crate) fn name_of(mode: Mode) -> &'static str {
 fn milliseconds<S: Serializer>(interval: &Interval, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(interval.get().as_millis()).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

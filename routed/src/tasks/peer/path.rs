@@ -1,7 +1,7 @@
 //! The path to the peer, which BFD watches.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bfd::Fate;
 use bgp::conn::Up;
@@ -9,7 +9,7 @@ use bgp::peer::{Admin, Event};
 use net::Family;
 use tracing::info;
 
-use super::PeerTask;
+use super::{PeerTask, Session};
 use crate::tasks::bfd::{BfdCommand, Client, Subscriber, Want};
 use crate::tasks::table::TableInput;
 
@@ -27,7 +27,7 @@ impl Recovery {
         match up.graceful_restart.as_ref().filter(|restart| restart.restarting) {
             Some(restart) => Self {
                 families: up.restartable(),
-                until: Some(now + std::time::Duration::from_secs(restart.restart_time.into())),
+                until: Some(now + Duration::from_secs(restart.restart_time.into())),
             },
             None => Self::default(),
         }
@@ -40,6 +40,39 @@ impl Recovery {
 
     fn runs(&self, now: Instant) -> bool {
         !self.families.is_empty() && self.until.is_some_and(|until| now < until)
+    }
+}
+
+/// Where the session stands when BFD says that the path has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// There is none; routes of one before may be kept.
+    Absent,
+    /// It is up, but the peer is not done with its restart, or has begun one.
+    Restarting,
+    /// It is up.
+    Up,
+}
+
+/// What is done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Nothing: an attempt to connect may well succeed, and BFD holds nothing
+    /// down (RFC 5882 §3.2); the restart goes on (§4.3.2).
+    Wait,
+    /// The session ends, and nothing of it is kept (§3.2, RFC 9384).
+    End,
+    /// What is kept over the restart goes (§4.3.1).
+    Forget,
+}
+
+/// Where the BFD of the peer shares the fate of its control plane, a restart
+/// looks like a failure; where it does not, there is nothing to wait for.
+fn judge(standing: Standing, fate: Fate) -> Outcome {
+    match (standing, fate) {
+        (Standing::Up, _) | (Standing::Restarting, Fate::Independent) => Outcome::End,
+        (Standing::Absent, Fate::Independent) => Outcome::Forget,
+        (Standing::Absent | Standing::Restarting, Fate::Shared) => Outcome::Wait,
     }
 }
 
@@ -58,25 +91,20 @@ impl PeerTask {
         let _ = self.bfd.send(command).await;
     }
 
-    /// BFD says that the path has failed. Where the BFD of the peer shares the
-    /// fate of its control plane, a restart looks the same: it goes on (RFC
-    /// 5882 §4.3.2). Where it does not, what the peer left goes (§4.3.1).
+    /// BFD says that the path has failed.
     pub(super) fn path_failed(&mut self, fate: Fate) {
-        let peer = self.config.address;
-        match (&self.session, fate) {
-            (Some(session), Fate::Shared)
-                if session.recovery.runs(Instant::now()) || self.closed_by_peer(session.up.conn) =>
-            {
-                info!(%peer, "bfd session down while the peer restarts; its routes are kept");
-            }
-            (Some(_), _) => self.handle(Event::Stop(Admin::BfdDown)),
-            (None, Fate::Independent) => {
-                info!(%peer, "bfd says that the peer does not forward; routes of before its restart go");
-                self.outbox.push(TableInput::PeerDown { id: self.id, graceful: None });
-            }
-            // An attempt to connect may well succeed: BFD holds nothing down
-            // (§3.2).
-            (None, Fate::Shared) => {}
+        let standing = match &self.session {
+            None => Standing::Absent,
+            Some(Session { recovery, .. }) if recovery.runs(Instant::now()) => Standing::Restarting,
+            Some(Session { up, .. }) if self.closed_by_peer(up.conn) => Standing::Restarting,
+            Some(_) => Standing::Up,
+        };
+        let outcome = judge(standing, fate);
+        info!(peer = %self.config.address, ?standing, ?fate, ?outcome, "bfd says that the path has failed");
+        match outcome {
+            Outcome::Wait => {}
+            Outcome::End => self.handle(Event::Stop(Admin::BfdDown)),
+            Outcome::Forget => self.outbox.push(TableInput::PeerDown { id: self.id, graceful: None }),
         }
     }
 
@@ -84,5 +112,36 @@ impl PeerTask {
     /// read yet: the peer's process is gone, not the path.
     fn closed_by_peer(&self, conn: bgp::conn::ConnId) -> bool {
         self.conns.iter().any(|(id, one)| *id == conn && one.closed_by_peer())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_judged_by_the_session_and_by_the_c_bit() {
+        use Standing::{Absent, Restarting, Up};
+        for (standing, shared, independent) in [
+            (Up, Outcome::End, Outcome::End),
+            (Restarting, Outcome::Wait, Outcome::End),
+            (Absent, Outcome::Wait, Outcome::Forget),
+        ] {
+            assert_eq!(judge(standing, Fate::Shared), shared, "{standing:?}");
+            assert_eq!(judge(standing, Fate::Independent), independent, "{standing:?}");
+        }
+    }
+
+    #[test]
+    fn a_peer_recovers_until_it_has_told_all_and_no_longer_than_it_said() {
+        let now = Instant::now();
+        let until = Some(now + Duration::from_secs(120));
+        let mut recovery = Recovery { families: Family::ALL.to_vec(), until };
+        recovery.told(Family::Ipv4Unicast);
+        assert!(recovery.runs(now));
+        assert!(!recovery.runs(now + Duration::from_secs(120)));
+        recovery.told(Family::Ipv6Unicast);
+        assert!(!recovery.runs(now));
+        assert!(!Recovery::default().runs(now));
     }
 }
