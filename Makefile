@@ -37,6 +37,7 @@ bench: deps
 	$(CARGO) bench --locked -p bgp
 	$(CARGO) build --release --locked --bins
 	target/release/lab bench-rip
+	target/release/lab bench-bfd
 
 # Long fuzzing; needs cargo-fuzz and a nightly toolchain.
 FUZZ_SECONDS ?= 300

@@ -40,6 +40,8 @@ enum Command {
         #[arg(long, default_value_t = 5)]
         period: u64,
     },
+    /// BFD beside BIRD and FRR: how long traffic stands still when a path is cut.
+    BenchBfd,
     /// Remove what labs of dead processes left.
     Clean,
 }
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::BenchRip { neighbors, routes, period } => {
             lab::bench_rip::run(neighbors.clamp(1, 100), routes, period.max(5))
         }
+        Command::BenchBfd => lab::bench_bfd::run(),
         Command::Clean => clean(),
     };
     match done {

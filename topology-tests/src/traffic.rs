@@ -22,7 +22,7 @@ use nix::sys::socket::{
 use crate::{Container, Error, Netns, Result, wait};
 
 /// Time between two packets of a stream: 100 a second.
-const PACE: Duration = Duration::from_millis(10);
+pub const PACE: Duration = Duration::from_millis(10);
 /// How long the receiver waits for stragglers once the sender has stopped.
 const STRAGGLERS: Duration = Duration::from_millis(500);
 

@@ -215,6 +215,7 @@ impl PeerTask {
             PeerCommand::Stop(admin) => self.handle(Event::Stop(admin)),
             PeerCommand::Refresh(families) => self.ask_refresh(&families),
             // Taken before it came here.
+            // `run` does it, because BFD has to be told.
             PeerCommand::Reconfigure(_) => {}
             PeerCommand::Report(reply) => {
                 let report = PeerReport::new(&self.config, &self.machine.status(), Instant::now());

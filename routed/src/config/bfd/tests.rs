@@ -12,7 +12,7 @@ fn check(dir: &Path, more: &str) -> String {
         Ok((_, warnings)) => warnings,
         Err(findings) => findings,
     };
-    let text: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+    let text = findings.iter().fold(String::new(), |text, finding| text + &finding.to_string() + "\n");
     text.replace(&dir.display().to_string(), "DIR")
 }
 
