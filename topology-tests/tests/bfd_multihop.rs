@@ -101,6 +101,35 @@ fn two_nodes_watch_a_path_over_a_router() -> Result<()> {
 }
 
 #[test]
+fn over_ipv6_too() -> Result<()> {
+    let lab = Lab::new("bfd-mh6")?;
+    let (one, router, two) = (lab.host("n1")?, lab.router("r")?, lab.host("n2")?);
+    let (ours, theirs) = ("2001:db8:ff::1", "2001:db8:ff::2");
+    for (host, own, other) in [(&one, ours, theirs), (&two, theirs, ours)] {
+        host.ip(&[
+            "link set lo up".to_owned(),
+            format!("addr add {own}/128 dev lo nodad"),
+            format!("route add {other}/128 via {}", router.ipv6()),
+        ])?;
+    }
+    router.ip(&[format!("route add {ours}/128 via {}", one.ipv6())])?;
+    router.ip(&[format!("route add {theirs}/128 via {}", two.ipv6())])?;
+    router.exec(["sysctl", "-qw", "net.ipv6.conf.all.forwarding=1"])?.ok()?;
+    let config = |host: &Host, own: &str, other: &str| {
+        base(host) + &peer(other, ASN, &format!("source = \"{own}\"\nmultihop = 2\nbfd = true"))
+    };
+    let first = Node::start(&one, &config(&one, ours, theirs))?;
+    let second = Node::start(&two, &config(&two, theirs, ours))?;
+    let session = first.await_bfd(theirs, "Up")?;
+    assert_eq!(session["local_address"], ours, "{session}");
+    second.await_bfd(ours, "Up")?;
+    close(&two)?;
+    first.await_bfd(theirs, "Down")?;
+    open(&two)?;
+    first.await_bfd(theirs, "Up").map(drop)
+}
+
+#[test]
 fn packets_from_further_away_than_allowed_are_discarded_and_counted() -> Result<()> {
     let path = Path::new("bfd-mttl", true)?;
     let first = path.ours(ASN, "bfd = { minimum_ttl = 255 }")?;

@@ -48,4 +48,5 @@ pub fn pools() -> Vec<Prefix> {
 }
 
 /// What no policy may lock out: management, routing protocols, the API.
-pub const FAILSAFE_INBOUND: [&str; 6] = ["tcp:22", "tcp:179", "udp:520", "udp:521", "udp:3784", "tcp:7179"];
+pub const FAILSAFE_INBOUND: [&str; 7] =
+    ["tcp:22", "tcp:179", "udp:520", "udp:521", "udp:3784", "udp:4784", "tcp:7179"];
