@@ -4,9 +4,15 @@ use lab::{
     Result,
     pair::{THEIR_4, THEIR_6},
     peer::Bird,
-    rip_pair::{LIMIT, QUICK, RipPair},
+    rip_pair::{LIMIT, QUICK, RipPair, config},
     zero::{RIP, RIPNG},
 };
+use serde_json::Value;
+
+use std::time::Duration;
+
+/// Patience with a change of keys.
+const ROLLED: Duration = Duration::from_secs(60);
 
 const KEY: &str = "s3cret";
 
@@ -98,6 +104,62 @@ fn wrong_key_is_counted_and_teaches_nothing_and_the_right_one_does() -> Result<(
     pair.routed.routectl(["reload"])?.ok()?;
     pair.we_have(THEIR_4, RIP)?;
     pair.routed.sigterm().map(drop)
+}
+
+/// A moment `seconds` from now, as TOML and as BIRD write it.
+fn moment(pair: &RipPair, seconds: u64) -> Result<[String; 2]> {
+    let when = format!("now + {seconds} seconds");
+    let text = |utc: &[&str], form: &str| {
+        let argv = [&["date"], utc, &["-d", &when, form]].concat();
+        Ok::<_, lab::Error>(pair.ours.exec(argv)?.ok()?.stdout.trim().to_owned())
+    };
+    Ok([text(&["-u"], "+%FT%TZ")?, text(&[], "+%F %T")?])
+}
+
+/// Both sides change from one key to the next at the same moment, and for a
+/// while take what is signed with either: no packet is refused, no route goes.
+#[test]
+fn keys_change_on_both_sides_while_the_routes_stay() -> Result<()> {
+    let (_one, first) = RipPair::key_file(KEY)?;
+    let (_two, second) = RipPair::key_file("n3xt")?;
+    let mut pair = RipPair::start("rbird-roll", "")?;
+    let [change, there_change] = moment(&pair, 12)?;
+    let [end, there_end] = moment(&pair, 20)?;
+    let rip = format!(
+        "{QUICK}\nauth = {{ mode = \"hmac-sha-256\", keys = [\n\
+         {{ id = 1, key_file = \"{first}\", send_until = {change}, accept_until = {end} }},\n\
+         {{ id = 2, key_file = \"{second}\", send_from = {change} }} ] }}"
+    );
+    pair.routed.write_config(&config(&rip))?;
+    pair.routed.restart()?;
+    let auth = format!(
+        "authentication cryptographic;\n\
+         password \"s3cret\" {{ id 1; algorithm hmac sha256; generate to \"{there_change}\"; accept to \"{there_end}\"; }};\n\
+         password \"n3xt\" {{ id 2; algorithm hmac sha256; generate from \"{there_change}\"; }};"
+    );
+    let bird = bird(&pair, &auth)?;
+    pair.they_have_ours(2, || bird.rip_routes())?;
+    pair.we_have_theirs(2)?;
+    let key = || -> Result<Value, String> {
+        let all = pair.routed.routectl_json(["rip", "interfaces"]).map_err(|e| e.to_string())?;
+        let mut all = all.as_array().into_iter().flatten();
+        Ok(all
+            .find(|one| one["version"] == "ripv2")
+            .map(|one| one["auth_key_id"].clone())
+            .unwrap_or_default())
+    };
+    assert_eq!(key(), Ok(1.into()));
+    // Longer than any timeout after the change, and after the end of the first key.
+    pair.lab.wait_until("the second key is used, and the route is the first one", ROLLED, || {
+        let (key, routes) =
+            (key()?, pair.routed.routectl_json(["routes", THEIR_4]).map_err(|e| e.to_string())?);
+        let age = routes[0]["age_seconds"].as_u64();
+        if key == 2 && age >= Some(30) { Ok(()) } else { Err(format!("key {key}, {routes}")) }
+    })?;
+    pair.they_have_ours(2, || bird.rip_routes())?;
+    let near = pair.await_neighbor(&pair.theirs.ipv4().to_string(), "is there", |_| true)?;
+    assert_eq!((&near["auth_failures"], &near["bad_packets"]), (&0.into(), &0.into()), "{near}");
+    Ok(())
 }
 
 #[test]

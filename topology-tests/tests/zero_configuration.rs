@@ -123,6 +123,33 @@ fn two_hosts_with_one_docker_subnet_raise_the_alarm_on_both() -> Result<()> {
     Ok(())
 }
 
+/// Well below the 180 s of the usual timers.
+#[test]
+fn an_alarm_about_a_dead_neighbour_ends_with_the_timeout_of_rip() -> Result<()> {
+    let lab = Lab::new("dead")?;
+    let quick = "[rip]\nupdate = 2\ntimeout = 6\ngarbage = 3\n";
+    let mut nodes = [Node::with(&lab, "n1", quick)?, Node::with(&lab, "n2", quick)?];
+    for node in &mut nodes {
+        node.host.ip(&[
+            "link add docker0 type bridge",
+            "addr add 172.17.0.1/16 dev docker0",
+            "link set docker0 up",
+        ])?;
+        node.routed.restart()?;
+    }
+    let other = nodes[1].host.ipv4().to_string();
+    nodes[0].await_alarm(&["172.17.0.0/16", &other])?;
+    nodes[1].routed.kill9()?;
+    lab.wait_until("the alarm is over", LIMIT, || {
+        let alarms = nodes[0].alarms().map_err(|e| e.to_string())?;
+        if alarms.iter().any(|alarm| alarm["severity"] == "error") {
+            Err(format!("{alarms:?}"))
+        } else {
+            Ok(())
+        }
+    })
+}
+
 #[test]
 fn docker_bridge_gets_the_block_that_the_node_claimed() -> Result<()> {
     let lab = Lab::new("bip")?;

@@ -129,6 +129,9 @@ pub struct Attrs {
     pub large_communities: Vec<LargeCommunity>,
     /// Everything else that is to be kept, in the order of type codes.
     pub unknown: Vec<RawAttr>,
+    /// The route tag (RFC 2453 §4.2), 0 for none: what RIP and filters say of
+    /// a route inside this node. BGP has no place for it on the wire.
+    pub tag: u16,
 }
 
 impl Attrs {

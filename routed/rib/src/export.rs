@@ -120,6 +120,8 @@ fn attributes(
             reflect(&mut told, teller, cluster_id);
         }
     }
+    // It has done its work in the filter; the wire has no place for it.
+    told.tag = 0;
     if audience.graceful_shutdown {
         mark(&mut told, audience.external);
     }

@@ -205,6 +205,12 @@ impl Rip {
     pub fn settings_of(&self, interface: &str) -> &RipSettings {
         self.interface.get(interface).unwrap_or(&self.settings)
     }
+
+    /// The longest time for which anything that was heard holds.
+    pub fn longest_timeout(&self) -> Duration {
+        let own = self.interface.values().map(|settings| settings.timeout);
+        own.fold(self.settings.timeout, Duration::max)
+    }
 }
 
 pub(super) fn read(

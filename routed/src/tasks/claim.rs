@@ -30,9 +30,6 @@ use crate::state::StateDir;
 pub(crate) const SIGHTINGS: usize = 1024;
 /// How often the use of claimed blocks is looked at.
 const LOOK: Duration = Duration::from_secs(5);
-/// A prefix that a neighbour has not repeated for so long is no longer his:
-/// the timeout of RIP (RFC 2453 §3.8).
-const FORGET: Duration = Duration::from_secs(180);
 
 /// A neighbour advertises a prefix that concerns the pools or this node.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +42,8 @@ pub(crate) struct Sighting {
     pub(crate) interface: u32,
     /// It is his own; he does not pass it on.
     pub(crate) direct: bool,
+    /// How long it is his unless he repeats it: the timeout of RIP.
+    pub(crate) holds: Duration,
 }
 
 /// What the task starts with.
@@ -88,7 +87,7 @@ struct Task {
     started: bool,
     blocks: BTreeSet<Prefix>,
     bridge: Bridge,
-    /// When each thing that neighbours have was last heard.
+    /// Until when each thing that neighbours have is theirs.
     heard: BTreeMap<(Prefix, By), Instant>,
     /// Subnets of this node as the machine was told.
     here: BTreeSet<Prefix>,
@@ -148,7 +147,7 @@ impl Task {
             Some(ours) if sighting.direct => By::Neighbour { address: sighting.neighbor, ours },
             _ => By::Other(sighting.neighbor),
         };
-        self.heard.insert((sighting.prefix, by), Instant::now());
+        self.heard.insert((sighting.prefix, by), Instant::now() + sighting.holds);
         self.handle(Event::Heard { prefix: sighting.prefix, by }).await;
     }
 
@@ -206,8 +205,8 @@ impl Task {
         let blocks: Vec<Prefix> = self.blocks.iter().copied().collect();
         self.tell_use(&blocks).await;
         let now = Instant::now();
-        let silent = |at: &Instant| now.saturating_duration_since(*at) > FORGET;
-        let gone: Vec<_> = self.heard.iter().filter(|(_, at)| silent(at)).map(|(key, _)| *key).collect();
+        let gone: Vec<_> =
+            self.heard.iter().filter(|(_, until)| **until < now).map(|(key, _)| *key).collect();
         for (prefix, by) in gone {
             self.heard.remove(&(prefix, by));
             self.handle(Event::Gone { prefix, by }).await;

@@ -129,6 +129,7 @@ pub(crate) fn attrs(family: Family) -> impl Strategy<Value = Attrs> {
             ext_communities,
             large_communities,
             unknown,
+            tag: 0,
         }
     })
 }

@@ -156,3 +156,13 @@ fn a_peer_hears_all_marked_when_this_node_is_about_to_go() {
     let sent = told(None, &peer(2, OURS), |a| a.communities.push(mark)).unwrap();
     assert_eq!(sent.local_pref, Some(100), "what another marked is passed on as it is");
 }
+
+#[test]
+fn a_route_tag_is_met_by_filters_and_stays_inside() {
+    let filter =
+        toml::from_str("name = \"out\"\nrules = [{ tag = 7, action = \"accept\", set = { med = 3 } }]");
+    let to = PeerInfo { export: Arc::new(filter.unwrap()), ..peer(2, 65002) };
+    let sent = told(None, &to, |a| a.tag = 7).unwrap();
+    assert_eq!((sent.tag, sent.med), (0, Some(3)));
+    assert!(told(None, &to, |a| a.tag = 8).is_err());
+}

@@ -64,6 +64,7 @@ impl Match {
             })
             && self.med.is_none_or(|range| range.meets(attrs.med.unwrap_or(0)))
             && self.local_pref.is_none_or(|range| range.meets(attrs.effective_local_pref()))
+            && self.tag.is_none_or(|range| range.meets(attrs.tag.into()))
             && none_or_any(&self.community, |community| attrs.communities.contains(community))
             && none_or_any(&self.large_community, |community| attrs.large_communities.contains(community))
             && self.as_path.as_ref().is_none_or(|pattern| pattern.meets(&attrs.as_path.to_string()))
@@ -88,6 +89,7 @@ impl Rule {
         attrs.med = self.set.med.or(attrs.med);
         attrs.local_pref = self.set.local_pref.or(attrs.local_pref);
         attrs.origin = self.set.origin.unwrap_or(attrs.origin);
+        attrs.tag = self.set.tag.unwrap_or(attrs.tag);
         attrs.next_hop = self.set.next_hop.map(Into::into).or(attrs.next_hop);
         if let Some(communities) = &self.set.community {
             attrs.communities.clone_from(communities);

@@ -79,6 +79,8 @@ pub struct Match {
     pub med: Option<Range>,
     /// The local preference is in this range; a route without one counts as 100.
     pub local_pref: Option<Range>,
+    /// The route tag is in this range; a route without one counts as 0.
+    pub tag: Option<Range>,
     /// The family is this.
     pub family: Option<Family>,
 }
@@ -96,6 +98,8 @@ pub struct Set {
     pub origin: Option<Origin>,
     /// The next hop.
     pub next_hop: Option<IpAddr>,
+    /// The route tag; 0 takes it away.
+    pub tag: Option<u16>,
     /// The communities, all of them.
     #[serde(deserialize_with = "text::some_list")]
     pub community: Option<Vec<Community>>,
@@ -153,6 +157,8 @@ struct FlatRule {
     med: Option<Range>,
     #[serde(deserialize_with = "text::some")]
     local_pref: Option<Range>,
+    #[serde(deserialize_with = "text::some")]
+    tag: Option<Range>,
     family: Option<Family>,
     action: Option<Action>,
     set: Set,
@@ -177,6 +183,7 @@ impl<'de> Deserialize<'de> for Rule {
             protocol: flat.protocol,
             med: flat.med,
             local_pref: flat.local_pref,
+            tag: flat.tag,
             family: flat.family,
         };
         let FlatRule { set, add, delete, prepend, .. } = flat;

@@ -127,10 +127,22 @@ fn what_is_not_understood_is_an_error_that_names_it() {
         ("[{ action = \"accept\", prefix = \"10.0.0.1/8\" }]", "10.0.0.0/8"),
         ("[{ action = \"accept\", protocol = \"ospf\" }]", "ospf"),
         ("[{ action = \"accept\", community = \"1\" }]", "community"),
+        ("[{ action = \"accept\", set = { tag = 65536 } }]", "65536"),
     ] {
         let error = check(rules, "10.0.0.0/8", &route()).unwrap_err();
         assert!(error.contains(names), "{rules}: {error}");
     }
+}
+
+#[test]
+fn a_tag_is_a_condition_and_is_set() {
+    let rules = "[{ tag = \"7..9\", action = \"accept\", set = { tag = 12 } },
+                  { tag = 0, action = \"accept\" }]";
+    let tagged = |tag| Attrs { tag, ..route() };
+    let tag = |tag| check(rules, "10.0.0.0/8", &tagged(tag)).map(|attrs| attrs.tag);
+    assert_eq!((tag(0), tag(7), tag(9)), (Ok(0), Ok(12), Ok(12)));
+    assert!(tag(10).is_err());
+    assert_eq!(check("[{ action = \"accept\", set = { tag = 0 } }]", "10.0.0.0/8", &tagged(7)), Ok(route()));
 }
 
 #[test]

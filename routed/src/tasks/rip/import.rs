@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use net::{Attrs, Prefix};
 use rib::Protocol;
@@ -26,6 +27,8 @@ pub(super) struct TableImport {
     sightings: mpsc::Sender<Sighting>,
     /// The metric of what a neighbour owns itself, as it arrives here.
     direct: u8,
+    /// How long what is told holds: the longest timeout of all interfaces.
+    holds: Duration,
 }
 
 impl TableImport {
@@ -42,6 +45,7 @@ impl TableImport {
             sightings,
             // 1 as it is told, 1 for the link, and what the operator adds.
             direct: 2 + rip.settings.offset_in,
+            holds: rip.longest_timeout(),
         }
     }
 
@@ -60,6 +64,7 @@ impl TableImport {
                 neighbor: offer.neighbor,
                 interface: offer.interface,
                 direct: offer.metric <= self.direct,
+                holds: self.holds,
             });
         }
     }
@@ -75,10 +80,13 @@ impl Import for TableImport {
             net::Family::Ipv4Unicast => Protocol::Rip,
             net::Family::Ipv6Unicast => Protocol::RipNg,
         };
-        let attrs = Attrs::default();
+        let attrs = Attrs { tag: offer.tag, med: Some(offer.metric.into()), ..Attrs::default() };
         let route = Route { prefix: offer.prefix, attrs: &attrs, protocol, peer: Some(offer.neighbor) };
         match self.filter.eval(&route) {
-            Verdict::Accept(_) => Judgement::Accept { metric: offer.metric, tag: offer.tag },
+            Verdict::Accept(rule) => Judgement::Accept {
+                metric: rule.set.med.map_or(offer.metric, |med| u8::try_from(med).unwrap_or(u8::MAX)),
+                tag: rule.set.tag.unwrap_or(offer.tag),
+            },
             Verdict::Reject(_) => Judgement::Reject,
         }
     }

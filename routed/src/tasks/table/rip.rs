@@ -62,7 +62,7 @@ impl RipSide {
                 let mut attrs = Attrs::clone(path.attrs());
                 rule.edit(&mut attrs, net::Asn(0));
                 let metric = attrs.med.and_then(|med| u8::try_from(med.clamp(1, 15)).ok()).unwrap_or(1);
-                Some(Advert::new(metric))
+                Some(Advert { tag: attrs.tag, ..Advert::new(metric) })
             }
             Verdict::Reject(_) => None,
         }
@@ -113,6 +113,7 @@ impl TableTask {
                     path_id: count,
                     metric: learned.metric.into(),
                     distance: Some(rip.distance),
+                    attrs: Attrs { tag: learned.tag, ..Attrs::default() },
                     ..Origination::new(protocol(family), via)
                 };
                 self.table.originate(now, prefix, origination);
