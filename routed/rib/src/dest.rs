@@ -7,6 +7,8 @@
 //! A destination that is *dirty* is to be decided anew. What was told stays
 //! until then, even when the path that it came from has gone.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::shared::{Id, Shared};
@@ -224,7 +226,7 @@ impl Dest {
     pub(crate) fn take(
         &mut self,
         paths: &mut Shared<Path>,
-        mut goes: impl FnMut(&Slot, &Path) -> bool,
+        mut goes: impl FnMut(&Slot, &Arc<Path>) -> bool,
     ) -> bool {
         match self {
             Self::Nothing => false,

@@ -90,6 +90,7 @@ impl Table {
             old: old.map(|told| self.best_from(told)),
             new: new.map(|told| self.best_from(told)),
         });
+        self.told = self.told + usize::from(new.is_some()) - usize::from(old.is_some());
         let Self { dests, paths, targets, .. } = self;
         let dest = dests.get_mut(prefix)?;
         match dest {

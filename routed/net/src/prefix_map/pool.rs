@@ -32,7 +32,10 @@ struct Page {
 /// An arena of blocks; see the module's page. A free slot holds the default.
 #[derive(Clone, Debug)]
 pub(super) struct Pool<T> {
+    /// A chunk of which nothing is in use has no memory.
     chunks: Vec<Vec<T>>,
+    /// The slots of each chunk that are in use.
+    in_use: Vec<u16>,
     pages: Vec<Page>,
     /// The first page of each list, by its run.
     lists: [u32; BLOCK + 1],
@@ -44,7 +47,14 @@ pub(super) struct Pool<T> {
 
 impl<T> Default for Pool<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), pages: Vec::new(), lists: [NONE; BLOCK + 1], runs: 0, live: 0 }
+        Self {
+            chunks: Vec::new(),
+            in_use: Vec::new(),
+            pages: Vec::new(),
+            lists: [NONE; BLOCK + 1],
+            runs: 0,
+            live: 0,
+        }
     }
 }
 
@@ -55,6 +65,11 @@ fn place(slot: u32) -> (usize, usize) {
 
 fn number(slot: usize) -> u32 {
     u32::try_from(slot).expect("a pool has fewer than 2^32 slots: memory ends before")
+}
+
+/// The size of a block, as chunks count it.
+fn slots(size: usize) -> u16 {
+    u16::try_from(size).expect("a block is at most 32 slots")
 }
 
 /// The bits of a block.
@@ -163,6 +178,7 @@ impl<T: Default> Pool<T> {
         self.relist(page);
         let block = page * PAGE + at;
         self.cover(block + size);
+        self.in_use[block / CHUNK] += slots(size);
         number(block)
     }
 
@@ -175,6 +191,11 @@ impl<T: Default> Pool<T> {
             let (page, at) = (block as usize / PAGE, block as usize % PAGE);
             self.pages[page].used &= !bits(at, size);
             self.relist(page);
+            let (chunk, _) = place(block);
+            self.in_use[chunk] -= slots(size);
+            if self.in_use[chunk] == 0 {
+                self.chunks[chunk] = Vec::new();
+            }
         }
     }
 
@@ -235,6 +256,7 @@ impl<T: Default> Pool<T> {
         let (chunk, len) = ((end - 1) / CHUNK, (end - 1) % CHUNK + 1);
         if chunk == self.chunks.len() {
             self.chunks.push(Vec::new());
+            self.in_use.push(0);
         }
         if self.chunks[chunk].len() < len {
             self.chunks[chunk].resize_with(len, T::default);

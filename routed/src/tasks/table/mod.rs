@@ -46,8 +46,9 @@ use crate::config::Config;
 
 /// How many inputs are taken before the table is flushed.
 const BATCH: usize = 64;
-/// How many changes are passed on at a time.
-const CHANGES: usize = 4096;
+/// How many changes are passed on at a time, and how many prefixes may wait
+/// for a decision before no more inputs are taken.
+const CHANGES: usize = 2048;
 /// How soon a reader that could not take more is tried again.
 const READER_RETRY: Duration = Duration::from_millis(20);
 /// How many prefixes a peer is told at a time.
@@ -289,6 +290,9 @@ impl TableTask {
     fn take_inputs(&mut self, now: Instant, first: TableInput, inputs: &mut mpsc::Receiver<TableInput>) {
         self.input(now, first);
         for _ in 1..BATCH {
+            if self.table.waiting() >= CHANGES {
+                return;
+            }
             match inputs.try_recv() {
                 Ok(input) => self.input(now, input),
                 Err(_) => break,
