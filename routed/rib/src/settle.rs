@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use net::Prefix;
+use net::{Prefix, PrefixSet};
 use smallvec::SmallVec;
 
 use crate::decide::{Candidate, Decided, decide};
@@ -63,6 +63,9 @@ impl Table {
 
     /// Decides one prefix; a change if the best is not what it was.
     fn redecide(&mut self, prefix: Prefix) -> Option<Change> {
+        if let Simple::Decided(change) = self.redecide_one(prefix) {
+            return change;
+        }
         let new = match self.dests.get(prefix)? {
             Dest::Nothing => None,
             Dest::One(one) if one.gone => None,
@@ -77,6 +80,40 @@ impl Table {
             }
         };
         self.tell(prefix, new)
+    }
+
+    /// Decides a prefix that has one path, whose next hop is known: nearly
+    /// all are so, and this finds the prefix once.
+    fn redecide_one(&mut self, prefix: Prefix) -> Simple {
+        let Self { dests, paths, targets, peers, resolver, own, told, .. } = self;
+        let Some(Dest::One(one)) = dests.get_mut(prefix) else { return Simple::Not };
+        if one.gone {
+            return Simple::Not;
+        }
+        let path = paths.get(one.path);
+        let new = match admissible(own, prefix, path) {
+            Err(_) => Id::NONE,
+            Ok(()) => match resolver.recall(path, peer_of(peers, path), targets) {
+                None => return Simple::Not,
+                Some(resolved) => resolved.map_or(Id::NONE, |resolved| resolved.target),
+            },
+        };
+        one.dirty = false;
+        let old = std::mem::replace(&mut one.told, new);
+        *told = *told + usize::from(new != Id::NONE) - usize::from(old != Id::NONE);
+        let best = |target: Id<Target>| {
+            (target != Id::NONE).then(|| Best {
+                path: Arc::clone(path),
+                target: Arc::clone(targets.get(target)),
+                backup: None,
+                at: Step::Only,
+            })
+        };
+        let change = (new != old).then(|| Change { prefix, old: best(old), new: best(new) });
+        if old != Id::NONE {
+            targets.release(old);
+        }
+        Simple::Decided(change)
     }
 
     /// Notes what the world is told from now on, of whose target it becomes a
@@ -200,7 +237,7 @@ impl Table {
     /// of the target.
     fn usable(&mut self, prefix: Prefix, path: Id<Path>) -> Result<Resolved, Why> {
         let told = self.paths.get(path);
-        self.admissible(prefix, told)?;
+        admissible(&self.own, prefix, told)?;
         let Self { resolver, dests, paths, targets, peers, .. } = self;
         let told = paths.get(path);
         let peer = peer_of(peers, told);
@@ -214,20 +251,8 @@ impl Table {
 
     /// The same for readers.
     pub(crate) fn judge(&self, prefix: Prefix, path: &Path) -> Result<(Target, u32), Why> {
-        self.admissible(prefix, path)?;
+        admissible(&self.own, prefix, path)?;
         self.resolver.peek(self.ground(), path, peer_of(&self.peers, path))
-    }
-
-    /// Asks what import could not know: who owns the prefix now.
-    fn admissible(&self, prefix: Prefix, path: &Path) -> Result<(), Why> {
-        path.imported.as_ref().map_err(Why::clone)?;
-        if path.source == Source::Local {
-            return Ok(());
-        }
-        match self.own.longest(prefix) {
-            Some((own, ())) => Err(Why::OwnPrefix(own)),
-            None => Ok(()),
-        }
     }
 
     /// A path as the decision sees it.
@@ -247,6 +272,25 @@ impl Table {
     /// Decides among candidates by the table's rules, for readers.
     pub(crate) fn decide(&self, candidates: &[Candidate<'_>]) -> Option<Decided> {
         decide(candidates, &self.rules)
+    }
+}
+
+/// What became of the attempt to decide a prefix the short way.
+enum Simple {
+    Decided(Option<Change>),
+    /// It is not so simple.
+    Not,
+}
+
+/// Asks what import could not know: who owns the prefix now.
+fn admissible(own: &PrefixSet, prefix: Prefix, path: &Path) -> Result<(), Why> {
+    path.imported.as_ref().map_err(Why::clone)?;
+    if path.source == Source::Local {
+        return Ok(());
+    }
+    match own.longest(prefix) {
+        Some((own, ())) => Err(Why::OwnPrefix(own)),
+        None => Ok(()),
     }
 }
 

@@ -88,12 +88,28 @@ fn runs(ones: u64, size: usize) -> u64 {
     runs
 }
 
-/// The longest run of ones, at most [`BLOCK`].
+/// The longest run of ones, at most [`BLOCK`]: by powers of two, then between.
 fn longest(ones: u64) -> usize {
-    let (mut left, mut run) = (ones, 0);
-    while left != 0 && run < BLOCK {
-        left &= left >> 1;
-        run += 1;
+    // Where runs of 1, 2, 4, 8, 16 and 32 begin.
+    let mut begin = [ones, 0, 0, 0, 0, 0];
+    let mut power = 0;
+    while power < 5 && begin[power] != 0 {
+        begin[power + 1] = begin[power] & (begin[power] >> (1 << power));
+        power += 1;
+    }
+    if begin[power] == 0 {
+        let Some(below) = power.checked_sub(1) else { return 0 };
+        power = below;
+    }
+    let (mut run, mut from) = (1_usize << power, begin[power]);
+    if run >= BLOCK {
+        return BLOCK;
+    }
+    for power in (0..power).rev() {
+        let longer = from & (begin[power] >> run);
+        if longer != 0 {
+            (from, run) = (longer, run + (1 << power));
+        }
     }
     run
 }
@@ -261,5 +277,27 @@ impl<T: Default> Pool<T> {
         if self.chunks[chunk].len() < len {
             self.chunks[chunk].resize_with(len, T::default);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_run_is_found() {
+        let naive = |ones: u64| (1..=BLOCK).rev().find(|size| runs(ones, *size) != 0).unwrap_or(0);
+        let mut state = 1_u64;
+        for round in 0..20_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // Many ones, few ones, one long run.
+            let ones = match round % 3 {
+                0 => state | state.rotate_left(7) | state.rotate_left(13),
+                1 => state & state.rotate_left(9),
+                _ => bits((state >> 59) as usize, (state >> 32) as usize % 33),
+            };
+            assert_eq!(longest(ones), naive(ones), "{ones:064b}");
+        }
+        assert_eq!((longest(0), longest(u64::MAX)), (0, BLOCK));
     }
 }

@@ -155,7 +155,18 @@ impl Packed {
         Self { map, at: node.values }
     }
 
-    /// The reverse.
+    /// The bit of a place.
+    fn bit(place: u8) -> u32 {
+        1 << (VALUES & ((1 << place) - 1)).count_ones()
+    }
+
+    /// Where the value of a place is kept in a node without children.
+    fn value(self, place: u8) -> Option<u32> {
+        let bit = Self::bit(place);
+        (self.map & bit != 0).then(|| self.at + (self.map & (bit - 1)).count_ones())
+    }
+
+    /// The reverse of [`Packed::leaf`].
     fn unpack(self) -> Node {
         let (mut left, mut map) = (self.map, 0);
         while left != 0 {
@@ -231,18 +242,28 @@ impl<V> Trie<V> {
 
     /// The slot of a prefix.
     fn find(&self, bits: u128, len: u8) -> Option<u32> {
-        let mut node = self.root()?;
-        let mut depth = 0;
-        while len - depth >= STRIDE {
+        if self.len == 0 {
+            return None;
+        }
+        let (mut at, mut depth) = (ROOT, 0);
+        loop {
+            let packed = *self.nodes.get(at);
+            let here = len - depth < STRIDE;
+            if packed.map & BRANCH == 0 {
+                return if here { packed.value(place_in(bits, len, depth)) } else { None };
+            }
+            let node = self.branches.get(packed.at);
+            if here {
+                let place = place_in(bits, len, depth);
+                return node.has(place).then(|| node.value(place));
+            }
             let place = child_in(bits, depth);
             if !node.has(place) {
                 return None;
             }
-            node = self.node(node.child(place));
+            at = node.child(place);
             depth += STRIDE;
         }
-        let place = place_in(bits, len, depth);
-        node.has(place).then(|| node.value(place))
     }
 
     pub(super) fn get(&self, bits: u128, len: u8) -> Option<&V> {
@@ -301,19 +322,41 @@ impl<V: Default> Trie<V> {
             at = self.child_or_new(at, child_in(bits, depth));
             depth += STRIDE;
         }
-        let place = place_in(bits, len, depth);
-        let mut node = self.node(at);
+        let slot = self.value_or_new(at, place_in(bits, len, depth));
+        self.values.get_mut(slot)
+    }
+
+    fn value_or_new(&mut self, at: u32, place: u8) -> u32 {
+        let packed = self.nodes.get_mut(at);
+        if packed.map & BRANCH == 0 {
+            let bit = Packed::bit(place);
+            let index = (packed.map & (bit - 1)).count_ones();
+            if packed.map & bit == 0 {
+                let count = packed.map.count_ones() as usize;
+                packed.at = self.values.grow(packed.at, count, index as usize, V::default());
+                packed.map |= bit;
+                self.len += 1;
+            }
+            return packed.at + index;
+        }
+        let node = self.branches.get_mut(packed.at);
         if !node.has(place) {
             let index = node.before(place, VALUES) as usize;
             node.values = self.values.grow(node.values, node.count(VALUES), index, V::default());
             node.map |= 1 << place;
-            self.set_node(at, node);
             self.len += 1;
         }
-        self.values.get_mut(node.value(place))
+        node.value(place)
     }
 
     fn child_or_new(&mut self, at: u32, place: u8) -> u32 {
+        let packed = self.nodes.get(at);
+        if packed.map & BRANCH != 0 {
+            let node = self.branches.get(packed.at);
+            if node.has(place) {
+                return node.child(place);
+            }
+        }
         let mut node = self.node(at);
         if !node.has(place) {
             let index = node.before(place, CHILDREN) as usize;
