@@ -37,7 +37,21 @@ pub(crate) struct Told {
     pub(crate) target: Id<Target>,
     /// [`Id::NONE`] where there is no other way.
     pub(crate) backup: Id<Target>,
+    /// No other source has a usable path.
+    pub(crate) only: bool,
     pub(crate) at: Step,
+}
+
+impl Told {
+    /// The only path there is.
+    pub(crate) fn alone(path: Id<Path>, target: Id<Target>) -> Self {
+        Self { path, target, backup: Id::NONE, only: true, at: Step::Only }
+    }
+
+    /// True when both are the same to the world.
+    pub(crate) fn same(self, other: Self) -> bool {
+        Self { at: other.at, ..self } == other
+    }
 }
 
 /// A prefix with one path, of path identifier 0, that nothing else was told of.
@@ -90,7 +104,7 @@ impl One {
     /// What the world was told.
     pub(crate) fn told(self) -> Option<Told> {
         let Self { path, told: target, .. } = self;
-        (target != Id::NONE).then_some(Told { path, target, backup: Id::NONE, at: Step::Only })
+        (target != Id::NONE).then_some(Told::alone(path, target))
     }
 }
 

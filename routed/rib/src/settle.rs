@@ -18,6 +18,7 @@ struct Choice {
     /// Where the paths lead that share the traffic.
     shared: SmallVec<[Id<Target>; 4]>,
     backup: Id<Target>,
+    only: bool,
     at: Step,
 }
 
@@ -48,6 +49,14 @@ impl Table {
         changes
     }
 
+    /// Next hops that died since the last call: paths led to them, and no link
+    /// does any more. To be told to whoever forwards packets before the
+    /// changes are taken, which come prefix by prefix.
+    pub fn take_lost_hops(&mut self) -> impl Iterator<Item = Hop> + use<> {
+        self.settle_next_hops();
+        self.resolver.take_lost()
+    }
+
     /// Notes which paths lead elsewhere than before.
     fn settle_next_hops(&mut self) {
         if self.touched.is_empty() && !self.local_changed {
@@ -72,7 +81,7 @@ impl Table {
             Dest::One(one) => {
                 let path = one.path;
                 let resolved = self.usable(prefix, path).ok();
-                resolved.map(|to| Told { path, target: to.target, backup: Id::NONE, at: Step::Only })
+                resolved.map(|to| Told::alone(path, to.target))
             }
             Dest::Many(many) => {
                 let slots = many.slots.clone();
@@ -106,6 +115,7 @@ impl Table {
                 path: Arc::clone(path),
                 target: Arc::clone(targets.get(target)),
                 backup: None,
+                only: true,
                 at: Step::Only,
             })
         };
@@ -120,8 +130,10 @@ impl Table {
     /// user; a change, if that is another.
     fn tell(&mut self, prefix: Prefix, new: Option<Told>) -> Option<Change> {
         let old = self.dests.get(prefix)?.told();
-        let same = old.map(|told| (told.path, told.target, told.backup))
-            == new.map(|told| (told.path, told.target, told.backup));
+        let same = match (old, new) {
+            (Some(old), Some(new)) => old.same(new),
+            (old, new) => old.is_none() && new.is_none(),
+        };
         let change = (!same).then(|| Change {
             prefix,
             old: old.map(|told| self.best_from(told)),
@@ -171,6 +183,7 @@ impl Table {
             path: Arc::clone(self.paths.get(told.path)),
             target: Arc::clone(self.targets.get(told.target)),
             backup,
+            only: told.only,
             at: told.at,
         }
     }
@@ -198,7 +211,7 @@ impl Table {
             if choice.backup != Id::NONE {
                 self.targets.hold(choice.backup);
             }
-            Told { path: choice.path, target, backup: choice.backup, at: choice.at }
+            Told { path: choice.path, target, backup: choice.backup, only: choice.only, at: choice.at }
         });
         usable.iter().for_each(|(_, resolved)| self.targets.release(resolved.target));
         told
@@ -217,7 +230,9 @@ impl Table {
             [_] => self.backup(&candidates, usable, resolved.target),
             _ => Id::NONE,
         };
-        Some(Choice { path: best.path, shared, backup, at: decided.at })
+        let source = candidates[decided.best].path.source;
+        let only = candidates.iter().all(|other| other.path.source == source);
+        Some(Choice { path: best.path, shared, backup, only, at: decided.at })
     }
 
     /// Where the best of the paths leads that have another target than `target`.

@@ -27,6 +27,8 @@ pub struct Best {
     /// best path that has another one. `None` where there is none, and where
     /// several next hops share the traffic already.
     pub backup: Option<Arc<Target>>,
+    /// No other source has a usable path: the route ends with its source.
+    pub only: bool,
     /// The step that decided.
     pub at: Step,
 }
@@ -38,7 +40,7 @@ impl PartialEq for Best {
         let (a, b) = (&self.path, &other.path);
         let says = |path: &Path| (path.source, path.protocol, path.distance, path.metric, path.via);
         self.target == other.target
-            && self.backup == other.backup
+            && (&self.backup, self.only) == (&other.backup, other.only)
             && (Arc::ptr_eq(a, b) || (says(a) == says(b) && a.imported == b.imported))
     }
 }

@@ -69,8 +69,12 @@ impl PeerTask {
             {
                 info!(%peer, "bfd session down while the peer restarts; its routes are kept");
             }
-            (Some(_), _) => self.handle(Event::Stop(Admin::BfdDown)),
+            (Some(_), _) => {
+                self.outbox.push(TableInput::PathDown(peer));
+                self.handle(Event::Stop(Admin::BfdDown));
+            }
             (None, Fate::Independent) => {
+                self.outbox.push(TableInput::PathDown(peer));
                 info!(%peer, "bfd says that the peer does not forward; routes of before its restart go");
                 self.outbox.push(TableInput::PeerDown { id: self.id, graceful: None });
             }
