@@ -7,6 +7,8 @@
 //! A destination that is *dirty* is to be decided anew. What was told stays
 //! until then, even when the path that it came from has gone.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::shared::{Id, Shared};
@@ -35,7 +37,21 @@ pub(crate) struct Told {
     pub(crate) target: Id<Target>,
     /// [`Id::NONE`] where there is no other way.
     pub(crate) backup: Id<Target>,
+    /// No other source has a usable path.
+    pub(crate) only: bool,
     pub(crate) at: Step,
+}
+
+impl Told {
+    /// The only path there is.
+    pub(crate) fn alone(path: Id<Path>, target: Id<Target>) -> Self {
+        Self { path, target, backup: Id::NONE, only: true, at: Step::Only }
+    }
+
+    /// True when both are the same to the world.
+    pub(crate) fn same(self, other: Self) -> bool {
+        Self { at: other.at, ..self } == other
+    }
 }
 
 /// A prefix with one path, of path identifier 0, that nothing else was told of.
@@ -88,7 +104,7 @@ impl One {
     /// What the world was told.
     pub(crate) fn told(self) -> Option<Told> {
         let Self { path, told: target, .. } = self;
-        (target != Id::NONE).then_some(Told { path, target, backup: Id::NONE, at: Step::Only })
+        (target != Id::NONE).then_some(Told::alone(path, target))
     }
 }
 
@@ -224,7 +240,7 @@ impl Dest {
     pub(crate) fn take(
         &mut self,
         paths: &mut Shared<Path>,
-        mut goes: impl FnMut(&Slot, &Path) -> bool,
+        mut goes: impl FnMut(&Slot, &Arc<Path>) -> bool,
     ) -> bool {
         match self {
             Self::Nothing => false,

@@ -94,6 +94,8 @@ type Wanted = (Layer, IpAddr);
 pub(crate) struct Resolver {
     local: FxHashSet<IpAddr>,
     memory: Memory,
+    /// Next hops that lead nowhere since the last look.
+    lost: FxHashSet<Hop>,
 }
 
 impl Resolver {
@@ -146,6 +148,12 @@ impl Resolver {
         }
     }
 
+    /// Next hops that paths led to, and that no link leads to any more, since
+    /// the last call.
+    pub(crate) fn take_lost(&mut self) -> impl Iterator<Item = Hop> + use<> {
+        std::mem::take(&mut self.lost).into_iter()
+    }
+
     /// Where a path leads, for readers: nothing is remembered.
     pub(crate) fn peek(
         &self,
@@ -181,7 +189,8 @@ impl Resolver {
         for layer in [Layer::Static, Layer::Bgp] {
             let due = |address| all || covered(&touched, address);
             let scene = Scene { routes, local: &self.local };
-            let changed = self.memory.refresh(scene, layer, due, targets);
+            let (changed, left) = self.memory.refresh(scene, layer, due, targets);
+            self.lost.extend(left.into_iter().filter(|hop| is_dead(scene, *hop)));
             if changed.is_empty() {
                 continue;
             }
@@ -258,28 +267,33 @@ impl Memory {
         Ok(Resolved { target: targets.intern(Target::Hops(vec![hop])), metric })
     }
 
-    /// Looks up the due next hops of one layer again; those that differ.
+    /// Looks up the due next hops of one layer again; those that differ, and
+    /// the ways that they led.
     fn refresh(
         &mut self,
         scene: Scene<'_>,
         layer: Layer,
         due: impl Fn(IpAddr) -> bool,
         targets: &mut Shared<Target>,
-    ) -> FxHashSet<Wanted> {
+    ) -> (FxHashSet<Wanted>, Vec<Hop>) {
         let due: Vec<Wanted> =
             self.known.keys().filter(|key| key.0 == layer && due(key.1)).copied().collect();
-        let mut changed = FxHashSet::default();
+        let (mut changed, mut left) = (FxHashSet::default(), Vec::new());
         for key in due {
             let found = self.walk(scene, key, targets);
             let before = self.known.insert(key, found.clone());
-            if before.as_ref() != Some(&found) {
+            let differs = before.as_ref() != Some(&found);
+            if differs {
                 changed.insert(key);
             }
             if let Some(Ok(before)) = before {
+                if let (Target::Hops(hops), true) = (targets.get(before.target).as_ref(), differs) {
+                    left.extend(hops);
+                }
                 targets.release(before.target);
             }
         }
-        changed
+        (changed, left)
     }
 
     /// Forgets next hops that no path has any more, once there are many.
@@ -381,6 +395,14 @@ fn lookup(
         }
     }
     Err(Why::NextHopUnreachable(address))
+}
+
+/// True when no link leads to a gateway any more, so that it is of no use to
+/// anybody.
+fn is_dead(scene: Scene<'_>, hop: Hop) -> bool {
+    let Some(gateway) = hop.gateway else { return false };
+    let found = lookup(scene, (Layer::Static, gateway), |other| Err(Why::NextHopUnreachable(other)));
+    found.map(|(found, _)| found.ifindex) != Ok(hop.ifindex)
 }
 
 /// A network of the trie as our word. The trie masks, so it always is one.

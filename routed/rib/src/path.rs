@@ -57,6 +57,18 @@ impl Protocol {
         }
     }
 
+    /// A number below [`Protocol::ALL`]`.len()`, its place there.
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Connected => 0,
+            Self::Local => 1,
+            Self::Static => 2,
+            Self::Bgp => 3,
+            Self::Rip => 4,
+            Self::RipNg => 5,
+        }
+    }
+
     /// The word for it, as in `routectl routes --protocol`.
     pub fn name(self) -> &'static str {
         match self {
@@ -130,6 +142,11 @@ impl Path {
     /// The attributes that count: after import, or as received where import refused.
     pub fn attrs(&self) -> &Arc<Attrs> {
         self.imported.as_ref().unwrap_or(&self.received)
+    }
+
+    /// True when the import filter rejected it.
+    pub(crate) fn is_filtered(&self) -> bool {
+        matches!(self.imported, Err(Why::FilterRule { .. } | Why::FilterEnd(_)))
     }
 
     /// The peer that told it.

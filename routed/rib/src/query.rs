@@ -155,6 +155,16 @@ impl Table {
         self.dests.is_empty()
     }
 
+    /// How many prefixes have a usable path, as the world was last told.
+    pub fn told(&self) -> usize {
+        self.told
+    }
+
+    /// How many paths each protocol has.
+    pub fn of_protocols(&self) -> impl Iterator<Item = (Protocol, usize)> {
+        Protocol::ALL.into_iter().zip(self.of_protocol)
+    }
+
     /// Memory that prefixes and their paths hold, in bytes: what grows with
     /// the number of routes, without the attributes.
     pub fn bytes(&self) -> usize {

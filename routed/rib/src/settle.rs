@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use net::Prefix;
+use net::{Prefix, PrefixSet};
 use smallvec::SmallVec;
 
 use crate::decide::{Candidate, Decided, decide};
@@ -18,6 +18,7 @@ struct Choice {
     /// Where the paths lead that share the traffic.
     shared: SmallVec<[Id<Target>; 4]>,
     backup: Id<Target>,
+    only: bool,
     at: Step,
 }
 
@@ -48,6 +49,14 @@ impl Table {
         changes
     }
 
+    /// Next hops that died since the last call: paths led to them, and no link
+    /// does any more. To be told to whoever forwards packets before the
+    /// changes are taken, which come prefix by prefix.
+    pub fn take_lost_hops(&mut self) -> impl Iterator<Item = Hop> + use<> {
+        self.settle_next_hops();
+        self.resolver.take_lost()
+    }
+
     /// Notes which paths lead elsewhere than before.
     fn settle_next_hops(&mut self) {
         if self.touched.is_empty() && !self.local_changed {
@@ -63,13 +72,16 @@ impl Table {
 
     /// Decides one prefix; a change if the best is not what it was.
     fn redecide(&mut self, prefix: Prefix) -> Option<Change> {
+        if let Simple::Decided(change) = self.redecide_one(prefix) {
+            return change;
+        }
         let new = match self.dests.get(prefix)? {
             Dest::Nothing => None,
             Dest::One(one) if one.gone => None,
             Dest::One(one) => {
                 let path = one.path;
                 let resolved = self.usable(prefix, path).ok();
-                resolved.map(|to| Told { path, target: to.target, backup: Id::NONE, at: Step::Only })
+                resolved.map(|to| Told::alone(path, to.target))
             }
             Dest::Many(many) => {
                 let slots = many.slots.clone();
@@ -79,17 +91,55 @@ impl Table {
         self.tell(prefix, new)
     }
 
+    /// Decides a prefix that has one path, whose next hop is known: nearly
+    /// all are so, and this finds the prefix once.
+    fn redecide_one(&mut self, prefix: Prefix) -> Simple {
+        let Self { dests, paths, targets, peers, resolver, own, told, .. } = self;
+        let Some(Dest::One(one)) = dests.get_mut(prefix) else { return Simple::Not };
+        if one.gone {
+            return Simple::Not;
+        }
+        let path = paths.get(one.path);
+        let new = match admissible(own, prefix, path) {
+            Err(_) => Id::NONE,
+            Ok(()) => match resolver.recall(path, peer_of(peers, path), targets) {
+                None => return Simple::Not,
+                Some(resolved) => resolved.map_or(Id::NONE, |resolved| resolved.target),
+            },
+        };
+        one.dirty = false;
+        let old = std::mem::replace(&mut one.told, new);
+        *told = *told + usize::from(new != Id::NONE) - usize::from(old != Id::NONE);
+        let best = |target: Id<Target>| {
+            (target != Id::NONE).then(|| Best {
+                path: Arc::clone(path),
+                target: Arc::clone(targets.get(target)),
+                backup: None,
+                only: true,
+                at: Step::Only,
+            })
+        };
+        let change = (new != old).then(|| Change { prefix, old: best(old), new: best(new) });
+        if old != Id::NONE {
+            targets.release(old);
+        }
+        Simple::Decided(change)
+    }
+
     /// Notes what the world is told from now on, of whose target it becomes a
     /// user; a change, if that is another.
     fn tell(&mut self, prefix: Prefix, new: Option<Told>) -> Option<Change> {
         let old = self.dests.get(prefix)?.told();
-        let same = old.map(|told| (told.path, told.target, told.backup))
-            == new.map(|told| (told.path, told.target, told.backup));
+        let same = match (old, new) {
+            (Some(old), Some(new)) => old.same(new),
+            (old, new) => old.is_none() && new.is_none(),
+        };
         let change = (!same).then(|| Change {
             prefix,
             old: old.map(|told| self.best_from(told)),
             new: new.map(|told| self.best_from(told)),
         });
+        self.told = self.told + usize::from(new.is_some()) - usize::from(old.is_some());
         let Self { dests, paths, targets, .. } = self;
         let dest = dests.get_mut(prefix)?;
         match dest {
@@ -133,6 +183,7 @@ impl Table {
             path: Arc::clone(self.paths.get(told.path)),
             target: Arc::clone(self.targets.get(told.target)),
             backup,
+            only: told.only,
             at: told.at,
         }
     }
@@ -160,7 +211,7 @@ impl Table {
             if choice.backup != Id::NONE {
                 self.targets.hold(choice.backup);
             }
-            Told { path: choice.path, target, backup: choice.backup, at: choice.at }
+            Told { path: choice.path, target, backup: choice.backup, only: choice.only, at: choice.at }
         });
         usable.iter().for_each(|(_, resolved)| self.targets.release(resolved.target));
         told
@@ -179,7 +230,9 @@ impl Table {
             [_] => self.backup(&candidates, usable, resolved.target),
             _ => Id::NONE,
         };
-        Some(Choice { path: best.path, shared, backup, at: decided.at })
+        let source = candidates[decided.best].path.source;
+        let only = candidates.iter().all(|other| other.path.source == source);
+        Some(Choice { path: best.path, shared, backup, only, at: decided.at })
     }
 
     /// Where the best of the paths leads that have another target than `target`.
@@ -199,7 +252,7 @@ impl Table {
     /// of the target.
     fn usable(&mut self, prefix: Prefix, path: Id<Path>) -> Result<Resolved, Why> {
         let told = self.paths.get(path);
-        self.admissible(prefix, told)?;
+        admissible(&self.own, prefix, told)?;
         let Self { resolver, dests, paths, targets, peers, .. } = self;
         let told = paths.get(path);
         let peer = peer_of(peers, told);
@@ -213,20 +266,8 @@ impl Table {
 
     /// The same for readers.
     pub(crate) fn judge(&self, prefix: Prefix, path: &Path) -> Result<(Target, u32), Why> {
-        self.admissible(prefix, path)?;
+        admissible(&self.own, prefix, path)?;
         self.resolver.peek(self.ground(), path, peer_of(&self.peers, path))
-    }
-
-    /// Asks what import could not know: who owns the prefix now.
-    fn admissible(&self, prefix: Prefix, path: &Path) -> Result<(), Why> {
-        path.imported.as_ref().map_err(Why::clone)?;
-        if path.source == Source::Local {
-            return Ok(());
-        }
-        match self.own.longest(prefix) {
-            Some((own, ())) => Err(Why::OwnPrefix(own)),
-            None => Ok(()),
-        }
     }
 
     /// A path as the decision sees it.
@@ -246,6 +287,25 @@ impl Table {
     /// Decides among candidates by the table's rules, for readers.
     pub(crate) fn decide(&self, candidates: &[Candidate<'_>]) -> Option<Decided> {
         decide(candidates, &self.rules)
+    }
+}
+
+/// What became of the attempt to decide a prefix the short way.
+enum Simple {
+    Decided(Option<Change>),
+    /// It is not so simple.
+    Not,
+}
+
+/// Asks what import could not know: who owns the prefix now.
+fn admissible(own: &PrefixSet, prefix: Prefix, path: &Path) -> Result<(), Why> {
+    path.imported.as_ref().map_err(Why::clone)?;
+    if path.source == Source::Local {
+        return Ok(());
+    }
+    match own.longest(prefix) {
+        Some((own, ())) => Err(Why::OwnPrefix(own)),
+        None => Ok(()),
     }
 }
 

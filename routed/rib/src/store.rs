@@ -1,8 +1,11 @@
 //! Paths come and go: the one place that changes a `Dest` and its counters.
 
+use std::sync::Arc;
+
 use net::Prefix;
 
 use crate::dest::{Key, Put, Slot};
+use crate::shared::Id;
 use crate::{Path, PeerId, Source, Table, Via};
 
 /// So many prefixes inside an own one are marked one by one; if there are
@@ -20,11 +23,10 @@ impl Table {
         }
         let fresh = dest.soil();
         self.pending.add(prefix, fresh);
-        let via = self.count(prefix, slot.path, Counted::In);
-        self.touch(prefix, via);
+        self.arrived(prefix, slot.path);
         if let Put::Instead(before) = put {
-            let via = self.count(prefix, before, Counted::Out);
-            self.touch(prefix, via);
+            let path = Arc::clone(self.paths.get(before));
+            self.left(prefix, &path);
             self.paths.release(before);
         }
     }
@@ -37,25 +39,24 @@ impl Table {
         dest.take(paths, |slot, path| {
             let goes = (path.source, path.protocol, slot.path_id) == key;
             if goes {
-                taken = Some((path.via, path.imported.is_ok()));
+                taken = Some(Arc::clone(path));
             }
             goes
         });
-        let Some((via, accepted)) = taken else { return };
+        let Some(path) = taken else { return };
         if dest.is_nothing() {
             dests.remove(prefix);
         } else {
             let fresh = dest.soil();
             pending.add(prefix, fresh);
         }
-        self.uncount(prefix, key.0, accepted);
-        self.touch(prefix, via);
+        self.left(prefix, &path);
     }
 
     /// Takes away the paths of a peer that meet a condition, in one walk and
     /// in place; returns how many.
     pub(crate) fn remove_where(&mut self, id: PeerId, goes: impl Fn(Prefix, &Slot) -> bool) -> usize {
-        let Self { dests, paths, pending, peers, .. } = self;
+        let Self { dests, paths, pending, peers, of_protocol, .. } = self;
         let Some(peer) = peers.get_mut(&id) else { return 0 };
         let mut removed = 0;
         dests.retain(|prefix, dest| {
@@ -64,8 +65,8 @@ impl Table {
                 let goes = path.source == Source::Peer(id) && goes(prefix, slot);
                 if goes {
                     removed += 1;
-                    counts.received -= 1;
-                    counts.accepted -= usize::from(path.imported.is_ok());
+                    counts.remove(path);
+                    of_protocol[path.protocol.index()] -= 1;
                 }
                 goes
             });
@@ -84,7 +85,7 @@ impl Table {
         for slot in dest.slots() {
             let path = self.paths.get(slot.path);
             let Some(id) = path.peer().filter(|id| of.contains(id)) else { continue };
-            let received = std::sync::Arc::clone(&path.received);
+            let received = Arc::clone(&path.received);
             let Some(mut batch) = self.begin_import(id, received) else { continue };
             let path = self.import(&mut batch, prefix);
             self.put(prefix, Slot { path, ..slot });
@@ -121,45 +122,28 @@ impl Table {
         }
     }
 
-    /// Other prefixes may resolve their next hops through this one, unless it
-    /// is of BGP.
-    fn touch(&mut self, prefix: Prefix, via: Via) {
-        if via != Via::NextHop {
+    /// Counts a path that has come.
+    fn arrived(&mut self, prefix: Prefix, path: Id<Path>) {
+        let path = self.paths.get(path);
+        self.of_protocol[path.protocol.index()] += 1;
+        if let Some(peer) = path.peer().and_then(|id| self.peers.get_mut(&id)) {
+            peer.counts[prefix.family().index()].add(path);
+        }
+        // Other prefixes may resolve their next hops through this one, unless
+        // it is of BGP.
+        if path.via != Via::NextHop {
             self.touched.insert(prefix);
         }
     }
 
-    fn count(&mut self, prefix: Prefix, path: crate::shared::Id<Path>, counted: Counted) -> Via {
-        let path = self.paths.get(path);
-        let (source, accepted, via) = (path.source, path.imported.is_ok(), path.via);
-        match counted {
-            Counted::In => {
-                if let Source::Peer(id) = source
-                    && let Some(peer) = self.peers.get_mut(&id)
-                {
-                    let counts = &mut peer.counts[prefix.family().index()];
-                    counts.received += 1;
-                    counts.accepted += usize::from(accepted);
-                }
-            }
-            Counted::Out => self.uncount(prefix, source, accepted),
+    /// Counts a path that has gone.
+    fn left(&mut self, prefix: Prefix, path: &Path) {
+        self.of_protocol[path.protocol.index()] -= 1;
+        if let Some(peer) = path.peer().and_then(|id| self.peers.get_mut(&id)) {
+            peer.counts[prefix.family().index()].remove(path);
         }
-        via
-    }
-
-    fn uncount(&mut self, prefix: Prefix, source: Source, accepted: bool) {
-        if let Source::Peer(id) = source
-            && let Some(peer) = self.peers.get_mut(&id)
-        {
-            let counts = &mut peer.counts[prefix.family().index()];
-            counts.received -= 1;
-            counts.accepted -= usize::from(accepted);
+        if path.via != Via::NextHop {
+            self.touched.insert(prefix);
         }
     }
-}
-
-#[derive(Clone, Copy)]
-enum Counted {
-    In,
-    Out,
 }

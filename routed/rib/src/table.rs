@@ -27,6 +27,8 @@ pub struct Best {
     /// best path that has another one. `None` where there is none, and where
     /// several next hops share the traffic already.
     pub backup: Option<Arc<Target>>,
+    /// No other source has a usable path: the route ends with its source.
+    pub only: bool,
     /// The step that decided.
     pub at: Step,
 }
@@ -38,7 +40,7 @@ impl PartialEq for Best {
         let (a, b) = (&self.path, &other.path);
         let says = |path: &Path| (path.source, path.protocol, path.distance, path.metric, path.via);
         self.target == other.target
-            && self.backup == other.backup
+            && (&self.backup, self.only) == (&other.backup, other.only)
             && (Arc::ptr_eq(a, b) || (says(a) == says(b) && a.imported == b.imported))
     }
 }
@@ -61,6 +63,24 @@ pub struct Counts {
     pub received: usize,
     /// Those that import accepted.
     pub accepted: usize,
+    /// Those that the import filter rejected; what is neither is refused by rule.
+    pub filtered: usize,
+}
+
+impl Counts {
+    /// One path more.
+    pub(crate) fn add(&mut self, path: &Path) {
+        self.received += 1;
+        self.accepted += usize::from(path.imported.is_ok());
+        self.filtered += usize::from(path.is_filtered());
+    }
+
+    /// One path less.
+    pub(crate) fn remove(&mut self, path: &Path) {
+        self.received -= 1;
+        self.accepted -= usize::from(path.imported.is_ok());
+        self.filtered -= usize::from(path.is_filtered());
+    }
 }
 
 /// A path of this node's own, for [`Table::originate`].
@@ -131,6 +151,10 @@ pub struct Table {
     pub(crate) local_changed: bool,
     /// The links as they were last given.
     pub(crate) links: FxHashSet<Link>,
+    /// How many paths each protocol has, in the order of [`Protocol::ALL`].
+    pub(crate) of_protocol: [usize; Protocol::ALL.len()],
+    /// How many prefixes the world has been told.
+    pub(crate) told: usize,
     /// The first instant that was given: ages count from there.
     epoch: Option<Instant>,
 }
@@ -156,6 +180,8 @@ impl Table {
             touched: FxHashSet::default(),
             local_changed: false,
             links: FxHashSet::default(),
+            of_protocol: [0; Protocol::ALL.len()],
+            told: 0,
             epoch: None,
         }
     }

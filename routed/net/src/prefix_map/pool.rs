@@ -32,7 +32,10 @@ struct Page {
 /// An arena of blocks; see the module's page. A free slot holds the default.
 #[derive(Clone, Debug)]
 pub(super) struct Pool<T> {
+    /// A chunk of which nothing is in use has no memory.
     chunks: Vec<Vec<T>>,
+    /// The slots of each chunk that are in use.
+    in_use: Vec<u16>,
     pages: Vec<Page>,
     /// The first page of each list, by its run.
     lists: [u32; BLOCK + 1],
@@ -44,7 +47,14 @@ pub(super) struct Pool<T> {
 
 impl<T> Default for Pool<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), pages: Vec::new(), lists: [NONE; BLOCK + 1], runs: 0, live: 0 }
+        Self {
+            chunks: Vec::new(),
+            in_use: Vec::new(),
+            pages: Vec::new(),
+            lists: [NONE; BLOCK + 1],
+            runs: 0,
+            live: 0,
+        }
     }
 }
 
@@ -55,6 +65,11 @@ fn place(slot: u32) -> (usize, usize) {
 
 fn number(slot: usize) -> u32 {
     u32::try_from(slot).expect("a pool has fewer than 2^32 slots: memory ends before")
+}
+
+/// The size of a block, as chunks count it.
+fn slots(size: usize) -> u16 {
+    u16::try_from(size).expect("a block is at most 32 slots")
 }
 
 /// The bits of a block.
@@ -73,12 +88,28 @@ fn runs(ones: u64, size: usize) -> u64 {
     runs
 }
 
-/// The longest run of ones, at most [`BLOCK`].
+/// The longest run of ones, at most [`BLOCK`]: by powers of two, then between.
 fn longest(ones: u64) -> usize {
-    let (mut left, mut run) = (ones, 0);
-    while left != 0 && run < BLOCK {
-        left &= left >> 1;
-        run += 1;
+    // Where runs of 1, 2, 4, 8, 16 and 32 begin.
+    let mut begin = [ones, 0, 0, 0, 0, 0];
+    let mut power = 0;
+    while power < 5 && begin[power] != 0 {
+        begin[power + 1] = begin[power] & (begin[power] >> (1 << power));
+        power += 1;
+    }
+    if begin[power] == 0 {
+        let Some(below) = power.checked_sub(1) else { return 0 };
+        power = below;
+    }
+    let (mut run, mut from) = (1_usize << power, begin[power]);
+    if run >= BLOCK {
+        return BLOCK;
+    }
+    for power in (0..power).rev() {
+        let longer = from & (begin[power] >> run);
+        if longer != 0 {
+            (from, run) = (longer, run + (1 << power));
+        }
     }
     run
 }
@@ -163,6 +194,7 @@ impl<T: Default> Pool<T> {
         self.relist(page);
         let block = page * PAGE + at;
         self.cover(block + size);
+        self.in_use[block / CHUNK] += slots(size);
         number(block)
     }
 
@@ -175,6 +207,11 @@ impl<T: Default> Pool<T> {
             let (page, at) = (block as usize / PAGE, block as usize % PAGE);
             self.pages[page].used &= !bits(at, size);
             self.relist(page);
+            let (chunk, _) = place(block);
+            self.in_use[chunk] -= slots(size);
+            if self.in_use[chunk] == 0 {
+                self.chunks[chunk] = Vec::new();
+            }
         }
     }
 
@@ -235,9 +272,32 @@ impl<T: Default> Pool<T> {
         let (chunk, len) = ((end - 1) / CHUNK, (end - 1) % CHUNK + 1);
         if chunk == self.chunks.len() {
             self.chunks.push(Vec::new());
+            self.in_use.push(0);
         }
         if self.chunks[chunk].len() < len {
             self.chunks[chunk].resize_with(len, T::default);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_run_is_found() {
+        let naive = |ones: u64| (1..=BLOCK).rev().find(|size| runs(ones, *size) != 0).unwrap_or(0);
+        let mut state = 1_u64;
+        for round in 0..20_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // Many ones, few ones, one long run.
+            let ones = match round % 3 {
+                0 => state | state.rotate_left(7) | state.rotate_left(13),
+                1 => state & state.rotate_left(9),
+                _ => bits((state >> 59) as usize, (state >> 32) as usize % 33),
+            };
+            assert_eq!(longest(ones), naive(ones), "{ones:064b}");
+        }
+        assert_eq!((longest(0), longest(u64::MAX)), (0, BLOCK));
     }
 }

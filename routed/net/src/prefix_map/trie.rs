@@ -116,17 +116,80 @@ impl Node {
     }
 }
 
+/// A node as it is kept. Most have no children, and are half as large then.
+#[derive(Clone, Copy, Debug, Default)]
+struct Packed {
+    /// One bit for each value, in the order of their places; or [`BRANCH`].
+    map: u32,
+    /// The block of its values; or where the node is kept in full.
+    at: u32,
+}
+
+/// The node has children.
+const BRANCH: u32 = 1 << 31;
+
+/// The places of values, in their order.
+const SPREAD: [u8; 31] = spread();
+
+const fn spread() -> [u8; 31] {
+    let (mut spread, mut place, mut count) = ([0; 31], 0, 0);
+    while place < 63 {
+        if VALUES & (1 << place) != 0 {
+            spread[count] = place;
+            count += 1;
+        }
+        place += 1;
+    }
+    spread
+}
+
+impl Packed {
+    /// A node without children.
+    fn leaf(node: &Node) -> Self {
+        let (mut left, mut map) = (node.map, 0);
+        while left != 0 {
+            let lowest = left & left.wrapping_neg();
+            map |= 1 << (VALUES & (lowest - 1)).count_ones();
+            left ^= lowest;
+        }
+        Self { map, at: node.values }
+    }
+
+    /// The bit of a place.
+    fn bit(place: u8) -> u32 {
+        1 << (VALUES & ((1 << place) - 1)).count_ones()
+    }
+
+    /// Where the value of a place is kept in a node without children.
+    fn value(self, place: u8) -> Option<u32> {
+        let bit = Self::bit(place);
+        (self.map & bit != 0).then(|| self.at + (self.map & (bit - 1)).count_ones())
+    }
+
+    /// The reverse of [`Packed::leaf`].
+    fn unpack(self) -> Node {
+        let (mut left, mut map) = (self.map, 0);
+        while left != 0 {
+            map |= 1_u64 << SPREAD[left.trailing_zeros() as usize];
+            left &= left - 1;
+        }
+        Node { map, values: self.at, children: 0 }
+    }
+}
+
 /// The prefixes of a family, as bits from the left and a length.
 #[derive(Clone, Debug)]
 pub(super) struct Trie<V> {
-    nodes: Pool<Node>,
+    nodes: Pool<Packed>,
+    /// The nodes that have children.
+    branches: Pool<Node>,
     values: Pool<V>,
     len: usize,
 }
 
 impl<V> Default for Trie<V> {
     fn default() -> Self {
-        Self { nodes: Pool::default(), values: Pool::default(), len: 0 }
+        Self { nodes: Pool::default(), branches: Pool::default(), values: Pool::default(), len: 0 }
     }
 }
 
@@ -160,16 +223,17 @@ impl<V> Trie<V> {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.nodes.bytes() + self.values.bytes()
+        self.nodes.bytes() + self.branches.bytes() + self.values.bytes()
     }
 
     /// The root, unless the trie is empty.
     pub(super) fn root(&self) -> Option<Node> {
-        (self.len > 0).then(|| *self.nodes.get(ROOT))
+        (self.len > 0).then(|| self.node(ROOT))
     }
 
     pub(super) fn node(&self, at: u32) -> Node {
-        *self.nodes.get(at)
+        let packed = *self.nodes.get(at);
+        if packed.map & BRANCH == 0 { packed.unpack() } else { *self.branches.get(packed.at) }
     }
 
     pub(super) fn value(&self, at: u32) -> &V {
@@ -178,18 +242,28 @@ impl<V> Trie<V> {
 
     /// The slot of a prefix.
     fn find(&self, bits: u128, len: u8) -> Option<u32> {
-        let mut node = self.root()?;
-        let mut depth = 0;
-        while len - depth >= STRIDE {
+        if self.len == 0 {
+            return None;
+        }
+        let (mut at, mut depth) = (ROOT, 0);
+        loop {
+            let packed = *self.nodes.get(at);
+            let here = len - depth < STRIDE;
+            if packed.map & BRANCH == 0 {
+                return if here { packed.value(place_in(bits, len, depth)) } else { None };
+            }
+            let node = self.branches.get(packed.at);
+            if here {
+                let place = place_in(bits, len, depth);
+                return node.has(place).then(|| node.value(place));
+            }
             let place = child_in(bits, depth);
             if !node.has(place) {
                 return None;
             }
-            node = *self.nodes.get(node.child(place));
+            at = node.child(place);
             depth += STRIDE;
         }
-        let place = place_in(bits, len, depth);
-        node.has(place).then(|| node.value(place))
     }
 
     pub(super) fn get(&self, bits: u128, len: u8) -> Option<&V> {
@@ -214,13 +288,29 @@ impl<V> Trie<V> {
             if len - depth < STRIDE || !node.has(child_in(bits, depth)) {
                 return found.map(|(len, slot)| (len, self.values.get(slot)));
             }
-            node = *self.nodes.get(node.child(child_in(bits, depth)));
+            node = self.node(node.child(child_in(bits, depth)));
             depth += STRIDE;
         }
     }
 }
 
 impl<V: Default> Trie<V> {
+    fn set_node(&mut self, at: u32, node: Node) {
+        let packed = *self.nodes.get(at);
+        let was_branch = packed.map & BRANCH != 0;
+        if node.map & CHILDREN == 0 {
+            *self.nodes.get_mut(at) = Packed::leaf(&node);
+            if was_branch {
+                *self.branches.get_mut(packed.at) = Node::default();
+                self.branches.free(packed.at, 1);
+            }
+            return;
+        }
+        let branch = if was_branch { packed.at } else { self.branches.alloc(1) };
+        *self.branches.get_mut(branch) = node;
+        *self.nodes.get_mut(at) = Packed { map: BRANCH, at: branch };
+    }
+
     /// The value of a prefix; where there is none, the default is put there.
     pub(super) fn get_or_default(&mut self, bits: u128, len: u8) -> &mut V {
         if self.len == 0 {
@@ -232,25 +322,47 @@ impl<V: Default> Trie<V> {
             at = self.child_or_new(at, child_in(bits, depth));
             depth += STRIDE;
         }
-        let place = place_in(bits, len, depth);
-        let mut node = *self.nodes.get(at);
+        let slot = self.value_or_new(at, place_in(bits, len, depth));
+        self.values.get_mut(slot)
+    }
+
+    fn value_or_new(&mut self, at: u32, place: u8) -> u32 {
+        let packed = self.nodes.get_mut(at);
+        if packed.map & BRANCH == 0 {
+            let bit = Packed::bit(place);
+            let index = (packed.map & (bit - 1)).count_ones();
+            if packed.map & bit == 0 {
+                let count = packed.map.count_ones() as usize;
+                packed.at = self.values.grow(packed.at, count, index as usize, V::default());
+                packed.map |= bit;
+                self.len += 1;
+            }
+            return packed.at + index;
+        }
+        let node = self.branches.get_mut(packed.at);
         if !node.has(place) {
             let index = node.before(place, VALUES) as usize;
             node.values = self.values.grow(node.values, node.count(VALUES), index, V::default());
             node.map |= 1 << place;
-            *self.nodes.get_mut(at) = node;
             self.len += 1;
         }
-        self.values.get_mut(node.value(place))
+        node.value(place)
     }
 
     fn child_or_new(&mut self, at: u32, place: u8) -> u32 {
-        let mut node = *self.nodes.get(at);
+        let packed = self.nodes.get(at);
+        if packed.map & BRANCH != 0 {
+            let node = self.branches.get(packed.at);
+            if node.has(place) {
+                return node.child(place);
+            }
+        }
+        let mut node = self.node(at);
         if !node.has(place) {
             let index = node.before(place, CHILDREN) as usize;
-            node.children = self.nodes.grow(node.children, node.count(CHILDREN), index, Node::default());
+            node.children = self.nodes.grow(node.children, node.count(CHILDREN), index, Packed::default());
             node.map |= 1 << place;
-            *self.nodes.get_mut(at) = node;
+            self.set_node(at, node);
         }
         node.child(place)
     }
@@ -263,12 +375,12 @@ impl<V: Default> Trie<V> {
         let mut path = [ROOT; 27];
         let mut depth = 0;
         for level in 0..levels {
-            path[level + 1] = self.nodes.get(path[level]).child(child_in(bits, depth));
+            path[level + 1] = self.node(path[level]).child(child_in(bits, depth));
             depth += STRIDE;
         }
         self.drop_places(path[levels], 1 << place_in(bits, len, depth));
         for level in (0..levels).rev() {
-            if self.nodes.get(path[level + 1]).map != 0 {
+            if self.node(path[level + 1]).map != 0 {
                 break;
             }
             depth -= STRIDE;
@@ -300,7 +412,7 @@ impl<V: Default> Trie<V> {
         depth: u8,
         keep: &mut impl FnMut(u128, u8, &mut V) -> bool,
     ) {
-        let node = *self.nodes.get(at);
+        let node = self.node(at);
         let (mut left, mut gone) = (node.map, 0_u64);
         while let Some((place, length, inside)) = next_place(&mut left, bits, depth) {
             let stays = if length < STRIDE {
@@ -308,7 +420,7 @@ impl<V: Default> Trie<V> {
             } else {
                 let child = node.child(place);
                 self.retain_below(child, inside, depth + STRIDE, keep);
-                self.nodes.get(child).map != 0
+                self.node(child).map != 0
             };
             if !stays {
                 gone |= 1 << place;
@@ -321,7 +433,7 @@ impl<V: Default> Trie<V> {
 
     /// Takes places out of a node, with what is kept there.
     fn drop_places(&mut self, at: u32, gone: u64) {
-        let mut node = *self.nodes.get(at);
+        let mut node = self.node(at);
         if gone & VALUES != 0 {
             node.values = self.values.shrink(node.values, node.count(VALUES), stays(node.map & VALUES, gone));
             self.len -= (gone & VALUES).count_ones() as usize;
@@ -331,7 +443,7 @@ impl<V: Default> Trie<V> {
                 self.nodes.shrink(node.children, node.count(CHILDREN), stays(node.map & CHILDREN, gone));
         }
         node.map &= !gone;
-        *self.nodes.get_mut(at) = node;
+        self.set_node(at, node);
     }
 }
 

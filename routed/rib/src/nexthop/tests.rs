@@ -145,3 +145,43 @@ fn next_hops_that_nobody_has_any_more_are_forgotten() {
     }
     assert!(t.resolver.memory.known.len() <= SMALL);
 }
+
+#[test]
+fn a_next_hop_is_lost_when_no_link_leads_to_it_and_the_backup_is_known_before() {
+    let now = Instant::now();
+    let mut t = table(now, &[peer(1, 65001), peer(2, 65002)]);
+    let links = |indices: &[u32]| -> Vec<Link> {
+        let prefixes = [(2, p("192.0.2.0/24")), (3, p("198.51.100.0/24"))];
+        let up = prefixes.into_iter().filter(|(ifindex, _)| indices.contains(ifindex));
+        up.map(|(ifindex, prefix)| Link { prefix, ifindex }).collect()
+    };
+    t.set_links(now, &links(&[2, 3]), [ip("192.0.2.254")]);
+    let prefix = p("10.0.0.0/8");
+    t.update(now, PeerId(1), [(prefix, 0)], &attrs(&[65001], "192.0.2.1")).unwrap();
+    t.update(now, PeerId(2), [(prefix, 0)], &attrs(&[65002, 1], "198.51.100.2")).unwrap();
+    t.take_changes(usize::MAX);
+    let best = t.best(prefix).unwrap();
+    assert_eq!((*best.target).clone(), through("192.0.2.1", 2));
+    assert_eq!(best.backup.as_deref(), Some(&through("198.51.100.2", 3)));
+    assert_eq!(t.take_lost_hops().count(), 0);
+
+    t.set_links(now, &links(&[3]), [ip("192.0.2.254")]);
+    let lost: Vec<Hop> = t.take_lost_hops().collect();
+    assert_eq!(lost, [Hop { gateway: Some(ip("192.0.2.1")), ifindex: 2 }]);
+    let changes = t.take_changes(usize::MAX);
+    let change = changes.iter().find(|change| change.prefix == prefix).unwrap();
+    assert_eq!(*change.new.as_ref().unwrap().target, through("198.51.100.2", 3));
+    assert_eq!(change.new.as_ref().unwrap().backup, None);
+}
+
+#[test]
+fn a_gateway_that_only_one_route_left_is_not_lost() {
+    let now = Instant::now();
+    let mut t = table(now, &[peer(1, 64512)]);
+    t.originate(now, p("198.51.100.0/24"), origination("192.0.2.7"));
+    t.update(now, PeerId(1), [(p("10.0.0.0/8"), 0)], &attrs(&[], "198.51.100.1")).unwrap();
+    t.take_changes(usize::MAX);
+    t.unoriginate(p("198.51.100.0/24"), Protocol::Static, 0);
+    assert_eq!(t.take_lost_hops().count(), 0);
+    assert!(t.take_changes(usize::MAX).iter().any(|change| change.new.is_none()));
+}

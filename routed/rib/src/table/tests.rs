@@ -99,8 +99,8 @@ fn a_sweep_removes_only_what_was_not_told_again() {
         changes.iter().map(|change| (change.prefix, change.new.is_some())).collect::<Vec<_>>(),
         [(gone, false)]
     );
-    assert_eq!(t.counts(PeerId(1), Family::Ipv4Unicast), Counts { received: 1, accepted: 1 });
-    assert_eq!(t.counts(PeerId(1), Family::Ipv6Unicast), Counts { received: 1, accepted: 1 });
+    assert_eq!(t.counts(PeerId(1), Family::Ipv4Unicast), Counts { received: 1, accepted: 1, filtered: 0 });
+    assert_eq!(t.counts(PeerId(1), Family::Ipv6Unicast), Counts { received: 1, accepted: 1, filtered: 0 });
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_new_import_filter_applies_to_what_was_received_before() {
     t.peer_up(PeerInfo { import: Arc::new(filter::reject_all()), ..peer(1, 65001) });
     assert_eq!(settle(&mut t).len(), 1);
     assert_eq!(best(&t, "10.1.0.0/16"), None);
-    assert_eq!(t.counts(PeerId(1), Family::Ipv4Unicast), Counts { received: 1, accepted: 0 });
+    assert_eq!(t.counts(PeerId(1), Family::Ipv4Unicast), Counts { received: 1, accepted: 0, filtered: 1 });
     t.peer_up(peer(1, 65001));
     settle(&mut t);
     assert_eq!(best(&t, "10.1.0.0/16"), Some((A, Protocol::Bgp)));
@@ -324,6 +324,8 @@ proptest! {
         let fresh = inputs.afresh(now);
         prop_assert_eq!(&replayed, &bests(&fresh));
         prop_assert_eq!(t.len(), fresh.len());
+        prop_assert_eq!(t.told(), replayed.len());
+        prop_assert!(t.of_protocols().eq(fresh.of_protocols()));
         // What readers see is what the world was told.
         for view in t.routes(&crate::Query::default(), None, usize::MAX).items {
             let told = replayed.get(&view.prefix);
@@ -335,5 +337,9 @@ proptest! {
             let received = inputs.told.keys().filter(|(peer, ..)| peer == n).count();
             prop_assert_eq!(t.counts(PeerId((*n).into()), Family::Ipv4Unicast).received, received);
         }
+        // Nothing is kept that no path says.
+        (1..4).for_each(|n| inputs.apply(now, &mut t, &Op::Down(n)));
+        t.take_changes(usize::MAX);
+        prop_assert!(t.paths.iter().all(|(_, path)| path.source == Source::Local));
     }
 }

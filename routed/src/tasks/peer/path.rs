@@ -93,6 +93,7 @@ impl PeerTask {
 
     /// BFD says that the path has failed.
     pub(super) fn path_failed(&mut self, fate: Fate) {
+        let peer = self.config.address;
         let standing = match &self.session {
             None => Standing::Absent,
             Some(Session { recovery, .. }) if recovery.runs(Instant::now()) => Standing::Restarting,
@@ -100,11 +101,17 @@ impl PeerTask {
             Some(_) => Standing::Up,
         };
         let outcome = judge(standing, fate);
-        info!(peer = %self.config.address, ?standing, ?fate, ?outcome, "bfd says that the path has failed");
+        info!(%peer, ?standing, ?fate, ?outcome, "bfd says that the path has failed");
         match outcome {
             Outcome::Wait => {}
-            Outcome::End => self.handle(Event::Stop(Admin::BfdDown)),
-            Outcome::Forget => self.outbox.push(TableInput::PeerDown { id: self.id, graceful: None }),
+            Outcome::End => {
+                self.outbox.push(TableInput::PathDown(peer));
+                self.handle(Event::Stop(Admin::BfdDown));
+            }
+            Outcome::Forget => {
+                self.outbox.push(TableInput::PathDown(peer));
+                self.outbox.push(TableInput::PeerDown { id: self.id, graceful: None });
+            }
         }
     }
 

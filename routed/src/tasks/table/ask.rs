@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use api::v1;
 use net::{Attrs, Prefix};
-use rib::{Origination, PeerId, Protocol, Query, Why};
+use rib::{Origination, PeerId, Protocol};
 use tokio::sync::{mpsc, oneshot};
 use tracing::info;
 
@@ -201,51 +201,19 @@ impl TableTask {
             let of_family = self.table.counts(id, family);
             counts.received += of_family.received as u64;
             counts.accepted += of_family.accepted as u64;
+            counts.filtered += of_family.filtered as u64;
         }
-        if counts.received == counts.accepted {
-            return counts;
-        }
-        let mut after = None;
-        loop {
-            let page = self.table.received(id, after, PAGE);
-            for (_, path) in &page.items {
-                match path.imported {
-                    Ok(_) => {}
-                    Err(Why::FilterRule { .. } | Why::FilterEnd(_)) => counts.filtered += 1,
-                    Err(_) => counts.rejected += 1,
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                return counts;
-            }
-        }
+        counts.rejected = counts.received - counts.accepted - counts.filtered;
+        counts
     }
 
     fn overview(&mut self) -> Overview {
-        let mut overview = Overview::default();
-        let mut paths: Vec<(Protocol, u64)> =
-            Protocol::ALL.into_iter().map(|protocol| (protocol, 0)).collect();
-        let mut after = None;
-        loop {
-            let page = self.table.routes(&Query::default(), after, PAGE);
-            for view in &page.items {
-                overview.prefixes += u64::from(view.best().is_some());
-                for candidate in &view.candidates {
-                    let slot = paths.iter_mut().find(|(protocol, _)| *protocol == candidate.path.protocol);
-                    if let Some((_, count)) = slot {
-                        *count += 1;
-                    }
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
+        Overview {
+            prefixes: self.table.told() as u64,
+            paths: self.table.of_protocols().map(|(protocol, count)| (protocol, count as u64)).collect(),
+            alarms: self.alarms(),
+            ..Overview::default()
         }
-        overview.paths = paths;
-        overview.alarms = self.alarms();
-        overview
     }
 
     fn alarms(&mut self) -> Vec<v1::Alarm> {

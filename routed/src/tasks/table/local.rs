@@ -174,13 +174,14 @@ fn blocks(config: &Config, links: &Links, claimed: &[Prefix]) -> Vec<Prefix> {
     blocks
 }
 
-/// The subnets of the other links that are up: there next hops are found.
+/// The subnets of the other links that are up and have a carrier: there next
+/// hops are found.
 fn connected(config: &Config, links: &Links) -> Vec<Link> {
     let own: BTreeSet<Prefix> =
         advertised_subnets(config, links).into_iter().map(|(prefix, _)| prefix).collect();
     let mut connected: Vec<Link> = links
         .iter()
-        .filter(|link| link.up)
+        .filter(|link| link.up && link.running)
         .flat_map(|link| {
             links.subnets_of(&link.name).into_iter().map(|prefix| Link { prefix, ifindex: link.index })
         })

@@ -10,6 +10,7 @@
 //! updates of one prefix are one change.
 
 pub(crate) mod ask;
+mod death;
 mod drain;
 mod fib;
 mod limit;
@@ -46,8 +47,9 @@ use crate::config::Config;
 
 /// How many inputs are taken before the table is flushed.
 const BATCH: usize = 64;
-/// How many changes are passed on at a time.
-const CHANGES: usize = 4096;
+/// How many changes are passed on at a time, and how many prefixes may wait
+/// for a decision before no more inputs are taken.
+const CHANGES: usize = 2048;
 /// How soon a reader that could not take more is tried again.
 const READER_RETRY: Duration = Duration::from_millis(20);
 /// How many prefixes a peer is told at a time.
@@ -72,6 +74,8 @@ pub(crate) enum TableInput {
         /// Its configuration.
         config: Box<crate::config::Peer>,
     },
+    /// BFD says that packets to a neighbour no longer arrive.
+    PathDown(std::net::IpAddr),
     /// A peer is configured no more.
     PeerRemoved {
         /// The peer.
@@ -184,6 +188,8 @@ pub(crate) struct TableTask {
     fib: FibState,
     watchers: Watchers,
     links: Links,
+    /// What the FIB writer is to hear of before anything else.
+    dead: Vec<kernel::Down>,
     owned: watch::Sender<Owned>,
     links_out: watch::Sender<Links>,
     rip: Option<RipSide>,
@@ -218,6 +224,7 @@ pub(crate) fn start(
         fib: FibState::new(fib),
         watchers: Watchers::default(),
         links,
+        dead: Vec::new(),
         owned,
         links_out,
         rip,
@@ -289,6 +296,9 @@ impl TableTask {
     fn take_inputs(&mut self, now: Instant, first: TableInput, inputs: &mut mpsc::Receiver<TableInput>) {
         self.input(now, first);
         for _ in 1..BATCH {
+            if self.table.waiting() >= CHANGES || !self.dead.is_empty() {
+                return;
+            }
             match inputs.try_recv() {
                 Ok(input) => self.input(now, input),
                 Err(_) => break,
@@ -301,6 +311,7 @@ impl TableTask {
             TableInput::PeerUp(session) => self.peer_up(now, *session),
             TableInput::PeerDown { id, graceful } => self.peer_down(now, id, graceful),
             TableInput::PeerConfig { id, config } => self.configure_peer(id, &config),
+            TableInput::PathDown(address) => self.path_down(address),
             TableInput::PeerRemoved { id } => self.peer_removed(id),
             TableInput::Update { id, update } => self.update(now, id, &update),
             TableInput::EndOfRib { id, family } => self.end_of_rib(id, family),
@@ -335,6 +346,7 @@ impl TableTask {
         let mut next = Some(first);
         let mut changed = false;
         while let Some(event) = next {
+            self.link_event(&event).await;
             self.fib.heard(&event).await;
             changed |= !matches!(event, KernelEvent::Route { .. });
             self.links.apply(&event);
@@ -380,6 +392,7 @@ impl TableTask {
 
     /// Everything that follows from what was taken in.
     async fn flush(&mut self) {
+        self.bury().await;
         while self.table.has_changes() {
             self.settle_some();
             self.fib.write(self.table.has_changes()).await;

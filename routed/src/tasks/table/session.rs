@@ -240,15 +240,13 @@ impl TableTask {
     }
 
     pub(super) fn update(&mut self, now: Instant, id: PeerId, update: &Update) {
-        let pairs = |nlri: &[bgp::wire::Nlri]| {
-            nlri.iter().map(|nlri| (nlri.prefix, nlri.path_id)).collect::<Vec<_>>()
-        };
+        let pair = |nlri: &bgp::wire::Nlri| (nlri.prefix, nlri.path_id);
         for (_, unreach) in &update.unreach {
             // A batch of a session that has ended is of no interest any more.
-            let _ = self.table.withdraw(id, pairs(unreach));
+            let _ = self.table.withdraw(id, unreach.iter().map(pair));
         }
         for reach in &update.reach {
-            let taken = self.within_limit(id, reach.family, pairs(&reach.nlri));
+            let taken = self.within_limit(id, reach.family, reach.nlri.iter().map(pair).collect());
             let _ = self.table.update(now, id, taken, &reach.attrs);
         }
         self.check_limit(id);
