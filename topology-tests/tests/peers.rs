@@ -325,14 +325,14 @@ fn a_peer_has_packets_dropped_here_where_a_filter_allows_it() -> Result<()> {
         lab.wait_until(&format!("the kernel says {wanted}"), LIMIT, || {
             let said = ours.exec(["ip", "route", "show", "10.244.50.66"]).and_then(lab::Output::ok);
             let said = said.map_err(|e| e.to_string())?.stdout;
-            if said.starts_with(wanted) { Ok(()) } else { Err(said) }
+            if said.contains(wanted) { Ok(()) } else { Err(said) }
         })
     };
     kernel("blackhole 10.244.50.66 proto bgp")?;
     // Another filter acts on what is there, without a new session.
     routed.write_config(&(base_config(&ours, ASN) + &rules("accept")))?;
     routed.routectl(["reload"])?.ok()?;
-    kernel(&format!("10.244.50.66 via {}", theirs.ipv4()))?;
+    kernel(&format!("via {} ", theirs.ipv4()))?;
     assert_eq!(detail(&routed, &theirs)?["established_count"], 1);
     Ok(())
 }
