@@ -283,7 +283,7 @@ impl Daemon {
                 warn!(key, "this key is read at start only; restart routed to change it");
                 None
             }
-            Change::Originated | Change::Addresses => None,
+            Change::Originated | Change::Addresses | Change::Marks => None,
         };
         if let (Some(command), Some(speaker)) = (command, &self.handles.speaker) {
             // A speaker that is gone means that the daemon stops.
@@ -431,6 +431,8 @@ fn rules(config: &Config, router_id: Option<RouterId>) -> Rules {
         rules.multipath_as_path_relax = bgp.multipath_as_path_relax;
         rules.always_compare_med = bgp.always_compare_med;
         rules.compare_router_id = bgp.compare_router_id;
+        rules.reject_as_sets = bgp.reject_as_sets;
+        rules.asn = Some(bgp.asn);
     }
     rules
 }

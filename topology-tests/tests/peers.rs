@@ -33,17 +33,19 @@ fn is_up(detail: &Value) -> bool {
 
 /// BIRD with one session to `ours`, and a prefix.
 fn bird(host: &Host, ours: &Host, more: &str) -> Result<Bird> {
-    Bird::start(host, &bird_config(host, ours, more))
+    bird_to(host, ours, ASN, more, "next hop self;")
 }
 
-fn bird_config(host: &Host, ours: &Host, more: &str) -> String {
-    format!(
+/// The same to routed as AS `asn`, with `channel` in what it tells and takes.
+fn bird_to(host: &Host, ours: &Host, asn: u32, more: &str, channel: &str) -> Result<Bird> {
+    let config = format!(
         "protocol device {{}}\nprotocol static s4 {{ ipv4; route {THEIR_4} blackhole; }}\n\
-         protocol bgp r4 {{ local {} as {THEIRS}; neighbor {} as {ASN}; {more} connect retry time 1;\n \
-         error wait time 1, 2; ipv4 {{ import all; export where source = RTS_STATIC; next hop self; }}; }}\n",
+         protocol bgp r4 {{ local {} as {THEIRS}; neighbor {} as {asn}; {more} connect retry time 1;\n \
+         error wait time 1, 2; ipv4 {{ import all; export where source = RTS_STATIC; {channel} }}; }}\n",
         host.ipv4(),
         ours.ipv4()
-    )
+    );
+    Bird::start(host, &config)
 }
 
 /// FRR that waits for a session with `ours`, and these prefixes.
@@ -266,5 +268,71 @@ fn a_peer_with_the_other_key_of_the_list_gets_in_whoever_dials() -> Result<()> {
     await_detail(&routed, &theirs, "BIRD answers to the old key", |d| {
         is_up(d) && d["settings"]["tcp_md5_key"] == 2
     })?;
+    Ok(())
+}
+
+#[test]
+fn sites_of_one_as_hear_each_other_through_an_as_of_their_own_choosing() -> Result<()> {
+    let lab = Lab::new("override")?;
+    let (ours, one, two) = (lab.host("n1")?, lab.router("one")?, lab.router("two")?);
+    let keys = "export = \"all\"\nlocal_asn = 64999\nas_override = true\n\
+                send_communities = [\"standard\", \"extended\"]";
+    let filter = "\n[[filter]]\nname = \"all\"\nrules = [ { action = \"accept\", add = { community = \"64512:7\", \
+                  large_community = \"64512:1:2\", ext_community = \"rt:64512:100\" } } ]\n";
+    let config = base_config(&ours, ASN) + &configured(&one, keys) + &configured(&two, keys) + filter;
+    let routed = Routed::start(&ours, &config)?;
+    let _first = bird_to(&one, &ours, 64999, "", "next hop self;")?;
+    let second = Bird::start(
+        &two,
+        &format!(
+            "protocol device {{}}\nprotocol direct {{ ipv4; }}\n\
+             protocol bgp r4 {{ local {} as {THEIRS}; neighbor {} as 64999; ipv4 {{ import all; export none; }}; }}\n",
+            two.ipv4(),
+            ours.ipv4()
+        ),
+    )?;
+    let text = lab.wait_until("the second site has the prefix of the first", LIMIT, || {
+        let text = second.birdc(&format!("show route for {THEIR_4} all")).map_err(|e| e.to_string())?;
+        if text.contains("BGP.as_path: 64999 64999\n") { Ok(text) } else { Err(text) }
+    })?;
+    assert!(text.contains("(64512,7)") && text.contains("(rt, 64512, 100)"), "{text}");
+    assert!(!text.contains("64512, 1, 2"), "large communities are not told: {text}");
+    assert_eq!(detail(&routed, &one)?["local_asn"], 64999);
+    Ok(())
+}
+
+#[test]
+fn a_peer_has_packets_dropped_here_where_a_filter_allows_it() -> Result<()> {
+    let lab = Lab::new("blackhole")?;
+    let (ours, theirs) = (lab.host("n1")?, lab.router("peer")?);
+    let rules = |action: &str| {
+        format!(
+            "{}\n[[filter]]\nname = \"in\"\nrules = [ {{ community = \"blackhole\", prefix = \"{THEIR_4} ge 32\", \
+             action = \"{action}\" }}, {{ action = \"accept\" }} ]\n",
+            configured(&theirs, "import = \"in\"")
+        )
+    };
+    let routed = Routed::start(&ours, &(base_config(&ours, ASN) + &rules("blackhole")))?;
+    let asks = format!(
+        "protocol device {{}}\nprotocol static s4 {{ ipv4; route 10.244.50.66/32 blackhole; }}\n\
+         protocol bgp r4 {{ local {} as {THEIRS}; neighbor {} as {ASN}; connect retry time 1; ipv4 {{ import none; \
+         export filter {{ bgp_community.add((65535,666)); accept; }}; next hop self; }}; }}\n",
+        theirs.ipv4(),
+        ours.ipv4()
+    );
+    let _bird = Bird::start(&theirs, &asks)?;
+    let kernel = |wanted: &str| {
+        lab.wait_until(&format!("the kernel says {wanted}"), LIMIT, || {
+            let said = ours.exec(["ip", "route", "show", "10.244.50.66"]).and_then(lab::Output::ok);
+            let said = said.map_err(|e| e.to_string())?.stdout;
+            if said.contains(wanted) { Ok(()) } else { Err(said) }
+        })
+    };
+    kernel("blackhole 10.244.50.66 proto bgp")?;
+    // Another filter acts on what is there, without a new session.
+    routed.write_config(&(base_config(&ours, ASN) + &rules("accept")))?;
+    routed.routectl(["reload"])?.ok()?;
+    kernel(&format!("via {} ", theirs.ipv4()))?;
+    assert_eq!(detail(&routed, &theirs)?["established_count"], 1);
     Ok(())
 }

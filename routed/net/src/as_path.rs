@@ -85,6 +85,22 @@ impl AsPath {
         self.asns().filter(|other| *other == asn).count()
     }
 
+    /// True when AS numbers stand in it without order: an `AS_SET` or an
+    /// `AS_CONFED_SET`, which RFC 9774 deprecates.
+    pub fn has_set(&self) -> bool {
+        let is_set = |segment: &Segment| matches!(segment.kind, SegmentKind::Set | SegmentKind::ConfedSet);
+        self.segments.iter().any(is_set)
+    }
+
+    /// The path with another number wherever this one stands.
+    #[must_use]
+    pub fn replaced(&self, from: Asn, to: Asn) -> Self {
+        let mut path = self.clone();
+        let asns = path.segments.iter_mut().flat_map(|segment| &mut segment.asns);
+        asns.filter(|asn| **asn == from).for_each(|asn| *asn = to);
+        path
+    }
+
     /// The path with `asn` put in front `times` times, as a speaker does when
     /// it sends to another AS (RFC 4271 §5.1.2 b).
     pub fn prepended(&self, asn: Asn, times: usize) -> Self {
@@ -146,6 +162,8 @@ mod tests {
             ],
         };
         assert_eq!(path.hops(), 3);
+        assert!(path.has_set() && !AsPath::sequence([1, 2]).has_set());
+        assert_eq!(path.replaced(Asn(4), Asn(8)).to_string(), "(9) 1 2 {3,8}");
         assert_eq!(path.first(), Some(Asn(1)));
         assert_eq!(path.origin(), None);
         assert_eq!(path.to_string(), "(9) 1 2 {3,4}");

@@ -1,6 +1,7 @@
 //! Communities: RFC 1997, extended (RFC 4360) and large (RFC 8092).
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -96,9 +97,71 @@ impl ExtCommunity {
     }
 }
 
+/// The sub-types that have a name: route target and site of origin.
+const EXT_NAMES: [(u8, &str); 2] = [(0x02, "rt"), (0x03, "soo")];
+
 impl fmt::Display for ExtCommunity {
+    /// `rt:64512:100`, `soo:192.0.2.1:7` (RFC 4360 §4, §5; RFC 5668), and its
+    /// octets where it has no such form: `0x4004000000000001`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0x{:016x}", self.0)
+        let octets = self.0.to_be_bytes();
+        let name = EXT_NAMES.iter().find(|(known, _)| *known == octets[1]).map(|(_, name)| name);
+        // The low octets of the number, in the two ways to divide them.
+        let (low, short) = (self.0 & 0xffff_ffff, self.0 & 0xffff);
+        match (name, octets[0]) {
+            (Some(name), 0x00) => write!(f, "{name}:{}:{low}", self.0 >> 32 & 0xffff),
+            (Some(name), 0x01) => {
+                let [_, _, one, two, three, four, ..] = octets;
+                write!(f, "{name}:{}:{short}", Ipv4Addr::new(one, two, three, four))
+            }
+            // An AS that fits in two octets says by an `L` that it has four.
+            (Some(name), 0x02) => {
+                let asn = self.0 >> 16 & 0xffff_ffff;
+                write!(f, "{name}:{asn}{}:{short}", if asn > 0xffff { "" } else { "L" })
+            }
+            _ => write!(f, "0x{:016x}", self.0),
+        }
+    }
+}
+
+impl FromStr for ExtCommunity {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed = match text.strip_prefix("0x") {
+            Some(hex) if hex.len() == 16 => u64::from_str_radix(hex, 16).ok(),
+            Some(_) => None,
+            None => named(text).map(u64::from_be_bytes),
+        };
+        parsed.map(Self).ok_or_else(|| {
+            format!(
+                "{text:?} is no extended community; write rt:64512:100, soo:192.0.2.1:7 or 0x and 16 digits"
+            )
+        })
+    }
+}
+
+/// The octets of `rt:ADMINISTRATOR:NUMBER`.
+fn named(text: &str) -> Option<[u8; 8]> {
+    let (name, rest) = text.split_once(':')?;
+    let (administrator, number) = rest.rsplit_once(':')?;
+    let (sub, _) = EXT_NAMES.iter().find(|(_, known)| *known == name)?;
+    let with = |kind: u8, left: &[u8], right: &[u8]| {
+        let mut octets = [kind, *sub, 0, 0, 0, 0, 0, 0];
+        octets[2..2 + left.len()].copy_from_slice(left);
+        octets[8 - right.len()..].copy_from_slice(right);
+        octets
+    };
+    if let Ok(address) = administrator.parse::<Ipv4Addr>() {
+        return Some(with(0x01, &address.octets(), &number.parse::<u16>().ok()?.to_be_bytes()));
+    }
+    let four = administrator.strip_suffix('L');
+    let asn: u32 = four.unwrap_or(administrator).parse().ok()?;
+    match u16::try_from(asn) {
+        Ok(asn) if four.is_none() => {
+            Some(with(0x00, &asn.to_be_bytes(), &number.parse::<u32>().ok()?.to_be_bytes()))
+        }
+        _ => Some(with(0x02, &asn.to_be_bytes(), &number.parse::<u16>().ok()?.to_be_bytes())),
     }
 }
 
@@ -112,6 +175,13 @@ mod tests {
             assert_eq!(text.parse::<Community>().unwrap().to_string(), text);
         }
         assert_eq!("1:2:3".parse::<LargeCommunity>().unwrap().to_string(), "1:2:3");
+        for text in ["rt:64512:100000", "soo:192.0.2.1:7", "rt:70000:9", "rt:100L:9", "0x4004000000000001"] {
+            assert_eq!(text.parse::<ExtCommunity>().unwrap().to_string(), text);
+        }
+        assert_eq!("rt:64512:100".parse::<ExtCommunity>().unwrap(), ExtCommunity(0x0002_fc00_0000_0064));
+        for text in ["rt:1", "xx:1:2", "rt:70000:70000", "0x1", "rt:1:-1"] {
+            assert!(text.parse::<ExtCommunity>().is_err(), "{text}");
+        }
         assert!("1:2".parse::<LargeCommunity>().is_err());
         assert!("70000:1".parse::<Community>().is_err());
     }

@@ -51,6 +51,7 @@ use crate::Path;
 
 /// The knobs of the decision, and who we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a knob that operators know by name")]
 pub struct Rules {
     /// Our BGP identifier.
     pub router_id: RouterId,
@@ -64,6 +65,10 @@ pub struct Rules {
     pub always_compare_med: bool,
     /// Of two equal external paths take the lower router id, not the older.
     pub compare_router_id: bool,
+    /// Paths with sets in them are not used (RFC 9774).
+    pub reject_as_sets: bool,
+    /// This node's own AS; a session may be in another.
+    pub asn: Option<Asn>,
 }
 
 impl Rules {
@@ -76,6 +81,8 @@ impl Rules {
             multipath_as_path_relax: false,
             always_compare_med: false,
             compare_router_id: false,
+            reject_as_sets: false,
+            asn: None,
         }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use net::{Asn, Attrs, Community, Family, NextHop, Prefix};
 
-use crate::filter::{Filter, Route, Verdict};
+use crate::filter::{Action, Filter, Route, Verdict};
 use crate::nexthop::off_link;
-use crate::peer::{LocalEnd, NextHopMode};
+use crate::peer::{LocalEnd, NextHopMode, SendCommunities};
 use crate::table::Best;
 use crate::{PeerInfo, Source, Why};
 
@@ -30,6 +30,10 @@ pub struct Audience {
     pub local_asn: Asn,
     /// The peers are clients of this reflector.
     pub client: bool,
+    /// This AS, theirs, is replaced by ours in what they hear.
+    pub as_override: Option<Asn>,
+    /// Which communities they are told.
+    pub send_communities: SendCommunities,
     /// Which next hop they are told.
     pub next_hop: NextHopMode,
     /// Our addresses on the sessions.
@@ -49,6 +53,8 @@ impl Audience {
             external: peer.external(),
             local_asn: peer.local_asn,
             client: peer.route_reflector_client,
+            as_override: peer.as_override.then_some(peer.asn),
+            send_communities: peer.send_communities,
             next_hop: peer.next_hop,
             local: peer.local,
             families: peer.families.clone(),
@@ -122,6 +128,10 @@ fn attributes(
     }
     // It has done its work in the filter; the wire has no place for it.
     told.tag = 0;
+    if rule.action == Action::Blackhole {
+        told.communities.push(Community::BLACKHOLE);
+    }
+    shape(&mut told, audience);
     if audience.graceful_shutdown {
         mark(&mut told, audience.external);
     }
@@ -188,6 +198,23 @@ fn pass_unknown(told: &mut Attrs) {
         if attr.flags & OPTIONAL != 0 {
             attr.flags |= PARTIAL;
         }
+    }
+}
+
+/// What a peer is not told, or told otherwise.
+fn shape(told: &mut Attrs, audience: &Audience) {
+    let SendCommunities { standard, extended, large } = audience.send_communities;
+    if !standard {
+        told.communities.clear();
+    }
+    if !extended {
+        told.ext_communities.clear();
+    }
+    if !large {
+        told.large_communities.clear();
+    }
+    if let Some(theirs) = audience.as_override {
+        told.as_path = told.as_path.replaced(theirs, audience.local_asn);
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use net::{Attrs, Community, Prefix};
 use smallvec::SmallVec;
 
-use crate::filter::{Route, Verdict};
+use crate::filter::{Action, Route, Verdict};
 use crate::shared::Id;
 use crate::{Path, PeerId, PeerInfo, Protocol, Rules, Table, Via, Why};
 
@@ -23,6 +23,14 @@ enum Met {
     Rule(usize),
     /// This rule rejects; 0 for the end of the filter.
     Refused(u16),
+}
+
+/// A route that import has accepted.
+struct Imported {
+    /// Its attributes where they differ from those received.
+    edited: Option<Attrs>,
+    /// Where its packets go: to its next hop, or nowhere where a filter says so.
+    via: Via,
 }
 
 /// The routes of a peer with the same attributes: what does not depend on the
@@ -90,11 +98,11 @@ impl Table {
     }
 
     fn path_of(&mut self, batch: &Batch, prefix: Prefix) -> Id<Path> {
-        let imported = self.imported(batch, prefix);
-        let imported = imported.map(|edited| match edited {
-            Some(attrs) => self.attrs.intern(attrs),
-            None => Arc::clone(&batch.received),
-        });
+        let (imported, via) = match self.imported(batch, prefix) {
+            Ok(Imported { edited: Some(attrs), via }) => (Ok(self.attrs.intern(attrs)), via),
+            Ok(Imported { edited: None, via }) => (Ok(Arc::clone(&batch.received)), via),
+            Err(why) => (Err(why), Via::NextHop),
+        };
         let external = self.peers.get(&batch.id).is_some_and(|peer| peer.info.external());
         self.paths.intern(Path {
             source: crate::Source::Peer(batch.id),
@@ -103,30 +111,31 @@ impl Table {
             imported,
             distance: Protocol::Bgp.default_distance(external),
             metric: 0,
-            via: Via::NextHop,
+            via,
         })
     }
 
-    /// The attributes as the table keeps them, `None` for as received, or why
-    /// the route is refused.
-    fn imported(&self, batch: &Batch, prefix: Prefix) -> Result<Option<Attrs>, Why> {
+    /// What import makes of a route, or why it is refused.
+    fn imported(&self, batch: &Batch, prefix: Prefix) -> Result<Imported, Why> {
         if prefix.is_martian() {
             return Err(Why::Martian);
         }
         batch.sound.clone()?;
         let (Some(peer), Some(verdict)) = (self.peers.get(&batch.id), self.verdict(batch, prefix)) else {
-            return Ok(None);
+            return Ok(Imported { edited: None, via: Via::NextHop });
         };
         let rule = match verdict {
             Verdict::Reject(why) => return Err(why),
             Verdict::Accept(rule) => rule,
         };
+        let blackhole = rule.action == Action::Blackhole;
+        let via = if blackhole { Via::Discard } else { Via::NextHop };
         // RFC 4271 §5.1.5: LOCAL_PREF of an external peer says nothing here.
         let external = peer.info.external();
         let strip = external && batch.received.local_pref.is_some();
         let leaving = |attrs: &Attrs| external && attrs.communities.contains(&Community::GRACEFUL_SHUTDOWN);
         if !strip && !rule.edits() && !leaving(&batch.received) {
-            return Ok(None);
+            return Ok(Imported { edited: None, via });
         }
         let mut attrs = Attrs::clone(&batch.received);
         if strip {
@@ -139,7 +148,17 @@ impl Table {
         if leaving(&attrs) {
             attrs.local_pref = Some(0);
         }
-        Ok(Some(attrs))
+        if blackhole {
+            stay_here(&mut attrs.communities);
+        }
+        Ok(Imported { edited: Some(attrs), via })
+    }
+}
+
+/// RFC 7999 §3.2: what is dropped here is dropped for nobody else's sake.
+fn stay_here(communities: &mut Vec<Community>) {
+    if !communities.iter().any(|one| [Community::NO_EXPORT, Community::NO_ADVERTISE].contains(one)) {
+        communities.push(Community::NO_EXPORT);
     }
 }
 
@@ -154,9 +173,15 @@ fn sound(attrs: &Attrs, peer: &PeerInfo, rules: &Rules) -> Result<(), Why> {
             None => return Err(Why::EmptyAsPath(peer.asn)),
         }
     }
-    // RFC 4271 §9.1.2: a route with our own AS in its path MUST NOT be used.
-    if attrs.as_path.count(peer.local_asn) > usize::from(peer.allow_own_asn) {
-        return Err(Why::AsLoop(peer.local_asn));
+    // RFC 4271 §9.1.2: a route with our own AS in its path MUST NOT be used,
+    // be it that of the session or that of the node.
+    let loops = |asn: &net::Asn| attrs.as_path.count(*asn) > usize::from(peer.allow_own_asn);
+    if let Some(asn) = [Some(peer.local_asn), rules.asn].into_iter().flatten().find(loops) {
+        return Err(Why::AsLoop(asn));
+    }
+    // RFC 9774 §3: as good as withdrawn.
+    if rules.reject_as_sets && attrs.as_path.has_set() {
+        return Err(Why::AsSet);
     }
     // RFC 4456 §8.
     if attrs.originator_id == Some(rules.router_id) {

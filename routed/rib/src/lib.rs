@@ -53,7 +53,7 @@ pub use export::Exported;
 pub use filter::{Filter, Verdict};
 pub use nexthop::{Hop, Link, Target};
 pub use path::{Path, PeerId, Protocol, Source, Via};
-pub use peer::{NextHopMode, PeerInfo};
+pub use peer::{NextHopMode, PeerInfo, SendCommunities};
 pub use query::{CandidateView, Page, Query, RouteView, Standing};
 pub use table::{Best, Change, Counts, Origination, Table, UnknownPeer};
 pub use why::Why;

@@ -20,6 +20,24 @@ pub enum NextHopMode {
     Keep,
 }
 
+/// Which kinds of communities a peer is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SendCommunities {
+    /// Those of RFC 1997.
+    pub standard: bool,
+    /// Those of RFC 4360.
+    pub extended: bool,
+    /// Those of RFC 8092.
+    pub large: bool,
+}
+
+impl Default for SendCommunities {
+    /// All of them.
+    fn default() -> Self {
+        Self { standard: true, extended: true, large: true }
+    }
+}
+
 /// Our end of a session: the addresses that can be a next hop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LocalEnd {
@@ -63,6 +81,10 @@ pub struct PeerInfo {
     pub route_reflector_client: bool,
     /// How often our own AS may stand in a path from it; 0 as the RFC has it.
     pub allow_own_asn: u8,
+    /// Its own AS is replaced by ours in what it is told.
+    pub as_override: bool,
+    /// Which communities it is told.
+    pub send_communities: SendCommunities,
     /// Which next hop it is told.
     pub next_hop: NextHopMode,
     /// The families of the session.
@@ -89,6 +111,8 @@ impl PeerInfo {
             router_id,
             route_reflector_client: false,
             allow_own_asn: 0,
+            as_override: false,
+            send_communities: SendCommunities::default(),
             next_hop: NextHopMode::Auto,
             families: Family::ALL.to_vec(),
             import: Arc::new(filter::accept_all()),

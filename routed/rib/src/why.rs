@@ -11,6 +11,8 @@ use net::{Asn, Community, Family, Prefix};
 pub enum Why {
     /// Our AS number stands in the path (RFC 4271 §9.1.2).
     AsLoop(Asn),
+    /// AS numbers stand without order in the path (RFC 9774).
+    AsSet,
     /// The peer is external and the path is empty (RFC 4271 §6.3, RFC 7606).
     EmptyAsPath(Asn),
     /// The peer is external and its AS does not stand first in the path
@@ -62,6 +64,9 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AsLoop(asn) => write!(f, "AS path holds our own AS {asn}"),
+            Self::AsSet => {
+                f.write_str("AS path holds an AS_SET (RFC 9774); reject_as_sets = false accepts it")
+            }
             Self::EmptyAsPath(peer) => write!(f, "AS path is empty; the peer's AS {peer} must stand in it"),
             Self::FirstAs { first, peer } => {
                 write!(f, "AS path begins with AS {first}, not with the peer's AS {peer}")

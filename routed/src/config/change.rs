@@ -18,6 +18,8 @@ pub enum Change {
     PeerPolicy(IpAddr),
     /// Who may dial in, and as what.
     Ranges,
+    /// Whether all that is told is marked (RFC 8326).
+    Marks,
     /// What this node originates.
     Originated,
     /// Network policy and address translation.
@@ -90,6 +92,10 @@ fn diff_peers(old: &Config, new: &Config, changes: &mut Vec<Change>) {
     if before != after || filters(old, before) != filters(new, after) {
         changes.push(Change::Ranges);
     }
+    let marks = |config: &Config| config.bgp.as_ref().is_some_and(|bgp| bgp.graceful_shutdown);
+    if marks(old) != marks(new) {
+        changes.push(Change::Marks);
+    }
 }
 
 fn ranges(config: &Config) -> &[Dynamic] {
@@ -138,6 +144,7 @@ impl std::fmt::Display for Change {
                 write!(f, "peer {peer}: filters, limits, keys or BFD changed; its session stays")
             }
             Self::Ranges => f.write_str("ranges of peers that may dial in changed, or their filters"),
+            Self::Marks => f.write_str("bgp.graceful_shutdown changed; peers are told everything anew"),
             Self::Originated => f.write_str("advertised prefixes or static routes changed"),
             Self::Policy => f.write_str("policy settings changed"),
             Self::Addresses => f.write_str("blocks changed"),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rib::filter;
 use serde::{Serialize, Serializer};
 
 use super::rip::Passive;
@@ -10,8 +11,34 @@ use super::{Config, SendCommunities};
 impl Config {
     /// The configuration as a TOML file that means the same; keys are named
     /// by their files, never shown.
+    ///
+    /// The built-in filters stand at the end, as comments: what they let pass
+    /// depends on the pools.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
-        toml::to_string(self)
+        Ok(toml::to_string(self)? + &self.built_in())
+    }
+
+    fn built_in(&self) -> String {
+        let pools: Vec<String> = self
+            .cluster
+            .pools
+            .iter()
+            .map(|pool| format!("\"{pool} le {}\"", pool.family().max_length()))
+            .collect();
+        let rules = [
+            (filter::CLUSTER_ONLY, format!("{{ prefix = [{}], action = \"accept\" }}", pools.join(", "))),
+            (filter::LOCAL_ONLY, "{ protocol = \"local\", action = \"accept\" }".to_owned()),
+            ("accept-all", "{ action = \"accept\" }".to_owned()),
+            ("reject-all", "{ action = \"reject\" }".to_owned()),
+        ];
+        let mut text =
+            "\n# Built in; cluster-only is the default of import, local-only that of export.\n".to_owned();
+        for (name, rule) in rules {
+            if !self.filters.iter().any(|filter| &*filter.filter.name == name) {
+                text.extend(["# [[filter]]\n# name = \"", name, "\"\n# rules = [ ", &rule, " ]\n"]);
+            }
+        }
+        text
     }
 }
 

@@ -218,6 +218,19 @@ fn what_is_printed_reads_back_as_the_same() {
 }
 
 #[test]
+fn the_built_in_filters_are_printed_as_what_they_are() {
+    let config = good("[cluster]\npools = [\"10.9.0.0/16\", \"fd00::/48\"]\n");
+    let printed = config.to_toml().unwrap();
+    let start = printed.find("# [[filter]]").unwrap();
+    let uncommented = printed.replace("\n# ", "\n").replace("Built in;", "# Built in;");
+    assert!(printed[start..].contains("\"10.9.0.0/16 le 32\", \"fd00::/48 le 128\""), "{printed}");
+    let read = good(&uncommented);
+    let rules = |name: &str| read.filters.iter().find(|f| &*f.filter.name == name).unwrap().filter.clone();
+    assert_eq!(*rules("cluster-only"), rib::filter::cluster_only(&config.cluster.pools));
+    assert_eq!(*rules("local-only"), rib::filter::local_only());
+}
+
+#[test]
 fn a_key_is_never_printed() {
     let dir = tempfile::tempdir().unwrap();
     let key = dir.path().join("key");

@@ -249,7 +249,8 @@ impl PeerTask {
         for action in actions {
             match action {
                 Action::Dial(id) => {
-                    let dial = super::socket::dial((*self.config).clone(), self.keys.to_dial());
+                    let dial =
+                        super::socket::dial((*self.config).clone(), self.external(), self.keys.to_dial());
                     self.dialing = Some((id, tokio::spawn(dial)));
                 }
                 Action::CancelDial(_) => {

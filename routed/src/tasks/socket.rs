@@ -13,9 +13,9 @@ use crate::config::{Peer, Secret};
 const CS6: u32 = 0xc0;
 
 /// Dials a peer; with a TCP-MD5 key, if there is one (RFC 2385).
-pub(super) async fn dial(peer: Peer, key: Option<Secret>) -> io::Result<TcpStream> {
+pub(super) async fn dial(peer: Peer, external: bool, key: Option<Secret>) -> io::Result<TcpStream> {
     let socket = if peer.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    prepare(&socket, &peer)?;
+    prepare(&socket, &peer, external)?;
     if let Some(source) = peer.source {
         socket.bind(SocketAddr::new(source, 0))?;
     }
@@ -28,17 +28,20 @@ pub(super) async fn dial(peer: Peer, key: Option<Secret>) -> io::Result<TcpStrea
 }
 
 /// Sets the options of a connection that the peer dialled.
-pub(super) fn prepare_accepted(stream: &TcpStream, peer: &Peer) -> io::Result<()> {
+pub(super) fn prepare_accepted(stream: &TcpStream, peer: &Peer, external: bool) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    prepare(stream, peer)
+    prepare(stream, peer, external)
 }
 
 /// TTL and traffic class. GTSM (RFC 5082): 255 out, and 255 less the hops in.
-fn prepare(socket: &impl std::os::fd::AsFd, peer: &Peer) -> io::Result<()> {
+/// An external peer is on a link of ours unless the configuration says how far
+/// away it may be.
+fn prepare(socket: &impl std::os::fd::AsFd, peer: &Peer, external: bool) -> io::Result<()> {
     let options = SockRef::from(socket);
     let ttl = match (peer.ttl_security, peer.multihop) {
         (Some(_), _) => 255,
         (None, Some(hops)) => u32::from(hops),
+        (None, None) if external => 1,
         (None, None) => 64,
     };
     if peer.address.is_ipv4() {

@@ -166,3 +166,36 @@ fn a_route_tag_is_met_by_filters_and_stays_inside() {
     assert_eq!((sent.tag, sent.med), (0, Some(3)));
     assert!(told(None, &to, |a| a.tag = 8).is_err());
 }
+
+#[test]
+fn a_peer_hears_only_the_kinds_of_communities_that_it_is_told() {
+    let all = |a: &mut Attrs| {
+        a.communities = vec![Community(7)];
+        a.ext_communities = vec!["rt:1:1".parse().unwrap()];
+        a.large_communities = vec!["1:2:3".parse().unwrap()];
+    };
+    let heard = |standard, extended, large| {
+        let send_communities = SendCommunities { standard, extended, large };
+        let sent = told(None, &PeerInfo { send_communities, ..peer(2, 65002) }, all).unwrap();
+        (sent.communities.len(), sent.ext_communities.len(), sent.large_communities.len())
+    };
+    assert_eq!(heard(true, true, true), (1, 1, 1));
+    assert_eq!(heard(true, false, true), (1, 0, 1));
+    assert_eq!(heard(false, false, false), (0, 0, 0));
+}
+
+#[test]
+fn a_site_hears_our_as_in_place_of_its_own() {
+    let site = PeerInfo { as_override: true, ..peer(2, 65009) };
+    let sent = told(Some(&peer(1, 65009)), &site, |_| {}).unwrap();
+    assert_eq!(sent.as_path, AsPath::sequence([OURS, OURS]));
+    let sent = told(Some(&peer(1, 65009)), &peer(2, 65009), |_| {}).unwrap();
+    assert_eq!(sent.as_path, AsPath::sequence([OURS, 65009]));
+}
+
+#[test]
+fn a_filter_asks_a_peer_to_drop_packets() {
+    let rules = "name = \"out\"\nrules = [{ action = \"blackhole\" }]";
+    let asked = PeerInfo { export: Arc::new(toml::from_str(rules).unwrap()), ..peer(2, 65002) };
+    assert_eq!(told(None, &asked, |_| {}).unwrap().communities, [Community::BLACKHOLE]);
+}

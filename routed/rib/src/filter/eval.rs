@@ -35,7 +35,7 @@ impl Filter {
     pub fn eval(&self, route: &Route<'_>) -> Verdict<'_> {
         let met = self.rules.iter().enumerate().find(|(_, rule)| rule.matches.meets(route));
         match met {
-            Some((_, rule)) if rule.action == Action::Accept => Verdict::Accept(rule),
+            Some((_, rule)) if rule.action != Action::Reject => Verdict::Accept(rule),
             Some((index, _)) => Verdict::Reject(Why::FilterRule {
                 filter: Arc::clone(&self.name),
                 rule: u16::try_from(index + 1).unwrap_or(u16::MAX),
@@ -67,6 +67,7 @@ impl Match {
             && self.tag.is_none_or(|range| range.meets(attrs.tag.into()))
             && none_or_any(&self.community, |community| attrs.communities.contains(community))
             && none_or_any(&self.large_community, |community| attrs.large_communities.contains(community))
+            && none_or_any(&self.ext_community, |community| attrs.ext_communities.contains(community))
             && self.as_path.as_ref().is_none_or(|pattern| pattern.meets(&attrs.as_path.to_string()))
     }
 }
@@ -75,7 +76,11 @@ impl Rule {
     /// True when the rule changes what it accepts.
     pub fn edits(&self) -> bool {
         let Self { set, add, delete, prepend, .. } = self;
-        *set != Set::default() || *add != Values::default() || *delete != Delete::default() || *prepend > 0
+        self.action == Action::Blackhole
+            || *set != Set::default()
+            || *add != Values::default()
+            || *delete != Delete::default()
+            || *prepend > 0
     }
 
     /// Makes the changes of the rule: `delete`, then `set`, then `add`, then
@@ -83,6 +88,7 @@ impl Rule {
     pub fn edit(&self, attrs: &mut Attrs, local_asn: Asn) {
         attrs.communities.retain(|community| !self.delete.community.contains(community));
         attrs.large_communities.retain(|community| !self.delete.large_community.contains(community));
+        attrs.ext_communities.retain(|community| !self.delete.ext_community.contains(community));
         if self.delete.med {
             attrs.med = None;
         }
@@ -97,8 +103,12 @@ impl Rule {
         if let Some(communities) = &self.set.large_community {
             attrs.large_communities.clone_from(communities);
         }
+        if let Some(communities) = &self.set.ext_community {
+            attrs.ext_communities.clone_from(communities);
+        }
         add_missing(&mut attrs.communities, &self.add.community);
         add_missing(&mut attrs.large_communities, &self.add.large_community);
+        add_missing(&mut attrs.ext_communities, &self.add.ext_community);
         if self.prepend > 0 {
             attrs.as_path = attrs.as_path.prepended(local_asn, self.prepend.into());
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use net::{Asn, Community, Family, LargeCommunity, Origin, Prefix};
+use net::{Asn, Community, ExtCommunity, Family, LargeCommunity, Origin, Prefix};
 use regex_lite::Regex;
 use serde::Deserialize;
 
@@ -28,7 +28,7 @@ pub struct Filter {
 pub struct Rule {
     /// The conditions.
     pub matches: Match,
-    /// Accept or reject.
+    /// What becomes of it.
     pub action: Action,
     /// What is overwritten.
     pub set: Set,
@@ -56,6 +56,9 @@ pub enum Action {
     /// It does not.
     #[default]
     Reject,
+    /// It passes, and its packets are dropped here (RFC 7999 §3.3); towards a
+    /// peer: it is asked to drop them.
+    Blackhole,
 }
 
 /// The conditions of a rule; an empty one is no condition.
@@ -69,6 +72,8 @@ pub struct Match {
     pub community: Vec<Community>,
     /// One of these large communities is there.
     pub large_community: Vec<LargeCommunity>,
+    /// One of these extended communities is there.
+    pub ext_community: Vec<ExtCommunity>,
     /// The next hop lies in one of these.
     pub next_hop: Vec<Prefix>,
     /// The peer that told the route is one of these.
@@ -106,6 +111,9 @@ pub struct Set {
     /// The large communities, all of them.
     #[serde(deserialize_with = "text::some_list")]
     pub large_community: Option<Vec<LargeCommunity>>,
+    /// The extended communities, all of them.
+    #[serde(deserialize_with = "text::some_list")]
+    pub ext_community: Option<Vec<ExtCommunity>>,
 }
 
 /// Communities that a rule adds.
@@ -118,6 +126,9 @@ pub struct Values {
     /// Large communities.
     #[serde(deserialize_with = "text::list")]
     pub large_community: Vec<LargeCommunity>,
+    /// Extended communities.
+    #[serde(deserialize_with = "text::list")]
+    pub ext_community: Vec<ExtCommunity>,
 }
 
 /// Attributes that a rule takes away.
@@ -130,6 +141,9 @@ pub struct Delete {
     /// These large communities.
     #[serde(deserialize_with = "text::list")]
     pub large_community: Vec<LargeCommunity>,
+    /// These extended communities.
+    #[serde(deserialize_with = "text::list")]
+    pub ext_community: Vec<ExtCommunity>,
     /// The MED.
     pub med: bool,
 }
@@ -147,6 +161,8 @@ struct FlatRule {
     community: Vec<Community>,
     #[serde(deserialize_with = "text::list")]
     large_community: Vec<LargeCommunity>,
+    #[serde(deserialize_with = "text::list")]
+    ext_community: Vec<ExtCommunity>,
     #[serde(deserialize_with = "text::list")]
     next_hop: Vec<Prefix>,
     #[serde(deserialize_with = "text::list")]
@@ -171,13 +187,14 @@ impl<'de> Deserialize<'de> for Rule {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let flat = FlatRule::deserialize(deserializer)?;
         let action = flat.action.ok_or_else(|| {
-            serde::de::Error::custom("a filter rule needs action = \"accept\" or action = \"reject\"")
+            serde::de::Error::custom("a filter rule needs action = \"accept\", \"reject\" or \"blackhole\"")
         })?;
         let matches = Match {
             prefix: flat.prefix,
             as_path: flat.as_path,
             community: flat.community,
             large_community: flat.large_community,
+            ext_community: flat.ext_community,
             next_hop: flat.next_hop,
             peer: flat.peer,
             protocol: flat.protocol,

@@ -30,6 +30,7 @@ fn route() -> Attrs {
         med: Some(10),
         communities: vec!["65001:1".parse().unwrap(), Community::NO_EXPORT],
         large_communities: vec![LargeCommunity([1, 2, 3])],
+        ext_communities: vec!["rt:64512:100".parse().unwrap()],
         ..Attrs::default()
     }
 }
@@ -79,6 +80,8 @@ fn each_condition_meets_and_misses() {
         ("community = [\"1:1\"]", false),
         ("large_community = \"1:2:3\"", true),
         ("large_community = \"1:2:4\"", false),
+        ("ext_community = [\"rt:64512:1\", \"rt:64512:100\"]", true),
+        ("ext_community = \"soo:64512:100\"", false),
         ("next_hop = \"192.0.2.0/24\"", true),
         ("next_hop = \"198.51.100.0/24\"", false),
         ("peer = \"192.0.2.1\"", true),
@@ -102,8 +105,8 @@ fn each_condition_meets_and_misses() {
 fn edits_delete_then_set_then_add_then_prepend() {
     let rules = r#"[{ action = "accept", prepend = 2,
         set = { local_pref = 200, origin = "egp", next_hop = "192.0.2.7" },
-        add = { community = ["64512:1", "65001:1"] },
-        delete = { community = "no-export", large_community = "1:2:3", med = true } }]"#;
+        add = { community = ["64512:1", "65001:1"], ext_community = "soo:64512:7" },
+        delete = { ext_community = "rt:64512:100", community = "no-export", large_community = "1:2:3", med = true } }]"#;
     let edited = check(rules, "10.0.0.0/8", &route()).unwrap();
     let expected = Attrs {
         origin: net::Origin::Egp,
@@ -111,6 +114,7 @@ fn edits_delete_then_set_then_add_then_prepend() {
         next_hop: Some(net::NextHop::V4("192.0.2.7".parse().unwrap())),
         local_pref: Some(200),
         communities: vec!["65001:1".parse().unwrap(), "64512:1".parse().unwrap()],
+        ext_communities: vec!["soo:64512:7".parse().unwrap()],
         ..Attrs::default()
     };
     assert_eq!(edited, expected);
@@ -128,6 +132,7 @@ fn what_is_not_understood_is_an_error_that_names_it() {
         ("[{ action = \"accept\", protocol = \"ospf\" }]", "ospf"),
         ("[{ action = \"accept\", community = \"1\" }]", "community"),
         ("[{ action = \"accept\", set = { tag = 65536 } }]", "65536"),
+        ("[{ action = \"accept\", ext_community = \"rt:1\" }]", "extended community"),
     ] {
         let error = check(rules, "10.0.0.0/8", &route()).unwrap_err();
         assert!(error.contains(names), "{rules}: {error}");

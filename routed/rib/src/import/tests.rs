@@ -106,3 +106,62 @@ fn what_an_external_peer_is_about_to_lose_is_the_last_choice() {
     let delete = with("{ action = \"accept\", delete = { community = \"graceful-shutdown\" } }");
     assert_eq!(local_pref(&delete), None, "a filter that deletes the community does");
 }
+
+#[test]
+fn paths_with_sets_are_not_used_where_the_rules_say_so() {
+    let now = Instant::now();
+    let told = |kind| {
+        let mut attrs = Attrs::clone(&attrs(&[65001], "192.0.2.1"));
+        attrs.as_path.segments.push(net::Segment { kind, asns: vec![Asn(65009)] });
+        Arc::new(attrs)
+    };
+    let standing = |kind, reject_as_sets| {
+        let mut t: Table = table(now, &[peer(1, 65001)]);
+        t.set_rules(Rules { reject_as_sets, ..*t.rules() });
+        t.update(now, PeerId(1), [(p("10.1.0.0/16"), 0)], &told(kind)).unwrap();
+        t.take_changes(usize::MAX);
+        t.route(p("10.1.0.0/16")).unwrap().candidates.remove(0).standing
+    };
+    for kind in [net::SegmentKind::Set, net::SegmentKind::ConfedSet] {
+        assert_eq!(standing(kind, true), Standing::Ineligible(Why::AsSet));
+        assert!(matches!(standing(kind, false), Standing::Best(_)));
+    }
+}
+
+#[test]
+fn the_as_of_the_node_is_a_loop_too_where_the_session_is_in_another() {
+    let now = Instant::now();
+    let other = PeerInfo { local_asn: Asn(64999), ..peer(1, 65001) };
+    let mut t: Table = table(now, &[other]);
+    t.set_rules(Rules { asn: Some(Asn(OURS)), ..*t.rules() });
+    for (last, why) in
+        [(OURS, Some(Why::AsLoop(Asn(OURS)))), (64999, Some(Why::AsLoop(Asn(64999)))), (65002, None)]
+    {
+        t.update(now, PeerId(1), [(p("10.1.0.0/16"), 0)], &attrs(&[65001, last], "192.0.2.1")).unwrap();
+        let received = t.received(PeerId(1), None, 9).items.remove(0).1;
+        assert_eq!(received.imported.clone().err(), why);
+    }
+}
+
+#[test]
+fn a_filter_lets_packets_be_dropped_where_the_peer_asks_for_it() {
+    let now = Instant::now();
+    let rules = "name = \"in\"\nrules = [{ community = \"blackhole\", prefix = \"10.0.0.0/8 ge 32\", \
+                 action = \"blackhole\" }, { action = \"accept\" }]";
+    let with = PeerInfo { import: Arc::new(toml::from_str(rules).unwrap()), ..peer(1, 65001) };
+    let mut t: Table = table(now, std::slice::from_ref(&with));
+    let mut asks = Attrs::clone(&attrs(&[65001], "192.0.2.1"));
+    asks.communities = vec![Community::BLACKHOLE];
+    t.update(now, with.id, [(p("10.1.1.1/32"), 0), (p("10.2.0.0/16"), 0)], &Arc::new(asks)).unwrap();
+    let changes = t.take_changes(usize::MAX);
+    let best = |prefix: &str| changes.iter().find(|c| c.prefix == p(prefix)).unwrap().new.clone().unwrap();
+    let dropped = best("10.1.1.1/32");
+    assert_eq!(*dropped.target, crate::Target::Discard);
+    assert_eq!(dropped.path.attrs().communities, [Community::BLACKHOLE, Community::NO_EXPORT]);
+    assert_ne!(*best("10.2.0.0/16").target, crate::Target::Discard, "the community alone does nothing");
+    // Without the filter the packets go to the next hop again.
+    t.peer_up(peer(1, 65001));
+    let back = t.take_changes(usize::MAX).remove(0).new.unwrap();
+    assert_ne!(*back.target, crate::Target::Discard);
+    assert_eq!(back.path.attrs().communities, [Community::BLACKHOLE]);
+}

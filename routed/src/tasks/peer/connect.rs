@@ -12,9 +12,15 @@ use crate::config::Secret;
 use crate::tasks::conn::Conn;
 
 impl PeerTask {
+    /// True when the peer is in another AS.
+    pub(super) fn external(&self) -> bool {
+        let machine = self.machine.config();
+        machine.peer_as != machine.local_as
+    }
+
     pub(super) fn accept(&mut self, stream: TcpStream, remote: SocketAddr, key: Option<Secret>) {
         self.stay.came = true;
-        if let Err(error) = crate::tasks::socket::prepare_accepted(&stream, &self.config) {
+        if let Err(error) = crate::tasks::socket::prepare_accepted(&stream, &self.config, self.external()) {
             warn!(peer = %self.config.address, %error, "connection refused: its socket options cannot be set");
             return;
         }

@@ -100,7 +100,12 @@ impl TableTask {
     /// Another configuration: advertised prefixes, static routes, blocks. Of
     /// their filters the peers tell themselves ([`TableTask::configure_peer`]).
     pub(super) fn configure(&mut self, now: Instant, config: Arc<Config>) {
+        let marked = |config: &Config| config.bgp.as_ref().is_some_and(|bgp| bgp.graceful_shutdown);
+        let marks = marked(&config) != marked(&self.config);
         self.config = config;
+        if marks {
+            self.mark_peers();
+        }
         self.follow_links(now);
         self.configure_rip();
     }

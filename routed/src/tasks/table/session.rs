@@ -11,7 +11,7 @@ use bgp::wire::Update;
 use net::Family;
 use rib::filter::{self, Filter};
 use rib::peer::LocalEnd;
-use rib::{AdjOut, NextHopMode, PeerId, PeerInfo};
+use rib::{AdjOut, NextHopMode, PeerId, PeerInfo, SendCommunities};
 use rustc_hash::FxHashSet;
 use tokio::sync::{Notify, mpsc};
 use tracing::info;
@@ -184,11 +184,13 @@ impl TableTask {
             router_id: up.router_id,
             route_reflector_client: config.route_reflector_client,
             allow_own_asn: config.allow_own_asn,
+            as_override: config.as_override,
+            send_communities: send_communities(config.send_communities),
             next_hop: next_hop(config.next_hop),
             families: up.families.clone(),
             import: filter_named(&self.config, &config.import),
             export: filter_named(&self.config, &config.export),
-            graceful_shutdown: self.draining.on,
+            graceful_shutdown: self.marks(),
         }
     }
 
@@ -276,6 +278,8 @@ impl TableTask {
         let info = PeerInfo {
             import: filter_named(&self.config, &peer.import),
             export: filter_named(&self.config, &peer.export),
+            as_override: peer.as_override,
+            send_communities: send_communities(peer.send_communities),
             next_hop: next_hop(peer.next_hop),
             ..info
         };
@@ -284,13 +288,19 @@ impl TableTask {
         self.check_limit(id);
     }
 
+    /// True when what peers hear is marked: this node is being drained, or the
+    /// configuration says so (RFC 8326).
+    fn marks(&self) -> bool {
+        self.draining.on || self.config.bgp.as_ref().is_some_and(|bgp| bgp.graceful_shutdown)
+    }
+
     /// Tells every peer what it hears marked, or unmarked again.
     pub(super) fn mark_peers(&mut self) {
         // What changed before belongs to the groups as they were.
         self.settle();
         for id in self.sessions.up.keys() {
             let Some(info) = self.table.peer(*id).cloned() else { continue };
-            let info = PeerInfo { graceful_shutdown: self.draining.on, ..info };
+            let info = PeerInfo { graceful_shutdown: self.marks(), ..info };
             self.table.peer_up(info.clone());
             self.adj_out.peer_changed(&self.table, &info);
         }
@@ -307,6 +317,11 @@ fn kept(up: &Up, family: Family) -> bool {
     let restart = up.graceful_restart.as_ref();
     up.families.contains(&family)
         && restart.is_some_and(|restart| restart.families.contains(&(family.afi(), family.safi(), true)))
+}
+
+fn send_communities(sent: config::SendCommunities) -> SendCommunities {
+    let config::SendCommunities { standard, extended, large } = sent;
+    SendCommunities { standard, extended, large }
 }
 
 fn next_hop(mode: config::NextHopMode) -> NextHopMode {
