@@ -4,7 +4,7 @@
 //!  listener ──Accepted──┐                        ┌─► TableInput (bounded; what does not fit
 //!  speaker ──commands───┼─► machine ─► actions ──┤    waits here, and the socket is not read)
 //!  sockets, deadlines ──┘                        └─► sockets
-//!  table ──Notify "there is more to tell"──► Pull ─► Vec<Out> ─► encoder ─► socket
+//!  table ──Letter (written already)──► mailbox ─► socket, when it can take it
 //! ```
 //! There is no protocol logic here: what happens is in `bgp`, what is told in `rib`.
 
@@ -22,12 +22,11 @@ use std::time::Instant;
 use bfd::Fate;
 use bgp::conn::{CloseReason, ConnId, Up};
 use bgp::peer::{Action, Admin, Event, State};
-use bgp::wire::{Encoder, Message};
+use bgp::wire::Message;
 use net::Family;
 use rib::PeerId;
-use rib::adj_out::Out;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
@@ -38,6 +37,7 @@ use super::bfd::{BfdCommand, Client};
 use super::conn::{Conn, OUTPUT_LOW, Read};
 use super::report::PeerReport;
 use super::sleep_until;
+use super::table::post::{Letter, Mailbox, mailbox};
 use super::table::{SessionUp, TableInput};
 use super::told::Told;
 use crate::config::{self, Secret};
@@ -96,20 +96,8 @@ struct Outbox {
 /// What exists only while the session is up.
 struct Session {
     up: Arc<Up>,
-    encoder: Encoder,
-    more: Arc<Notify>,
-    pull: Pull,
+    mailbox: Mailbox,
     recovery: Recovery,
-}
-
-/// Where the next routes to tell are.
-enum Pull {
-    /// Nobody asked; wait for the table to say that there are some.
-    Idle,
-    /// The table has some; ask when the socket can take them.
-    Wanted,
-    /// Asked.
-    Asked(oneshot::Receiver<Vec<Out>>),
 }
 
 /// Why the task woke.
@@ -119,8 +107,7 @@ enum Wake {
     Socket(ConnId),
     Deadline,
     Table,
-    More,
-    Pulled(Vec<Out>),
+    Letter(Letter),
 }
 
 impl PeerTask {
@@ -175,10 +162,8 @@ impl PeerTask {
                     self.due(Instant::now());
                 }
                 Wake::Table => {}
-                Wake::More => self.set_pull(Pull::Wanted),
-                Wake::Pulled(outs) => self.tell(outs),
+                Wake::Letter(letter) => self.tell(letter),
             }
-            self.pull();
             if self.is_over() && !self.finishing {
                 self.finish(Admin::Deconfigured);
             }
@@ -190,13 +175,14 @@ impl PeerTask {
     async fn wake(&mut self) -> Wake {
         let deadline = stay::sooner(self.machine.next_deadline(), self.next_due());
         let reading = self.outbox.waiting.is_empty();
+        let telling = self.can_tell();
         let Self { conns, dialing, commands, outbox, session, .. } = self;
         tokio::select! {
             command = commands.recv() => Wake::Command(command),
             wake = outbox.hand_over(), if !reading => wake,
             id = socket_ready(conns, reading) => Wake::Socket(id),
             (id, result) = dial_done(dialing) => Wake::Dialled(id, result),
-            wake = session_wakes(session) => wake,
+            letter = next_letter(session), if telling => Wake::Letter(letter),
             () = sleep_until(deadline) => Wake::Deadline,
         }
     }
@@ -293,17 +279,12 @@ impl PeerTask {
         if let Some((_, conn)) = self.conns.iter_mut().find(|(id, _)| *id == up.conn) {
             conn.negotiated(&up);
         }
-        let more = Arc::new(Notify::new());
-        self.session = Some(Session {
-            up: Arc::clone(&up),
-            encoder: super::conn::encoder(&up),
-            more: Arc::clone(&more),
-            pull: Pull::Idle,
-            recovery: Recovery::of(Instant::now(), &up),
-        });
+        let (slot, mailbox) = mailbox();
+        let recovery = Recovery::of(Instant::now(), &up);
+        self.session = Some(Session { up: Arc::clone(&up), mailbox, recovery });
         let config = (*self.config).clone();
         let control = self.control.clone();
-        self.outbox.push(TableInput::PeerUp(Box::new(SessionUp { id: self.id, config, up, more, control })));
+        self.outbox.push(TableInput::PeerUp(Box::new(SessionUp { id: self.id, config, up, slot, control })));
     }
 
     fn send(&mut self, id: ConnId, message: &Message) {
@@ -367,36 +348,27 @@ impl PeerTask {
         }
     }
 
-    fn set_pull(&mut self, pull: Pull) {
-        if let Some(session) = &mut self.session {
-            session.pull = pull;
-        }
+    /// True when a letter can be put on its way: the socket has taken most of
+    /// what it was given.
+    fn can_tell(&self) -> bool {
+        let Some(session) = &self.session else { return false };
+        self.conns.iter().any(|(id, conn)| *id == session.up.conn && conn.unsent() < OUTPUT_LOW)
     }
 
-    /// Asks the table for more to tell when the socket can take it.
-    fn pull(&mut self) {
-        let Some(session) = &mut self.session else { return };
-        let unsent =
-            self.conns.iter().find(|(id, _)| *id == session.up.conn).map_or(0, |(_, conn)| conn.unsent());
-        if matches!(session.pull, Pull::Wanted) && unsent < OUTPUT_LOW {
-            let (reply, answer) = oneshot::channel();
-            session.pull = Pull::Asked(answer);
-            self.outbox.push(TableInput::Pull { id: self.id, reply });
-        }
-    }
-
-    fn tell(&mut self, outs: Vec<Out>) {
+    /// Sends a letter, and those that wait behind it.
+    fn tell(&mut self, letter: Letter) {
         let Some(session) = &mut self.session else { return };
         let id = session.up.conn;
-        // More may be there already: an answer that is not empty asks again.
-        session.pull = if outs.is_empty() { Pull::Idle } else { Pull::Wanted };
         let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) else { return };
-        let mut sent = 0;
-        for out in outs {
-            match conn.encode(&mut session.encoder, out) {
-                Ok(messages) => sent += messages,
-                Err(error) => warn!(peer = %self.config.address, %error, "routes not sent"),
-            }
+        let (mut sent, mut called) = (0, false);
+        let mut next = Some(letter);
+        while let Some(letter) = next {
+            sent += letter.for_peer(self.id, |octets| conn.push(octets));
+            called |= session.mailbox.took(&letter);
+            next = if conn.unsent() < OUTPUT_LOW { session.mailbox.more() } else { None };
+        }
+        if called {
+            self.outbox.push(TableInput::Ready);
         }
         if sent > 0 {
             self.handle(Event::UpdatesSent(id, sent));
@@ -447,14 +419,9 @@ async fn dial_done(dialing: &mut Option<Dialing>) -> (ConnId, std::io::Result<Tc
     }
 }
 
-async fn session_wakes(session: &mut Option<Session>) -> Wake {
-    let Some(session) = session else { return pending().await };
-    match &mut session.pull {
-        Pull::Idle => {
-            session.more.notified().await;
-            Wake::More
-        }
-        Pull::Wanted => pending().await,
-        Pull::Asked(answer) => Wake::Pulled(answer.await.unwrap_or_default()),
+async fn next_letter(session: &mut Option<Session>) -> Letter {
+    match session {
+        Some(session) => session.mailbox.next().await,
+        None => pending().await,
     }
 }
