@@ -61,7 +61,7 @@ impl Conn {
     pub(super) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
-            input: BytesMut::with_capacity(READ_CHUNK),
+            input: BytesMut::new(),
             output: VecDeque::new(),
             unsent: 0,
             rx: Rx::default(),
@@ -132,6 +132,12 @@ impl Conn {
                 Some(Err(error))
             }
         }
+    }
+
+    /// Gives back the room that was made for reading, but for the part of a
+    /// message that has come: two hundred peers are mostly silent.
+    pub(super) fn keep_rest(&mut self) {
+        self.input = BytesMut::from(&self.input[..]);
     }
 
     /// Adds a message to what is to be sent.

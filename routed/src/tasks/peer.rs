@@ -10,10 +10,10 @@
 
 mod connect;
 mod keys;
+mod outbox;
 mod path;
 mod stay;
 
-use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
 use self::keys::Keys;
+use self::outbox::Outbox;
 use self::path::Recovery;
 use self::stay::Stay;
 use super::bfd::{BfdCommand, Client};
@@ -87,12 +88,6 @@ pub(crate) struct PeerTask {
     stay: Stay,
 }
 
-/// What the table has yet to take from this peer.
-struct Outbox {
-    table: mpsc::Sender<TableInput>,
-    waiting: VecDeque<TableInput>,
-}
-
 /// What exists only while the session is up.
 struct Session {
     up: Arc<Up>,
@@ -130,7 +125,7 @@ impl PeerTask {
             dialing: None,
             accepted: 0,
             commands,
-            outbox: Outbox { table, waiting: VecDeque::new() },
+            outbox: Outbox::new(id, table),
             session: None,
             finishing: false,
             told: Told::default(),
@@ -141,7 +136,7 @@ impl PeerTask {
     pub(crate) async fn run(mut self) {
         self.watch().await;
         self.handle(stay::start(self.config.shutdown.clone()));
-        while !(self.finishing && self.outbox.waiting.is_empty()) {
+        while !(self.finishing && self.outbox.is_empty()) {
             match self.wake().await {
                 Wake::Command(Some(PeerCommand::Reconfigure(config))) => {
                     let watched_otherwise = config.bfd != self.config.bfd;
@@ -174,12 +169,12 @@ impl PeerTask {
 
     async fn wake(&mut self) -> Wake {
         let deadline = stay::sooner(self.machine.next_deadline(), self.next_due());
-        let reading = self.outbox.waiting.is_empty();
+        let reading = self.outbox.is_empty();
         let telling = self.can_tell();
         let Self { conns, dialing, commands, outbox, session, .. } = self;
         tokio::select! {
             command = commands.recv() => Wake::Command(command),
-            wake = outbox.hand_over(), if !reading => wake,
+            () = outbox.hand_over(), if !reading => Wake::Table,
             id = socket_ready(conns, reading) => Wake::Socket(id),
             (id, result) = dial_done(dialing) => Wake::Dialled(id, result),
             letter = next_letter(session), if telling => Wake::Letter(letter),
@@ -255,7 +250,7 @@ impl PeerTask {
                     self.went_down(&down);
                     self.outbox.push(TableInput::PeerDown { id: self.id, graceful: down.graceful });
                 }
-                Action::Update(update) => self.outbox.push(TableInput::Update { id: self.id, update }),
+                Action::Update(update) => self.outbox.gather(update),
                 Action::EndOfRib(family) => {
                     self.session.iter_mut().for_each(|session| session.recovery.told(family));
                     self.outbox.push(TableInput::EndOfRib { id: self.id, family });
@@ -305,7 +300,7 @@ impl PeerTask {
     /// Reads and writes what the socket has and takes.
     fn socket(&mut self, id: ConnId) {
         self.flush(id);
-        if !self.outbox.waiting.is_empty() {
+        if !self.outbox.is_empty() {
             return;
         }
         let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) else { return };
@@ -314,6 +309,10 @@ impl PeerTask {
             let Some(message) = conn.next_message() else { break };
             self.told.malformed(self.config.address, &message);
             self.handle(Event::Received(id, message.map_err(|error| error.notification())));
+        }
+        self.outbox.flush();
+        if let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) {
+            conn.keep_rest();
         }
         match read {
             Ok(Read::Nothing | Read::Some) => {}
@@ -374,30 +373,6 @@ impl PeerTask {
             self.handle(Event::UpdatesSent(id, sent));
             self.flush(id);
         }
-    }
-}
-
-impl Outbox {
-    /// Hands an input to the table, or keeps it until the table takes it.
-    fn push(&mut self, input: TableInput) {
-        if !self.waiting.is_empty() {
-            self.waiting.push_back(input);
-        } else if let Err(mpsc::error::TrySendError::Full(input)) = self.table.try_send(input) {
-            self.waiting.push_back(input);
-        }
-        // A closed table means that the daemon ends; nothing is left to tell.
-    }
-
-    async fn hand_over(&mut self) -> Wake {
-        match self.table.reserve().await {
-            Ok(permit) => {
-                if let Some(input) = self.waiting.pop_front() {
-                    permit.send(input);
-                }
-            }
-            Err(_) => self.waiting.clear(),
-        }
-        Wake::Table
     }
 }
 

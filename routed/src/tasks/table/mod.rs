@@ -82,11 +82,11 @@ pub(crate) enum TableInput {
         id: PeerId,
     },
     /// Routes of a peer.
-    Update {
+    Updates {
         /// The peer.
         id: PeerId,
-        /// The routes.
-        update: Update,
+        /// The routes, in the order in which they came.
+        updates: Vec<Update>,
     },
     /// A peer has told all its routes of a family.
     EndOfRib {
@@ -317,7 +317,11 @@ impl TableTask {
             TableInput::PeerConfig { id, config } => self.configure_peer(id, &config),
             TableInput::PathDown(address) => self.path_down(address),
             TableInput::PeerRemoved { id } => self.peer_removed(id),
-            TableInput::Update { id, update } => self.update(now, id, &update),
+            TableInput::Updates { id, updates } => {
+                for update in &updates {
+                    self.update(now, id, update);
+                }
+            }
             TableInput::EndOfRib { id, family } => self.end_of_rib(id, family),
             TableInput::RefreshRequest { id, family } => self.adj_out.refresh(id, family),
             // What follows every input delivers.
