@@ -30,6 +30,16 @@ pub(super) struct Group<F, L> {
     chunks: Chunks<L>,
 }
 
+/// What came of one letter to a member that is alone.
+enum Step {
+    /// It was handed one.
+    Handed,
+    /// There is nothing for it, or it cannot take it yet.
+    Waits,
+    /// Others are to be let in first.
+    TurnOver,
+}
+
 /// How many prefixes the group is told, and how many of them a peer does not see.
 #[derive(Debug, Default)]
 struct Counts {
@@ -153,37 +163,18 @@ impl<F, L: Clone> Group<F, L> {
         post: &mut P,
         turn: &mut Turn,
     ) -> Left {
-        let Limits { low, pull, .. } = turn.limits;
-        for index in 0..self.alone.len() {
-            let id = self.alone[index];
-            let Some(member) = members.get_mut(&id) else { continue };
-            while matches!(&member.standing, Standing::Alone(alone) if alone.has_work()) {
-                if post.unsent(id) >= low {
-                    post.call_back(id);
-                    // It may have sent them before it knew that somebody waits.
-                    if post.unsent(id) >= low {
-                        break;
-                    }
-                }
-                if turn.left < pull {
-                    self.alone.rotate_left(index);
-                    return Left::Work;
-                }
-                let Standing::Alone(alone) = &mut member.standing else { break };
-                if let Some((family, after)) = alone.dumps().filter(|_| !alone.has_news()) {
-                    let chunk = self.chunk((table, scene), post, (family, after), turn);
-                    chunk.letter.iter().for_each(|letter| post.hand(id, letter));
-                    if let Some(ended) = alone.dumped(chunk.last) {
-                        let line = Line { to: To::ALL, out: Out::EndOfRib(ended) };
-                        let letter = post.write(&self.format, &[line]);
-                        post.hand(id, &letter);
-                    }
-                } else {
-                    turn.left -= pull;
-                    let lines = member.pull((table, scene), &mut self.exporter, pull).into_lines();
-                    if !lines.is_empty() {
-                        let letter = post.write(&self.format, &lines);
-                        post.hand(id, &letter);
+        // A letter to each in turn: so those that are told the same stay together.
+        let mut handed = true;
+        while handed {
+            handed = false;
+            for index in 0..self.alone.len() {
+                let Some(member) = members.get_mut(&self.alone[index]) else { continue };
+                match self.step((table, scene), member, post, turn) {
+                    Step::Handed => handed = true,
+                    Step::Waits => {}
+                    Step::TurnOver => {
+                        self.alone.rotate_left(index);
+                        return Left::Work;
                     }
                 }
             }
@@ -196,6 +187,48 @@ impl<F, L: Clone> Group<F, L> {
             self.chunks.clear();
         }
         Left::Nothing
+    }
+
+    /// Writes one letter to a member that is alone, if it can take one.
+    fn step<P: Post<Format = F, Letter = L>>(
+        &mut self,
+        (table, scene): (&Table, &mut Scene<'_>),
+        member: &mut Member,
+        post: &mut P,
+        turn: &mut Turn,
+    ) -> Step {
+        let (id, Limits { low, pull, .. }) = (member.id, turn.limits);
+        let Standing::Alone(alone) = &mut member.standing else { return Step::Waits };
+        if !alone.has_work() {
+            return Step::Waits;
+        }
+        if post.unsent(id) >= low {
+            post.call_back(id);
+            // It may have sent them before it knew that somebody waits.
+            if post.unsent(id) >= low {
+                return Step::Waits;
+            }
+        }
+        if turn.left < pull {
+            return Step::TurnOver;
+        }
+        if let Some((family, after)) = alone.dumps().filter(|_| !alone.has_news()) {
+            let chunk = self.chunk((table, scene), post, (family, after), turn);
+            chunk.letter.iter().for_each(|letter| post.hand(id, letter));
+            if let Some(ended) = alone.dumped(chunk.last) {
+                let line = Line { to: To::ALL, out: Out::EndOfRib(ended) };
+                let letter = post.write(&self.format, &[line]);
+                post.hand(id, &letter);
+            }
+        } else {
+            turn.left -= pull;
+            let lines = member.pull((table, scene), &mut self.exporter, pull).into_lines();
+            if !lines.is_empty() {
+                let letter = post.write(&self.format, &lines);
+                post.hand(id, &letter);
+            }
+        }
+        Step::Handed
     }
 
     /// The piece of the dump that begins there: that of somebody before, or

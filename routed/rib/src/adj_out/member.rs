@@ -15,7 +15,7 @@ use crate::{PeerId, PeerInfo, Source, Table};
 
 #[derive(Debug)]
 pub(super) struct Member {
-    id: PeerId,
+    pub(super) id: PeerId,
     pub(super) group: usize,
     address: IpAddr,
     pub(super) standing: Standing,
