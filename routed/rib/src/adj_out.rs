@@ -1,133 +1,128 @@
-//! What each peer has yet to be told.
+//! What each peer has yet to be told, and telling it.
 //!
-//! Peers that hear the same ([`Audience`]) form a *group*. The group holds
-//! what its members are to be told of each prefix, exported once. A *member*
-//! holds only how it differs from its group: prefixes whose news it has not
-//! pulled yet, each with what it was last told, and how far the dump has come
-//! that it gets when its session comes up. Of a prefix that is in neither the
-//! member has been told what the group says. So a slow peer costs one entry
-//! for each prefix that is news to it, ten flaps of a prefix are one, and what
-//! was never sent is never withdrawn.
+//! Peers that hear the same in the same octets ([`Audience`], and a format)
+//! form a *group*. What a group is told of a prefix is the export of its best
+//! route and kept nowhere: a [`Change`] brings the old best route and the new
+//! one, and both are exported anew, once for all routes that are alike. What
+//! is kept is only what differs from what was told:
 //!
 //! ```text
-//!  Change ─► group: export once ─► routes ──────────────┐
-//!                      └─ differs? ─► member: pending ──┴─► pull ─► Out
+//!             ┌─ news of the group ── cut ──► written once ──► members in step
+//!  Change ────┤
+//!             └─ news of a member ──► written for it alone ──► members alone
 //! ```
 //!
-//! The first member of a group fills it from the table, so every [`Change`]
-//! must be passed to [`AdjOut::change`] before the next [`AdjOut::peer_up`].
+//! A member *in step* has been handed every letter of its group. A letter says
+//! of each of its lines whom it is for: what a peer told itself, or what leads
+//! to itself, is for everybody else. A member is *alone* while its first dump
+//! lasts, after a refresh, and when it has fallen so far behind that its unsent
+//! letters would cost too much: then it is told from a set of the prefixes that
+//! differ, which is bounded by the table, and in which ten flaps are one. When
+//! that set is empty it is in step again. Nothing waits for a timer: a cut is
+//! made as soon as one member in step can take it.
+//!
+//! Every [`Change`] that was taken from the table must have been passed to
+//! [`AdjOut::change`] before any other call.
 
-use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-use ipnetwork::IpNetwork;
 use net::{Attrs, Family, Prefix};
-use prefix_trie::joint::JointPrefixMap;
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::FxHashMap;
 
-use crate::export::{Audience, Exported, export};
+use self::group::Group;
+use self::member::{Member, Standing};
+use self::told::{Scene, Told};
+use crate::export::{Audience, Teller};
 use crate::intern::Interner;
-use crate::nexthop::word;
-use crate::table::Best;
 use crate::{Change, Page, PeerId, PeerInfo, Source, Table};
 
-/// Something to tell a peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Out {
-    /// These prefixes are reachable with these attributes.
-    Reach {
-        /// The family of the prefixes.
-        family: Family,
-        /// Their attributes.
-        attrs: Arc<Attrs>,
-        /// The prefixes.
-        prefixes: Vec<Prefix>,
-    },
-    /// These are reachable no more; the peer has been told of each.
-    Unreach {
-        /// The family of the prefixes.
-        family: Family,
-        /// The prefixes.
-        prefixes: Vec<Prefix>,
-    },
-    /// The peer has now heard all there was when its session came up
-    /// (RFC 4724 §2).
-    EndOfRib(Family),
+pub use self::letter::{Line, Out, Post, To};
+
+mod batch;
+mod chunk;
+mod group;
+mod letter;
+mod member;
+mod told;
+
+/// How much may be under way, and how much is done at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A member that is alone is written to while it has fewer octets unsent
+    /// than this.
+    pub low: usize,
+    /// A group is written to while the fastest of its members has fewer octets
+    /// unsent than this.
+    pub steady: usize,
+    /// A member with as many octets unsent is in step no more.
+    pub far: usize,
+    /// How many prefixes a letter to a group has at most.
+    pub cut: usize,
+    /// How many prefixes are looked at for a letter to one member.
+    pub pull: usize,
+    /// How many prefixes are looked at in one call for members that are alone.
+    pub turn: usize,
 }
 
-/// What a group is told of a prefix, and who said it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Told {
-    attrs: Arc<Attrs>,
-    source: Source,
+impl Default for Limits {
+    /// Sockets take some hundred KB at once; what is more than that only
+    /// bridges the time until a task runs.
+    fn default() -> Self {
+        Self {
+            low: 64 * 1024,
+            steady: 512 * 1024,
+            far: 2 * 1024 * 1024,
+            cut: 8192,
+            pull: 4096,
+            turn: 32 * 1024,
+        }
+    }
 }
 
-#[derive(Debug)]
-struct Group {
-    audience: Audience,
-    routes: JointPrefixMap<IpNetwork, Told>,
-    members: Vec<PeerId>,
-}
-
-/// Telling a family from its first prefix to its last.
-#[derive(Debug)]
-struct Dump {
-    family: Family,
-    /// The last prefix that was told.
-    after: Option<Prefix>,
-    why: DumpWhy,
-}
-
+/// Whether a call has done everything that could be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DumpWhy {
-    /// The session came up: nothing behind the cursor has been told.
-    Start,
-    /// The peer asked again (RFC 2918): everything has been told before.
-    Refresh,
-}
-
-#[derive(Debug)]
-struct Member {
-    id: PeerId,
-    group: usize,
-    address: IpAddr,
-    /// Prefixes with news, and what the peer was last told of each.
-    pending: IndexMap<Prefix, Option<Arc<Attrs>>, FxBuildHasher>,
-    dumps: VecDeque<Dump>,
+#[must_use]
+pub enum Left {
+    /// What is left waits for peers.
+    Nothing,
+    /// There is more to do at once; others were let in between.
+    Work,
 }
 
 /// The outgoing side of all peers; see the module's page.
 #[derive(Debug)]
-pub struct AdjOut {
+pub struct AdjOut<P: Post> {
     cluster_id: Ipv4Addr,
+    limits: Limits,
     /// A group without members is `None`, and its place is used again.
-    groups: Vec<Option<Group>>,
+    groups: Vec<Option<Group<P::Format, P::Letter>>>,
     members: FxHashMap<PeerId, Member>,
+    /// What exports depend on of the sources of paths, as it was at the last one.
+    tellers: FxHashMap<PeerId, Teller>,
     attrs: Interner<Attrs>,
 }
 
-impl AdjOut {
+impl<P: Post> AdjOut<P> {
     /// No peers; `cluster_id` is that of the table's rules.
-    pub fn new(cluster_id: Ipv4Addr) -> Self {
-        Self { cluster_id, groups: Vec::new(), members: FxHashMap::default(), attrs: Interner::default() }
+    pub fn new(cluster_id: Ipv4Addr, limits: Limits) -> Self {
+        Self {
+            cluster_id,
+            limits,
+            groups: Vec::new(),
+            members: FxHashMap::default(),
+            tellers: FxHashMap::default(),
+            attrs: Interner::default(),
+        }
     }
 
     /// A session came up: the peer is to be told everything, then the end of
-    /// each family.
-    pub fn peer_up(&mut self, table: &Table, peer: &PeerInfo) {
+    /// each family, in octets of this format.
+    pub fn peer_up(&mut self, table: &Table, peer: &PeerInfo, format: P::Format) {
         self.peer_down(peer.id);
-        let group = self.join(table, peer);
-        let dumps =
-            peer.families.iter().map(|family| Dump { family: *family, after: None, why: DumpWhy::Start });
-        let member = Member {
-            id: peer.id,
-            group,
-            address: peer.address,
-            pending: IndexMap::default(),
-            dumps: dumps.collect(),
-        };
+        self.teller(table, peer);
+        let group = self.join(peer, format);
+        let member = Member::new(peer, group);
         self.members.insert(peer.id, member);
     }
 
@@ -141,26 +136,24 @@ impl AdjOut {
     /// The export filter or next hop of a peer changed while its session stays:
     /// it is told what differs.
     pub fn peer_changed(&mut self, table: &Table, peer: &PeerInfo) {
+        self.teller(table, peer);
         let Some(member) = self.members.get(&peer.id) else { return };
         let old = member.group;
-        if self.groups[old].as_ref().is_some_and(|group| group.audience == Audience::of(peer)) {
+        let Some(group) = &mut self.groups[old] else { return };
+        if group.exporter.audience == Audience::of(peer) {
             return;
         }
-        let new = self.join(table, peer);
-        let [Some(before), Some(after)] = [&self.groups[old], &self.groups[new]] else { return };
-        let Some(member) = self.members.get_mut(&peer.id) else { return };
-        for (network, told) in &before.routes {
-            let Some(prefix) = word(network).filter(|prefix| !member.will_dump(*prefix)) else { continue };
-            let told = member.sees(Some(told));
-            let wanted = member.sees(after.routes.get(&network));
-            member.news(prefix, told, wanted.as_ref());
-        }
-        for (network, wanted) in &after.routes {
-            let fresh = before.routes.get(&network).is_none();
-            if let Some(prefix) = word(network).filter(|prefix| fresh && !member.will_dump(*prefix)) {
-                let wanted = member.sees(Some(wanted));
-                member.news(prefix, None, wanted.as_ref());
-            }
+        let format = group.format.clone();
+        group.part(&mut self.members, peer.id);
+        let new = self.join(peer, format);
+        let Self { groups, members, .. } = self;
+        let Ok([Some(before), Some(after)]) = groups.get_disjoint_mut([old, new]) else { return };
+        let Some(member) = members.get_mut(&peer.id) else { return };
+        let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
+        for (prefix, best) in table.best_routes() {
+            let was = before.exporter.told(&mut scene, prefix, &best);
+            let is = after.exporter.told(&mut scene, prefix, &best);
+            member.news(prefix, was.as_deref(), is.as_deref());
         }
         member.group = new;
         self.leave(old, peer.id);
@@ -168,127 +161,144 @@ impl AdjOut {
 
     /// The peer asks to be told a family again (RFC 2918 §4).
     pub fn refresh(&mut self, id: PeerId, family: Family) {
-        let Some(member) = self.members.get_mut(&id) else { return };
-        // A dump that has yet to end, from the start or not, begins again.
-        match member.dumps.iter_mut().find(|dump| dump.family == family) {
-            Some(dump) if dump.why == DumpWhy::Refresh => dump.after = None,
-            Some(_) => {}
-            None => member.dumps.push_back(Dump { family, after: None, why: DumpWhy::Refresh }),
+        let Some(index) = self.members.get(&id).map(|member| member.group) else { return };
+        let Some(group) = &mut self.groups[index] else { return };
+        group.part(&mut self.members, id);
+        if let Some(Member { standing: Standing::Alone(alone), .. }) = self.members.get_mut(&id) {
+            alone.refresh(family);
         }
     }
 
     /// A best route changed.
     pub fn change(&mut self, table: &Table, change: &Change) {
-        let Self { cluster_id, groups, members, attrs } = self;
-        for group in groups.iter_mut().flatten() {
-            let new = change
-                .new
-                .as_ref()
-                .and_then(|best| told(table, change.prefix, best, (&group.audience, *cluster_id), attrs));
-            let old = match &new {
-                Some(new) => group.routes.insert(change.prefix.network(), new.clone()),
-                None => group.routes.remove(&change.prefix.network()),
-            };
-            if old == new {
-                continue;
+        for best in [&change.old, &change.new].into_iter().flatten() {
+            if let Source::Peer(id) = best.path.source
+                && !self.tellers.contains_key(&id)
+                && let Some(peer) = table.peer(id)
+            {
+                self.tellers.insert(id, Teller::of(peer));
             }
-            for id in &group.members {
-                let Some(member) = members.get_mut(id) else { continue };
-                if !member.will_dump(change.prefix) {
-                    let was = member.sees(old.as_ref());
-                    let is = member.sees(new.as_ref());
-                    member.news(change.prefix, was, is.as_ref());
-                }
-            }
+        }
+        let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
+        for group in self.groups.iter_mut().flatten() {
+            let mut told =
+                |best| Option::and_then(best, |best| group.exporter.told(&mut scene, change.prefix, best));
+            let (was, is) = (told(change.old.as_ref()), told(change.new.as_ref()));
+            group.note(&mut self.members, change.prefix, (was, is));
         }
     }
 
-    /// True when [`AdjOut::pull`] has something for the peer.
-    pub fn has_work(&self, id: PeerId) -> bool {
-        self.members.get(&id).is_some_and(|member| !member.pending.is_empty() || !member.dumps.is_empty())
+    /// Writes and hands out what peers can take.
+    pub fn deliver(&mut self, table: &Table, post: &mut P) -> Left {
+        let mut left = Left::Nothing;
+        let mut turn = Turn { limits: self.limits, left: self.limits.turn.max(self.limits.pull) };
+        let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
+        for group in self.groups.iter_mut().flatten() {
+            if group.serve_alone(&mut self.members, (table, &mut scene), post, &mut turn) == Left::Work {
+                left = Left::Work;
+            }
+            group.serve_in_step(&mut self.members, self.limits, post);
+            group.exporter.forget();
+        }
+        left
     }
 
-    /// The peers that have something to pull.
+    /// True when a peer has yet to be told something.
+    pub fn has_work(&self, id: PeerId) -> bool {
+        let Some(member) = self.members.get(&id) else { return false };
+        match &member.standing {
+            Standing::InStep => self.groups[member.group].as_ref().is_some_and(Group::has_news),
+            Standing::Alone(alone) => alone.has_work(),
+        }
+    }
+
+    /// The peers that have yet to be told something.
     pub fn with_work(&self) -> impl Iterator<Item = PeerId> + '_ {
         self.members.keys().copied().filter(|id| self.has_work(*id))
     }
 
-    /// Takes what a peer is to be told next, of about `budget` prefixes, and
-    /// holds that it has been told. Withdrawals come first, then what is
-    /// reachable grouped by its attributes, then the end of a family.
-    pub fn pull(&mut self, id: PeerId, budget: usize) -> Vec<Out> {
-        let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
-        let Some(group) = &self.groups[member.group] else { return Vec::new() };
-        let mut batch = Batch::default();
-        while batch.size < budget {
-            let Some((prefix, told)) = member.pending.pop() else { break };
-            let wanted = member.sees(group.routes.get(&prefix.network()));
-            match (told, wanted) {
-                (told, Some(wanted)) if told.as_ref() != Some(&wanted) => batch.reach(prefix, wanted),
-                (Some(_), None) => batch.unreach(prefix),
-                _ => {}
-            }
-        }
-        let mut ends = Vec::new();
-        while batch.size < budget
-            && let Some(mut dump) = member.dumps.pop_front()
-        {
-            if member.dump(group, &mut dump, budget, &mut batch) {
-                if dump.why == DumpWhy::Start {
-                    ends.push(Out::EndOfRib(dump.family));
-                }
-            } else {
-                member.dumps.push_front(dump);
-            }
-        }
-        let mut out = batch.into_out();
-        out.extend(ends);
-        out
-    }
-
-    /// What a peer is told of a prefix, whether it has pulled it yet or not.
-    pub fn advertised_of(&self, id: PeerId, prefix: Prefix) -> Option<Arc<Attrs>> {
+    /// What a peer is told of a prefix, whether it has been handed it or not.
+    pub fn advertised_of(&mut self, table: &Table, id: PeerId, prefix: Prefix) -> Option<Arc<Attrs>> {
         let member = self.members.get(&id)?;
-        member.sees(self.groups[member.group].as_ref()?.routes.get(&prefix.network()))
+        let group = self.groups[member.group].as_mut()?;
+        let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
+        let told = group.exporter.told(&mut scene, prefix, &table.best(prefix)?);
+        member.sees(told.as_deref())
     }
 
     /// What a peer is told, up to `max` prefixes after a cursor.
-    pub fn advertised(&self, id: PeerId, after: Option<Prefix>, max: usize) -> Page<(Prefix, Arc<Attrs>)> {
+    pub fn advertised(
+        &mut self,
+        table: &Table,
+        id: PeerId,
+        after: Option<Prefix>,
+        max: usize,
+    ) -> Page<(Prefix, Arc<Attrs>)> {
         let mut page = Page { items: Vec::new(), next: None };
         let Some(member) = self.members.get(&id) else { return page };
-        let Some(group) = &self.groups[member.group] else { return page };
-        for (prefix, told) in group.after(after) {
-            let Some(attrs) = member.sees(Some(told)) else { continue };
-            if page.items.len() == max {
-                page.next = page.items.last().map(|(prefix, _)| *prefix).or(after);
-                break;
+        let Some(group) = &mut self.groups[member.group] else { return page };
+        let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
+        let first = after.map_or(Family::Ipv4Unicast, Prefix::family);
+        for family in Family::ALL.into_iter().filter(|family| *family >= first) {
+            let after = after.filter(|after| after.family() == family);
+            for (prefix, best) in table.best_after(family, after) {
+                let told = group.exporter.told(&mut scene, prefix, &best);
+                let Some(attrs) = member.sees(told.as_deref()) else { continue };
+                if page.items.len() == max {
+                    page.next = page.items.last().map(|(prefix, _)| *prefix).or(after);
+                    return page;
+                }
+                page.items.push((prefix, attrs));
             }
-            page.items.push((prefix, attrs));
         }
         page
     }
 
-    /// How many prefixes a peer is told. Walks what its group is told.
-    pub fn count(&self, id: PeerId) -> usize {
+    /// How many prefixes a peer is told. The first question about a group
+    /// walks the table, those after it cost nothing.
+    pub fn count(&mut self, table: &Table, id: PeerId) -> usize {
         let Some(member) = self.members.get(&id) else { return 0 };
-        let Some(group) = &self.groups[member.group] else { return 0 };
-        group.routes.values().filter(|told| member.sees(Some(told)).is_some()).count()
+        let Some(group) = &mut self.groups[member.group] else { return 0 };
+        group.count(table, &mut Scene::new(&self.tellers, &mut self.attrs, self.cluster_id), id)
     }
 
-    /// Enters the group of a peer, which the first member fills from the table.
-    fn join(&mut self, table: &Table, peer: &PeerInfo) -> usize {
-        let audience = Audience::of(peer);
-        let known = self
-            .groups
-            .iter()
-            .position(|group| group.as_ref().is_some_and(|group| group.audience == audience));
-        let index = known.unwrap_or_else(|| {
-            let mut routes = JointPrefixMap::new();
-            for (prefix, best) in table.best_routes() {
-                let told = told(table, prefix, &best, (&audience, self.cluster_id), &mut self.attrs);
-                told.map(|told| routes.insert(prefix.network(), told));
+    /// What exports depend on of a source may have changed: what was told
+    /// before is told anew.
+    fn teller(&mut self, table: &Table, peer: &PeerInfo) {
+        let teller = Teller::of(peer);
+        let Some(before) = self.tellers.insert(peer.id, teller).filter(|before| *before != teller) else {
+            return;
+        };
+        let Self { groups, members, tellers, attrs, cluster_id, .. } = self;
+        let routes: Vec<_> =
+            table.best_routes().filter(|(_, best)| best.path.source == Source::Peer(peer.id)).collect();
+        for group in groups.iter_mut().flatten() {
+            tellers.insert(peer.id, before);
+            group.exporter.forget();
+            let mut scene = Scene::new(tellers, attrs, *cluster_id);
+            let was: Vec<_> =
+                routes.iter().map(|(prefix, best)| group.exporter.told(&mut scene, *prefix, best)).collect();
+            tellers.insert(peer.id, teller);
+            group.exporter.forget();
+            let mut scene = Scene::new(tellers, attrs, *cluster_id);
+            for ((prefix, best), was) in routes.iter().zip(was) {
+                let is = group.exporter.told(&mut scene, *prefix, best);
+                group.note(members, *prefix, (was, is));
             }
-            let group = Some(Group { audience, routes, members: Vec::new() });
+        }
+    }
+
+    /// Enters the group of a peer, alone.
+    fn join(&mut self, peer: &PeerInfo, format: P::Format) -> usize {
+        let audience = Audience::of(peer);
+        let same = |group: &Group<P::Format, P::Letter>| {
+            group.format == format && group.exporter.audience == audience
+        };
+        let index = if let Some(known) = self.groups.iter().position(|group| group.as_ref().is_some_and(same))
+        {
+            known
+        } else {
+            let group = Some(Group::new(audience, format));
             if let Some(free) = self.groups.iter().position(Option::is_none) {
                 self.groups[free] = group;
                 free
@@ -296,144 +306,30 @@ impl AdjOut {
                 self.groups.push(group);
                 self.groups.len() - 1
             }
-        });
+        };
         if let Some(group) = &mut self.groups[index] {
-            group.members.push(peer.id);
+            group.enter(peer);
         }
         index
     }
 
     fn leave(&mut self, index: usize, id: PeerId) {
-        if let Some(group) = &mut self.groups[index] {
-            group.members.retain(|member| *member != id);
-            if group.members.is_empty() {
-                self.groups[index] = None;
-            }
+        if let Some(group) = &mut self.groups[index]
+            && group.leave(id) == 0
+        {
+            self.groups[index] = None;
         }
     }
 }
 
-impl Group {
-    /// The routes after a cursor, in the order of prefixes.
-    fn after(&self, after: Option<Prefix>) -> Box<dyn Iterator<Item = (Prefix, &Told)> + '_> {
-        let rest: Box<dyn Iterator<Item = (IpNetwork, &Told)>> = match after {
-            Some(after) => Box::new(self.routes.iter_from(&after.network(), false)),
-            None => Box::new(self.routes.iter()),
-        };
-        Box::new(rest.filter_map(|(network, told)| Some((word(network)?, told))))
-    }
-
-    /// The routes of a family after a cursor.
-    fn family_after(&self, family: Family, after: Option<Prefix>) -> impl Iterator<Item = (Prefix, &Told)> {
-        let first = match family {
-            Family::Ipv4Unicast => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-            Family::Ipv6Unicast => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-        };
-        let start = Prefix::new(first, 0).filter(|_| after.is_none());
-        let root = start.and_then(|start| Some((start, self.routes.get(&start.network())?)));
-        root.into_iter()
-            .chain(self.after(after.or(start)))
-            .skip_while(move |(prefix, _)| prefix.family() != family)
-            .take_while(move |(prefix, _)| prefix.family() == family)
-    }
+/// What is left of one call for members that are alone.
+struct Turn {
+    limits: Limits,
+    left: usize,
 }
 
-impl Member {
-    /// What this member sees of what its group is told: nothing that it said
-    /// itself (RFC 4271 §9.1.3), and nothing that leads to itself (§5.1.3).
-    fn sees(&self, told: Option<&Told>) -> Option<Arc<Attrs>> {
-        let told = told?;
-        let to_itself = told.attrs.next_hop.is_some_and(|next_hop| next_hop.address() == self.address);
-        (told.source != Source::Peer(self.id) && !to_itself).then(|| Arc::clone(&told.attrs))
-    }
-
-    /// Notes that a prefix is to be told anew, or no more so where the news
-    /// took itself back.
-    fn news(&mut self, prefix: Prefix, was: Option<Arc<Attrs>>, is: Option<&Arc<Attrs>>) {
-        let last = self.pending.get(&prefix).cloned().unwrap_or(was);
-        if last.as_ref() == is {
-            self.pending.swap_remove(&prefix);
-        } else {
-            self.pending.insert(prefix, last);
-        }
-    }
-
-    /// True when the dump at the start has yet to come to a prefix, and will
-    /// tell it as it is then.
-    fn will_dump(&self, prefix: Prefix) -> bool {
-        self.dumps.iter().any(|dump| {
-            dump.why == DumpWhy::Start
-                && dump.family == prefix.family()
-                && dump.after.is_none_or(|after| prefix > after)
-        })
-    }
-
-    /// Tells up to the budget of a dump; true when it came to its end.
-    fn dump(&self, group: &Group, dump: &mut Dump, budget: usize, batch: &mut Batch) -> bool {
-        for (prefix, told) in group.family_after(dump.family, dump.after) {
-            if batch.size >= budget {
-                return false;
-            }
-            dump.after = Some(prefix);
-            if let Some(attrs) = self.sees(Some(told)) {
-                batch.reach(prefix, attrs);
-            }
-        }
-        true
-    }
-}
-
-/// What an audience is told of a best route, if anything.
-fn told(
-    table: &Table,
-    prefix: Prefix,
-    best: &Best,
-    (audience, cluster_id): (&Audience, Ipv4Addr),
-    interner: &mut Interner<Attrs>,
-) -> Option<Told> {
-    let source = best.path.source;
-    let teller = match source {
-        Source::Peer(id) => table.peer(id),
-        Source::Local => None,
-    };
-    match export(prefix, best, teller, audience, cluster_id) {
-        Exported::Send(attrs) => Some(Told { attrs: interner.intern(attrs), source }),
-        Exported::Not(_) => None,
-    }
-}
-
-/// Attributes are interned: equal ones are at one address.
-type ReachKey = (Family, *const Attrs);
-
-/// Prefixes gathered by what is said of them.
-#[derive(Default)]
-struct Batch {
-    size: usize,
-    unreach: [Vec<Prefix>; Family::ALL.len()],
-    reach: IndexMap<ReachKey, (Arc<Attrs>, Vec<Prefix>), FxBuildHasher>,
-}
-
-impl Batch {
-    fn unreach(&mut self, prefix: Prefix) {
-        self.size += 1;
-        self.unreach[prefix.family().index()].push(prefix);
-    }
-
-    fn reach(&mut self, prefix: Prefix, attrs: Arc<Attrs>) {
-        self.size += 1;
-        let key = (prefix.family(), Arc::as_ptr(&attrs));
-        self.reach.entry(key).or_insert_with(|| (attrs, Vec::new())).1.push(prefix);
-    }
-
-    fn into_out(self) -> Vec<Out> {
-        let unreach = Family::ALL.into_iter().zip(self.unreach);
-        let unreach = unreach.filter(|(_, prefixes)| !prefixes.is_empty());
-        let unreach = unreach.map(|(family, prefixes)| Out::Unreach { family, prefixes });
-        let reach = self.reach.into_iter();
-        let reach = reach.map(|((family, _), (attrs, prefixes))| Out::Reach { family, attrs, prefixes });
-        unreach.chain(reach).collect()
-    }
-}
+/// What a group is told of a prefix before and after.
+type WasIs = (Option<Arc<Told>>, Option<Arc<Told>>);
 
 #[cfg(test)]
 mod tests;

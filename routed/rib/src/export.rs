@@ -1,11 +1,11 @@
 //! What a best path becomes on its way to a peer (RFC 4271 §9.1.3, §9.2).
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use net::{Asn, Attrs, Community, Family, NextHop, Prefix};
+use net::{Asn, Attrs, Community, Family, NextHop, Prefix, RouterId};
 
-use crate::filter::{Action, Filter, Route, Verdict};
+use crate::filter::{Action, Filter, Route, Rule, Verdict};
 use crate::nexthop::off_link;
 use crate::peer::{LocalEnd, NextHopMode, SendCommunities};
 use crate::table::Best;
@@ -64,53 +64,92 @@ impl Audience {
     }
 }
 
+/// What an export depends on of the peer that the path is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Teller {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its BGP identifier.
+    pub router_id: RouterId,
+    /// It is in another AS.
+    pub external: bool,
+    /// It is a client of this reflector.
+    pub client: bool,
+}
+
+impl Teller {
+    /// A peer as the source of paths.
+    pub fn of(peer: &PeerInfo) -> Self {
+        Self {
+            address: peer.address,
+            router_id: peer.router_id,
+            external: peer.external(),
+            client: peer.route_reflector_client,
+        }
+    }
+}
+
 /// What an audience is told of a best path; `teller` is the peer that the
 /// path is from, `cluster_id` our cluster (RFC 4456 §7).
 pub fn export(
     prefix: Prefix,
     best: &Best,
-    teller: Option<&PeerInfo>,
+    teller: Option<&Teller>,
     audience: &Audience,
     cluster_id: Ipv4Addr,
 ) -> Exported {
-    match attributes(prefix, best, teller, audience, cluster_id) {
+    let told = admit(prefix, best, teller, audience)
+        .and_then(|rule| tell((prefix.family(), rule), best, teller, audience, cluster_id));
+    match told {
         Ok(attrs) => Exported::Send(attrs),
         Err(why) => Exported::Not(why),
     }
 }
 
-fn attributes(
+/// Whether an audience is told of a path at all, and the rule that lets it pass.
+pub(crate) fn admit<'a>(
     prefix: Prefix,
     best: &Best,
-    teller: Option<&PeerInfo>,
-    audience: &Audience,
-    cluster_id: Ipv4Addr,
-) -> Result<Attrs, Why> {
+    teller: Option<&Teller>,
+    audience: &'a Audience,
+) -> Result<&'a Rule, Why> {
     let path = &best.path;
     let attrs = path.attrs();
     if !audience.families.contains(&prefix.family()) {
         return Err(Why::FamilyNotNegotiated(prefix.family()));
     }
     permitted(attrs, audience)?;
-    let internal_teller = teller.filter(|teller| !teller.external());
-    if let Some(teller) = internal_teller
+    if let Some(teller) = teller.filter(|teller| !teller.external)
         && !audience.external
-        && !teller.route_reflector_client
+        && !teller.client
         && !audience.client
     {
         return Err(Why::NotReflected);
     }
     let route = Route { prefix, attrs, protocol: path.protocol, peer: teller.map(|teller| teller.address) };
-    let rule = match audience.export.eval(&route) {
-        Verdict::Reject(why) => return Err(why),
-        Verdict::Accept(rule) => rule,
-    };
+    match audience.export.eval(&route) {
+        Verdict::Reject(why) => Err(why),
+        Verdict::Accept(rule) => Ok(rule),
+    }
+}
+
+/// What an audience is told of a path that this rule has let pass. Depends on
+/// nothing of the prefix but its family.
+pub(crate) fn tell(
+    (family, rule): (Family, &Rule),
+    best: &Best,
+    teller: Option<&Teller>,
+    audience: &Audience,
+    cluster_id: Ipv4Addr,
+) -> Result<Attrs, Why> {
+    let path = &best.path;
+    let attrs = path.attrs();
     let mut told = Attrs::clone(attrs);
     pass_unknown(&mut told);
-    if rule.sets_next_hop(prefix.family()) {
+    if rule.sets_next_hop(family) {
         told.next_hop = None;
     } else {
-        told.next_hop = Some(next_hop(prefix.family(), attrs, path.source, audience)?);
+        told.next_hop = Some(next_hop(family, attrs, path.source, audience)?);
     }
     if audience.external {
         strip_internal(&mut told, path.source);
@@ -122,7 +161,7 @@ fn attributes(
         // RFC 4271 §5.1.5: it MUST be there towards internal peers.
         told.local_pref = Some(attrs.effective_local_pref());
         rule.edit(&mut told, audience.local_asn);
-        if let Some(teller) = internal_teller {
+        if let Some(teller) = teller.filter(|teller| !teller.external) {
             reflect(&mut told, teller, cluster_id);
         }
     }
@@ -230,7 +269,7 @@ fn mark(told: &mut Attrs, external: bool) {
 }
 
 /// RFC 4456 §8: who began it, and that it passed our cluster.
-fn reflect(told: &mut Attrs, teller: &PeerInfo, cluster_id: Ipv4Addr) {
+fn reflect(told: &mut Attrs, teller: &Teller, cluster_id: Ipv4Addr) {
     told.originator_id = told.originator_id.or(Some(teller.router_id));
     told.cluster_list.insert(0, cluster_id);
 }

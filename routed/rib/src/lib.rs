@@ -15,7 +15,7 @@
 //!  links ─ set_links ──► next hops ────────────────┘
 //!                                  │ dirty prefixes
 //!                      take_changes: decide ─► Change ─┬─► kernel, RIP, watchers
-//!                                                      └─► AdjOut: group ─ export once ─► member: pull
+//!                                                      └─► AdjOut: group ─ export once ─► written once ─► members
 //! ```
 //!
 //! Three rules hold the crate together:
@@ -47,7 +47,7 @@ pub mod why;
 #[cfg(test)]
 mod fixture;
 
-pub use adj_out::{AdjOut, Out};
+pub use adj_out::{AdjOut, Left, Limits, Line, Out, Post, To};
 pub use decide::{Decided, Rules, Step};
 pub use export::Exported;
 pub use filter::{Filter, Verdict};

@@ -11,7 +11,6 @@
 
 use std::net::IpAddr;
 
-use ipnetwork::IpNetwork;
 use net::{Attrs, NextHop, Prefix, PrefixMap};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -403,11 +402,6 @@ fn is_dead(scene: Scene<'_>, hop: Hop) -> bool {
     let Some(gateway) = hop.gateway else { return false };
     let found = lookup(scene, (Layer::Static, gateway), |other| Err(Why::NextHopUnreachable(other)));
     found.map(|(found, _)| found.ifindex) != Ok(hop.ifindex)
-}
-
-/// A network of the trie as our word. The trie masks, so it always is one.
-pub(crate) fn word(network: IpNetwork) -> Option<Prefix> {
-    Prefix::new(network.ip(), network.prefix())
 }
 
 /// The next hop of attributes, without what only its own link understands.

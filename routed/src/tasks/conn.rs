@@ -1,21 +1,22 @@
 //! One TCP connection to a peer: bytes in, messages out, and the reverse.
 //!
 //! Nothing here waits for more than readiness of the socket. What cannot be
-//! written stays in a buffer whose size the caller looks at before it adds
-//! more, so a slow peer costs a bounded amount of memory.
+//! written waits in pieces that are shared with other connections; the caller
+//! looks at their size before it adds more, so a slow peer costs a bounded
+//! amount of memory.
 
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bgp::conn::Up;
-use bgp::wire::{self, EncodeError, Encoder, Message, Nlri, Rx, Tx, WireError};
-use bytes::{Buf, BytesMut};
+use bgp::wire::{self, EncodeError, Message, Rx, WireError};
+use bytes::{Buf, Bytes, BytesMut};
 use net::Family;
 use nix::poll::{self, PollFd, PollFlags, PollTimeout};
-use rib::adj_out::Out;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
@@ -24,8 +25,11 @@ use crate::config::Secret;
 /// How much is read from the socket at a time.
 const READ_CHUNK: usize = 64 * 1024;
 
-/// Above this many unsent bytes nothing more is pulled from the table.
-pub(super) const OUTPUT_LOW: usize = 64 * 1024;
+/// Above this many unsent bytes no more letters are taken from the mailbox.
+pub(super) const OUTPUT_LOW: usize = 256 * 1024;
+
+/// How many pieces are given to the socket at a time.
+const SLICES: usize = 64;
 
 /// How long a closed connection may take to hand over its last message.
 const LINGER: Duration = Duration::from_secs(1);
@@ -34,7 +38,9 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct Conn {
     stream: TcpStream,
     input: BytesMut,
-    output: BytesMut,
+    output: VecDeque<Bytes>,
+    /// The octets in it.
+    unsent: usize,
     /// What decoding depends on: the negotiated options once there are any.
     pub(super) rx: Rx,
     /// The longest message that may come (RFC 8654).
@@ -55,8 +61,9 @@ impl Conn {
     pub(super) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
-            input: BytesMut::with_capacity(READ_CHUNK),
-            output: BytesMut::new(),
+            input: BytesMut::new(),
+            output: VecDeque::new(),
+            unsent: 0,
             rx: Rx::default(),
             max_message: wire::MAX_MESSAGE,
         }
@@ -94,7 +101,7 @@ impl Conn {
         if read && self.stream.poll_read_ready(context).is_ready() {
             return Poll::Ready(());
         }
-        if !self.output.is_empty() && self.stream.poll_write_ready(context).is_ready() {
+        if self.unsent > 0 && self.stream.poll_write_ready(context).is_ready() {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -127,38 +134,40 @@ impl Conn {
         }
     }
 
-    /// Adds a message to what is to be sent.
-    pub(super) fn queue(&mut self, message: &Message) -> Result<(), EncodeError> {
-        wire::encode_message(message, &mut self.output)
+    /// Gives back the room that was made for reading, but for the part of a
+    /// message that has come: two hundred peers are mostly silent.
+    pub(super) fn keep_rest(&mut self) {
+        self.input = BytesMut::from(&self.input[..]);
     }
 
-    /// Adds routes to what is to be sent, in as few messages as they fit in;
-    /// returns how many.
-    pub(super) fn encode(&mut self, encoder: &mut Encoder, out: Out) -> Result<u64, EncodeError> {
-        let nlri = |prefixes: Vec<net::Prefix>| prefixes.into_iter().map(Nlri::from).collect::<Vec<_>>();
-        match out {
-            Out::Reach { family, attrs, prefixes } => {
-                encoder.encode_update(&mut self.output, family, &attrs, &nlri(prefixes))
-            }
-            Out::Unreach { family, prefixes } => {
-                encoder.encode_withdraw(&mut self.output, family, &nlri(prefixes))
-            }
-            Out::EndOfRib(family) => {
-                encoder.end_of_rib(&mut self.output, family);
-                Ok(1)
-            }
-        }
+    /// Adds a message to what is to be sent.
+    pub(super) fn queue(&mut self, message: &Message) -> Result<(), EncodeError> {
+        let mut octets = BytesMut::new();
+        wire::encode_message(message, &mut octets)?;
+        self.push(octets.freeze());
+        Ok(())
+    }
+
+    /// Adds messages that are written already.
+    pub(super) fn push(&mut self, octets: Bytes) {
+        self.unsent += octets.len();
+        self.output.push_back(octets);
     }
 
     pub(super) fn unsent(&self) -> usize {
-        self.output.len()
+        self.unsent
     }
 
     /// Writes what the socket takes.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        while !self.output.is_empty() {
-            match self.stream.try_write(&self.output) {
-                Ok(written) => self.output.advance(written),
+        while self.unsent > 0 {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            for (slice, octets) in slices.iter_mut().zip(&self.output) {
+                *slice = IoSlice::new(octets);
+            }
+            let count = self.output.len().min(SLICES);
+            match self.stream.try_write_vectored(&slices[..count]) {
+                Ok(written) => self.wrote(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
@@ -166,15 +175,28 @@ impl Conn {
         Ok(())
     }
 
+    /// Takes away what was written.
+    fn wrote(&mut self, mut written: usize) {
+        self.unsent -= written;
+        while let Some(first) = self.output.front_mut() {
+            if first.len() > written {
+                first.advance(written);
+                return;
+            }
+            written -= first.len();
+            self.output.pop_front();
+        }
+    }
+
     /// Lets the peer read what was sent, then closes: closing at once with
     /// unread input would reset the connection and take our last message along.
     /// What the socket takes goes before this returns, and the end with it, so
     /// that the peer hears of it here before it does elsewhere.
     pub(super) fn linger(mut self) -> impl Future<Output = ()> + Send {
-        let ended = self.flush().is_ok() && self.output.is_empty() && self.end().is_ok();
+        let ended = self.flush().is_ok() && self.unsent == 0 && self.end().is_ok();
         async move {
             let drain = async {
-                while !ended && self.flush().is_ok() && !self.output.is_empty() {
+                while !ended && self.flush().is_ok() && self.unsent > 0 {
                     self.stream.writable().await?;
                 }
                 if !ended {
@@ -192,9 +214,4 @@ impl Conn {
     fn end(&self) -> io::Result<()> {
         socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)
     }
-}
-
-/// An encoder for what was negotiated.
-pub(super) fn encoder(up: &Up) -> Encoder {
-    Encoder::new(Tx { as4: up.as4, extended_messages: up.extended_messages, ..Tx::default() })
 }

@@ -18,7 +18,7 @@
 //! Every channel is bounded by a constant below. A full `TableInput` channel
 //! stops the reading of the sending peer's socket and nothing else; `Owned`
 //! is state, not a queue; what a peer or a watcher has yet to hear is a set
-//! of prefixes in the table.
+//! of prefixes in the table, but for the few letters that a peer's box holds.
 //!
 //! Beside them: `drain` tells table and RIP to send traffic elsewhere, `claim`
 //! finds a block for a node without one.

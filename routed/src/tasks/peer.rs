@@ -4,16 +4,16 @@
 //!  listener ──Accepted──┐                        ┌─► TableInput (bounded; what does not fit
 //!  speaker ──commands───┼─► machine ─► actions ──┤    waits here, and the socket is not read)
 //!  sockets, deadlines ──┘                        └─► sockets
-//!  table ──Notify "there is more to tell"──► Pull ─► Vec<Out> ─► encoder ─► socket
+//!  table ──Letter (written already)──► mailbox ─► socket, when it can take it
 //! ```
 //! There is no protocol logic here: what happens is in `bgp`, what is told in `rib`.
 
 mod connect;
 mod keys;
+mod outbox;
 mod path;
 mod stay;
 
-use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,22 +22,23 @@ use std::time::Instant;
 use bfd::Fate;
 use bgp::conn::{CloseReason, ConnId, Up};
 use bgp::peer::{Action, Admin, Event, State};
-use bgp::wire::{Encoder, Message};
+use bgp::wire::Message;
 use net::Family;
 use rib::PeerId;
-use rib::adj_out::Out;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
 use self::keys::Keys;
+use self::outbox::Outbox;
 use self::path::Recovery;
 use self::stay::Stay;
 use super::bfd::{BfdCommand, Client};
 use super::conn::{Conn, OUTPUT_LOW, Read};
 use super::report::PeerReport;
 use super::sleep_until;
+use super::table::post::{Letter, Mailbox, mailbox};
 use super::table::{SessionUp, TableInput};
 use super::told::Told;
 use crate::config::{self, Secret};
@@ -87,29 +88,11 @@ pub(crate) struct PeerTask {
     stay: Stay,
 }
 
-/// What the table has yet to take from this peer.
-struct Outbox {
-    table: mpsc::Sender<TableInput>,
-    waiting: VecDeque<TableInput>,
-}
-
 /// What exists only while the session is up.
 struct Session {
     up: Arc<Up>,
-    encoder: Encoder,
-    more: Arc<Notify>,
-    pull: Pull,
+    mailbox: Mailbox,
     recovery: Recovery,
-}
-
-/// Where the next routes to tell are.
-enum Pull {
-    /// Nobody asked; wait for the table to say that there are some.
-    Idle,
-    /// The table has some; ask when the socket can take them.
-    Wanted,
-    /// Asked.
-    Asked(oneshot::Receiver<Vec<Out>>),
 }
 
 /// Why the task woke.
@@ -119,8 +102,7 @@ enum Wake {
     Socket(ConnId),
     Deadline,
     Table,
-    More,
-    Pulled(Vec<Out>),
+    Letter(Letter),
 }
 
 impl PeerTask {
@@ -143,7 +125,7 @@ impl PeerTask {
             dialing: None,
             accepted: 0,
             commands,
-            outbox: Outbox { table, waiting: VecDeque::new() },
+            outbox: Outbox::new(id, table),
             session: None,
             finishing: false,
             told: Told::default(),
@@ -154,7 +136,7 @@ impl PeerTask {
     pub(crate) async fn run(mut self) {
         self.watch().await;
         self.handle(stay::start(self.config.shutdown.clone()));
-        while !(self.finishing && self.outbox.waiting.is_empty()) {
+        while !(self.finishing && self.outbox.is_empty()) {
             match self.wake().await {
                 Wake::Command(Some(PeerCommand::Reconfigure(config))) => {
                     let watched_otherwise = config.bfd != self.config.bfd;
@@ -175,10 +157,8 @@ impl PeerTask {
                     self.due(Instant::now());
                 }
                 Wake::Table => {}
-                Wake::More => self.set_pull(Pull::Wanted),
-                Wake::Pulled(outs) => self.tell(outs),
+                Wake::Letter(letter) => self.tell(letter),
             }
-            self.pull();
             if self.is_over() && !self.finishing {
                 self.finish(Admin::Deconfigured);
             }
@@ -189,14 +169,15 @@ impl PeerTask {
 
     async fn wake(&mut self) -> Wake {
         let deadline = stay::sooner(self.machine.next_deadline(), self.next_due());
-        let reading = self.outbox.waiting.is_empty();
+        let reading = self.outbox.is_empty();
+        let telling = self.can_tell();
         let Self { conns, dialing, commands, outbox, session, .. } = self;
         tokio::select! {
             command = commands.recv() => Wake::Command(command),
-            wake = outbox.hand_over(), if !reading => wake,
+            () = outbox.hand_over(), if !reading => Wake::Table,
             id = socket_ready(conns, reading) => Wake::Socket(id),
             (id, result) = dial_done(dialing) => Wake::Dialled(id, result),
-            wake = session_wakes(session) => wake,
+            letter = next_letter(session), if telling => Wake::Letter(letter),
             () = sleep_until(deadline) => Wake::Deadline,
         }
     }
@@ -270,7 +251,7 @@ impl PeerTask {
                     self.went_down(&down);
                     self.outbox.push(TableInput::PeerDown { id: self.id, graceful: down.graceful });
                 }
-                Action::Update(update) => self.outbox.push(TableInput::Update { id: self.id, update }),
+                Action::Update(update) => self.outbox.gather(update),
                 Action::EndOfRib(family) => {
                     self.session.iter_mut().for_each(|session| session.recovery.told(family));
                     self.outbox.push(TableInput::EndOfRib { id: self.id, family });
@@ -294,17 +275,12 @@ impl PeerTask {
         if let Some((_, conn)) = self.conns.iter_mut().find(|(id, _)| *id == up.conn) {
             conn.negotiated(&up);
         }
-        let more = Arc::new(Notify::new());
-        self.session = Some(Session {
-            up: Arc::clone(&up),
-            encoder: super::conn::encoder(&up),
-            more: Arc::clone(&more),
-            pull: Pull::Idle,
-            recovery: Recovery::of(Instant::now(), &up),
-        });
+        let (slot, mailbox) = mailbox();
+        let recovery = Recovery::of(Instant::now(), &up);
+        self.session = Some(Session { up: Arc::clone(&up), mailbox, recovery });
         let config = (*self.config).clone();
         let control = self.control.clone();
-        self.outbox.push(TableInput::PeerUp(Box::new(SessionUp { id: self.id, config, up, more, control })));
+        self.outbox.push(TableInput::PeerUp(Box::new(SessionUp { id: self.id, config, up, slot, control })));
     }
 
     fn send(&mut self, id: ConnId, message: &Message) {
@@ -325,7 +301,7 @@ impl PeerTask {
     /// Reads and writes what the socket has and takes.
     fn socket(&mut self, id: ConnId) {
         self.flush(id);
-        if !self.outbox.waiting.is_empty() {
+        if !self.outbox.is_empty() {
             return;
         }
         let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) else { return };
@@ -334,6 +310,10 @@ impl PeerTask {
             let Some(message) = conn.next_message() else { break };
             self.told.malformed(self.config.address, &message);
             self.handle(Event::Received(id, message.map_err(|error| error.notification())));
+        }
+        self.outbox.flush();
+        if let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) {
+            conn.keep_rest();
         }
         match read {
             Ok(Read::Nothing | Read::Some) => {}
@@ -368,65 +348,32 @@ impl PeerTask {
         }
     }
 
-    fn set_pull(&mut self, pull: Pull) {
-        if let Some(session) = &mut self.session {
-            session.pull = pull;
-        }
+    /// True when a letter can be put on its way: the socket has taken most of
+    /// what it was given.
+    fn can_tell(&self) -> bool {
+        let Some(session) = &self.session else { return false };
+        self.conns.iter().any(|(id, conn)| *id == session.up.conn && conn.unsent() < OUTPUT_LOW)
     }
 
-    /// Asks the table for more to tell when the socket can take it.
-    fn pull(&mut self) {
-        let Some(session) = &mut self.session else { return };
-        let unsent =
-            self.conns.iter().find(|(id, _)| *id == session.up.conn).map_or(0, |(_, conn)| conn.unsent());
-        if matches!(session.pull, Pull::Wanted) && unsent < OUTPUT_LOW {
-            let (reply, answer) = oneshot::channel();
-            session.pull = Pull::Asked(answer);
-            self.outbox.push(TableInput::Pull { id: self.id, reply });
-        }
-    }
-
-    fn tell(&mut self, outs: Vec<Out>) {
+    /// Sends a letter, and those that wait behind it.
+    fn tell(&mut self, letter: Letter) {
         let Some(session) = &mut self.session else { return };
         let id = session.up.conn;
-        // More may be there already: an answer that is not empty asks again.
-        session.pull = if outs.is_empty() { Pull::Idle } else { Pull::Wanted };
         let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) else { return };
-        let mut sent = 0;
-        for out in outs {
-            match conn.encode(&mut session.encoder, out) {
-                Ok(messages) => sent += messages,
-                Err(error) => warn!(peer = %self.config.address, %error, "routes not sent"),
-            }
+        let (mut sent, mut called) = (0, false);
+        let mut next = Some(letter);
+        while let Some(letter) = next {
+            sent += letter.for_peer(self.id, |octets| conn.push(octets));
+            called |= session.mailbox.took(&letter);
+            next = if conn.unsent() < OUTPUT_LOW { session.mailbox.more() } else { None };
+        }
+        if called {
+            self.outbox.push(TableInput::Ready);
         }
         if sent > 0 {
             self.handle(Event::UpdatesSent(id, sent));
             self.flush(id);
         }
-    }
-}
-
-impl Outbox {
-    /// Hands an input to the table, or keeps it until the table takes it.
-    fn push(&mut self, input: TableInput) {
-        if !self.waiting.is_empty() {
-            self.waiting.push_back(input);
-        } else if let Err(mpsc::error::TrySendError::Full(input)) = self.table.try_send(input) {
-            self.waiting.push_back(input);
-        }
-        // A closed table means that the daemon ends; nothing is left to tell.
-    }
-
-    async fn hand_over(&mut self) -> Wake {
-        match self.table.reserve().await {
-            Ok(permit) => {
-                if let Some(input) = self.waiting.pop_front() {
-                    permit.send(input);
-                }
-            }
-            Err(_) => self.waiting.clear(),
-        }
-        Wake::Table
     }
 }
 
@@ -448,14 +395,9 @@ async fn dial_done(dialing: &mut Option<Dialing>) -> (ConnId, std::io::Result<Tc
     }
 }
 
-async fn session_wakes(session: &mut Option<Session>) -> Wake {
-    let Some(session) = session else { return pending().await };
-    match &mut session.pull {
-        Pull::Idle => {
-            session.more.notified().await;
-            Wake::More
-        }
-        Pull::Wanted => pending().await,
-        Pull::Asked(answer) => Wake::Pulled(answer.await.unwrap_or_default()),
+async fn next_letter(session: &mut Option<Session>) -> Letter {
+    match session {
+        Some(session) => session.mailbox.next().await,
+        None => pending().await,
     }
 }

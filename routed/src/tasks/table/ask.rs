@@ -166,7 +166,8 @@ impl TableTask {
             Ask::Watch(watch) => self.watch(watch),
             Ask::PeerCounts(reply) => {
                 self.settle();
-                let counts = self.sessions.ids().map(|id| (id, self.counts_of(id))).collect();
+                let ids: Vec<PeerId> = self.sessions.ids().collect();
+                let counts = ids.into_iter().map(|id| (id, self.counts_of(id))).collect();
                 let _ = reply.send(counts);
             }
             Ask::Overview(reply, fib) => {
@@ -191,9 +192,9 @@ impl TableTask {
         outcome
     }
 
-    fn counts_of(&self, id: PeerId) -> PeerCounts {
+    fn counts_of(&mut self, id: PeerId) -> PeerCounts {
         let mut counts = PeerCounts {
-            advertised: self.adj_out.count(id) as u64,
+            advertised: self.adj_out.count(&self.table, id) as u64,
             discarded: self.sessions.discarded(id),
             ..PeerCounts::default()
         };

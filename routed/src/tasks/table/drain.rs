@@ -27,10 +27,11 @@ impl TableTask {
         self.mark_peers();
     }
 
-    /// Answers those who wait, once every peer has pulled what there is. A
-    /// peer pulls it to send it at once.
+    /// Answers those who wait, once every peer has been told all and has taken
+    /// it out of its box. A peer takes it to send it at once.
     pub(super) fn answer_waiting(&mut self) {
-        if !self.draining.waiting.is_empty() && self.adj_out.with_work().next().is_none() {
+        let told = |task: &mut Self| task.adj_out.with_work().next().is_none() && task.office.all_sent();
+        if !self.draining.waiting.is_empty() && told(self) {
             for told in self.draining.waiting.drain(..) {
                 // Whoever asked may have lost patience.
                 let _ = told.send(());

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  peers ── TableInput ──┐                     ┌─► FIB writer     routes that differ
-//!  watcher ─ KernelEvent ─┼─► rib::Table ──────┼─► AdjOut ─► Notify ─► peers pull
+//!  watcher ─ KernelEvent ─┼─► rib::Table ──────┼─► AdjOut ─► Office ─► boxes of the peers
 //!  FIB ───── FibEvent ───┤    take_changes     ├─► watchers
 //!  API ───── Ask ────────┘                     └─► Owned (watch) ─► policy, addresses
 //! ```
@@ -15,6 +15,7 @@ mod drain;
 mod fib;
 mod limit;
 mod local;
+pub(crate) mod post;
 mod rip;
 pub(crate) mod session;
 pub(crate) mod view;
@@ -29,8 +30,8 @@ use bgp::peer::Graceful;
 use bgp::wire::Update;
 use kernel::{Fib, FibEvent, KernelEvent, Links};
 use net::{Family, Prefix};
-use rib::adj_out::Out;
-use rib::{AdjOut, Origination, PeerId, Rules, Table};
+use rib::adj_out::{Left, Limits};
+use rib::{Origination, PeerId, Rules, Table};
 use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -38,6 +39,7 @@ use self::ask::{Ask, TableHandle};
 use self::drain::Draining;
 use self::fib::FibState;
 use self::local::Local;
+use self::post::{Office, Outgoing, Slot};
 use self::rip::RipSide;
 use self::session::Sessions;
 use self::watchers::Watchers;
@@ -52,8 +54,6 @@ const BATCH: usize = 64;
 const CHANGES: usize = 2048;
 /// How soon a reader that could not take more is tried again.
 const READER_RETRY: Duration = Duration::from_millis(20);
-/// How many prefixes a peer is told at a time.
-const PULL: usize = 2000;
 
 /// What comes into the table from peers and from the API.
 #[derive(Debug)]
@@ -82,11 +82,11 @@ pub(crate) enum TableInput {
         id: PeerId,
     },
     /// Routes of a peer.
-    Update {
+    Updates {
         /// The peer.
         id: PeerId,
-        /// The routes.
-        update: Update,
+        /// The routes, in the order in which they came.
+        updates: Vec<Update>,
     },
     /// A peer has told all its routes of a family.
     EndOfRib {
@@ -102,13 +102,8 @@ pub(crate) enum TableInput {
         /// The family.
         family: Family,
     },
-    /// A peer can send more.
-    Pull {
-        /// The peer.
-        id: PeerId,
-        /// Gets what to send; empty when there is nothing.
-        reply: oneshot::Sender<Vec<Out>>,
-    },
+    /// A peer can take more letters, and was asked to say so.
+    Ready,
     /// RIP has learned routes, or other ways to them.
     RipLearned {
         /// IPv4 for RIPv2, IPv6 for `RIPng`.
@@ -149,8 +144,8 @@ pub(crate) struct SessionUp {
     pub(crate) config: crate::config::Peer,
     /// What was negotiated.
     pub(crate) up: Arc<Up>,
-    /// Rung when there is something to pull.
-    pub(crate) more: Arc<Notify>,
+    /// Gets what the peer is told.
+    pub(crate) slot: Slot,
     /// To end the session when the peer sends too much.
     pub(crate) control: mpsc::Sender<super::PeerCommand>,
 }
@@ -182,7 +177,10 @@ pub(crate) struct TableStart {
 pub(crate) struct TableTask {
     config: Arc<Config>,
     table: Table,
-    adj_out: AdjOut,
+    adj_out: Outgoing,
+    office: Office,
+    /// Whether peers can be told more at once.
+    left: Left,
     sessions: Sessions,
     local: Local,
     fib: FibState,
@@ -202,6 +200,8 @@ enum Wake {
     Kernel(Option<KernelEvent>),
     Fib(Option<FibEvent>),
     Deadline,
+    /// Peers can be told more.
+    More,
 }
 
 /// Starts the task and returns the ways to it.
@@ -218,7 +218,9 @@ pub(crate) fn start(
         .map(|(more, rip)| RipSide::new(session::filter_named(&config, &rip.export), rip.distance, more));
     let mut task = TableTask {
         table: Table::new(rules),
-        adj_out: AdjOut::new(rules.cluster_id),
+        adj_out: Outgoing::new(rules.cluster_id, Limits::default()),
+        office: Office::default(),
+        left: Left::Nothing,
         sessions: Sessions::new(now, expected, deferral),
         local: Local::default(),
         fib: FibState::new(fib),
@@ -267,6 +269,7 @@ impl TableTask {
                 event = kernel.recv() => Wake::Kernel(event),
                 event = fib.recv() => Wake::Fib(event),
                 () = sleep_until(deadline) => Wake::Deadline,
+                () = tokio::task::yield_now(), if self.left == Left::Work => Wake::More,
             };
             let now = Instant::now();
             match wake {
@@ -281,6 +284,7 @@ impl TableTask {
                 // The daemon stops: the routes stay in the kernel.
                 Wake::Input(None) | Wake::Fib(None) => break,
                 Wake::Deadline => self.deadline(now).await,
+                Wake::More => {}
             }
             self.flush().await;
         }
@@ -313,15 +317,15 @@ impl TableTask {
             TableInput::PeerConfig { id, config } => self.configure_peer(id, &config),
             TableInput::PathDown(address) => self.path_down(address),
             TableInput::PeerRemoved { id } => self.peer_removed(id),
-            TableInput::Update { id, update } => self.update(now, id, &update),
+            TableInput::Updates { id, updates } => {
+                for update in &updates {
+                    self.update(now, id, update);
+                }
+            }
             TableInput::EndOfRib { id, family } => self.end_of_rib(id, family),
             TableInput::RefreshRequest { id, family } => self.adj_out.refresh(id, family),
-            TableInput::Pull { id, reply } => {
-                // The changes so far belong to what is told.
-                self.settle();
-                // The session may have ended meanwhile; then nobody is to be told.
-                let _ = reply.send(self.adj_out.pull(id, PULL));
-            }
+            // What follows every input delivers.
+            TableInput::Ready => {}
             TableInput::RipLearned { family, routes } => self.rip_learned(now, family, routes),
             TableInput::RipLost { family, prefixes } => self.rip_lost(family, &prefixes),
             TableInput::PullRip { reply } => {
@@ -399,7 +403,7 @@ impl TableTask {
         }
         self.report_conflicts();
         self.fib.write(false).await;
-        self.sessions.ring(&self.adj_out);
+        self.left = self.adj_out.deliver(&self.table, &mut self.office);
         self.rip.iter().for_each(RipSide::ring);
         self.feed_watchers();
         self.answer_waiting();

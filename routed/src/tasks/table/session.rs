@@ -11,9 +11,9 @@ use bgp::wire::Update;
 use net::Family;
 use rib::filter::{self, Filter};
 use rib::peer::LocalEnd;
-use rib::{AdjOut, NextHopMode, PeerId, PeerInfo, SendCommunities};
+use rib::{NextHopMode, PeerId, PeerInfo, SendCommunities};
 use rustc_hash::FxHashSet;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tracing::info;
 
 use super::limit::Limit;
@@ -26,8 +26,6 @@ use crate::tasks::PeerCommand;
 const STALE_PATH: Duration = Duration::from_secs(360);
 
 struct Session {
-    /// Rung when there is something to pull.
-    more: Arc<Notify>,
     /// To end the session when the peer sends too much.
     control: mpsc::Sender<PeerCommand>,
     /// How many prefixes it may send.
@@ -104,15 +102,6 @@ impl Sessions {
         due
     }
 
-    /// Rings at every peer that has something to pull.
-    pub(super) fn ring(&self, adj_out: &AdjOut) {
-        for (id, session) in &self.up {
-            if adj_out.has_work(*id) {
-                session.more.notify_one();
-            }
-        }
-    }
-
     /// The address of a peer, also after its session has ended.
     pub(super) fn address_of(&self, id: PeerId) -> Option<IpAddr> {
         self.addresses.get(&id).copied()
@@ -146,11 +135,12 @@ impl Sessions {
 
 impl TableTask {
     pub(super) fn peer_up(&mut self, now: Instant, session: SessionUp) {
-        let SessionUp { id, config, up, more, control } = session;
+        let SessionUp { id, config, up, slot, control } = session;
         let info = self.peer_info(id, &config, &up);
         self.sessions.addresses.insert(id, config.address);
         self.table.peer_up(info.clone());
-        self.adj_out.peer_up(&self.table, &info);
+        self.office.open(id, slot);
+        self.adj_out.peer_up(&self.table, &info, super::post::format(&up));
         // What the peer did not keep over its restart, it has to tell anew (RFC 4724 §4.2).
         for family in Family::ALL {
             if !self.sessions.stale.contains_key(&(id, family)) {
@@ -164,7 +154,7 @@ impl TableTask {
             }
         }
         let session =
-            Session { more, control, limit: Limit::new(config.max_prefixes), silent: up.families.clone() };
+            Session { control, limit: Limit::new(config.max_prefixes), silent: up.families.clone() };
         self.sessions.up.insert(id, session);
     }
 
@@ -209,6 +199,7 @@ impl TableTask {
 
     pub(super) fn peer_down(&mut self, now: Instant, id: PeerId, graceful: Option<Graceful>) {
         self.sessions.up.remove(&id);
+        self.office.close(id);
         self.adj_out.peer_down(id);
         let Some(Graceful { restart_time, families }) = graceful else {
             self.forget(id);
@@ -235,6 +226,7 @@ impl TableTask {
 
     pub(super) fn peer_removed(&mut self, id: PeerId) {
         self.sessions.up.remove(&id);
+        self.office.close(id);
         self.adj_out.peer_down(id);
         self.forget(id);
         self.sessions.addresses.remove(&id);

@@ -11,7 +11,7 @@ use super::ask::{PAGE, RoutesPage, RoutesQuery};
 
 impl TableTask {
     /// A page of routes.
-    pub(super) fn routes(&self, now: Instant, query: &RoutesQuery) -> RoutesPage {
+    pub(super) fn routes(&mut self, now: Instant, query: &RoutesQuery) -> RoutesPage {
         match query.view {
             v1::RouteView::Advertised => self.advertised(now, query),
             v1::RouteView::Received => {
@@ -81,11 +81,11 @@ impl TableTask {
         }
     }
 
-    fn advertised(&self, now: Instant, query: &RoutesQuery) -> RoutesPage {
+    fn advertised(&mut self, now: Instant, query: &RoutesQuery) -> RoutesPage {
         let Some(id) = query.peer.and_then(|address| self.sessions.id_of(address)) else {
             return RoutesPage::default();
         };
-        let page = self.adj_out.advertised(id, query.after, PAGE);
+        let page = self.adj_out.advertised(&self.table, id, query.after, PAGE);
         let wanted = |prefix: Prefix| {
             let inside = |within: Prefix| within == prefix || (query.longer && within.covers(prefix));
             query.prefix.is_none_or(inside) && query.family.is_none_or(|family| family == prefix.family())

@@ -1,0 +1,380 @@
+//! Peers that hear the same, and what they have yet to hear together.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use net::{Family, Prefix};
+use rustc_hash::{FxBuildHasher, FxHashMap};
+
+use super::batch::Batch;
+use super::chunk::{self, Chunk, Chunks};
+use super::letter::{Line, Out, Post, To};
+use super::member::{Member, Standing};
+use super::told::{Exporter, Scene, Told};
+use super::{Left, Limits, Turn, WasIs};
+use crate::export::Audience;
+use crate::{PeerId, PeerInfo, Source, Table};
+
+#[derive(Debug)]
+pub(super) struct Group<F, L> {
+    pub(super) exporter: Exporter,
+    pub(super) format: F,
+    /// Prefixes with news for the members in step: what they were last told of
+    /// each, and what holds now.
+    news: IndexMap<Prefix, WasIs, FxBuildHasher>,
+    in_step: Vec<PeerId>,
+    alone: Vec<PeerId>,
+    by_address: FxHashMap<IpAddr, PeerId>,
+    counts: Option<Counts>,
+    chunks: Chunks<L>,
+}
+
+/// What came of one letter to a member that is alone.
+enum Step {
+    /// It was handed one.
+    Handed,
+    /// There is nothing for it, or it cannot take it yet.
+    Waits,
+    /// Others are to be let in first.
+    TurnOver,
+}
+
+/// How many prefixes the group is told, and how many of them a peer does not see.
+#[derive(Debug, Default)]
+struct Counts {
+    told: usize,
+    hidden: FxHashMap<PeerId, usize>,
+}
+
+impl Counts {
+    fn adjust(&mut self, hidden: [Option<PeerId>; 2], step: impl Fn(&mut usize)) {
+        step(&mut self.told);
+        for id in hidden.into_iter().flatten() {
+            step(self.hidden.entry(id).or_default());
+        }
+    }
+}
+
+impl<F, L: Clone> Group<F, L> {
+    pub(super) fn new(audience: Audience, format: F) -> Self {
+        Self {
+            exporter: Exporter::new(audience),
+            format,
+            news: IndexMap::default(),
+            in_step: Vec::new(),
+            alone: Vec::new(),
+            by_address: FxHashMap::default(),
+            counts: None,
+            chunks: Chunks::default(),
+        }
+    }
+
+    /// A member comes, alone.
+    pub(super) fn enter(&mut self, peer: &PeerInfo) {
+        self.alone.push(peer.id);
+        self.by_address.insert(peer.address, peer.id);
+        // Whom a route leads to is another question now.
+        self.counts = None;
+        self.chunks.entered(peer.address);
+    }
+
+    /// A member goes; how many stay.
+    pub(super) fn leave(&mut self, id: PeerId) -> usize {
+        self.in_step.retain(|member| *member != id);
+        self.alone.retain(|member| *member != id);
+        self.by_address.retain(|_, member| *member != id);
+        if self.in_step.is_empty() {
+            self.news = IndexMap::default();
+        }
+        self.members()
+    }
+
+    /// How many members there are.
+    pub(super) fn members(&self) -> usize {
+        self.in_step.len() + self.alone.len()
+    }
+
+    /// True when members in step have yet to be told something.
+    pub(super) fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// What the group is told of a prefix is another than it was.
+    pub(super) fn note(&mut self, members: &mut FxHashMap<PeerId, Member>, prefix: Prefix, news: WasIs) {
+        let (was, is) = news;
+        if Told::same(was.as_deref(), is.as_deref()) {
+            return;
+        }
+        let (hidden_was, hidden_is) = (self.hidden(was.as_deref()), self.hidden(is.as_deref()));
+        if let Some(counts) = &mut self.counts {
+            if was.is_some() {
+                counts.adjust(hidden_was, |number| *number -= 1);
+            }
+            if is.is_some() {
+                counts.adjust(hidden_is, |number| *number += 1);
+            }
+        }
+        self.chunks.changed(prefix);
+        for id in &self.alone {
+            if let Some(member) = members.get_mut(id) {
+                member.news(prefix, was.as_deref(), is.as_deref());
+            }
+        }
+        if self.nobody_hears(hidden_was, hidden_is) {
+            return;
+        }
+        let entry = self.news.entry(prefix).or_insert((was, None));
+        entry.1 = is;
+        if Told::same(entry.0.as_deref(), entry.1.as_deref()) {
+            self.news.swap_remove(&prefix);
+        }
+    }
+
+    /// True when no member in step sees a prefix, before and after; asked in
+    /// full only where it is likely.
+    fn nobody_hears(&self, was: [Option<PeerId>; 2], is: [Option<PeerId>; 2]) -> bool {
+        let deaf = |id: &PeerId| was == is && was.contains(&Some(*id));
+        self.in_step.len() <= was.len() && self.in_step.iter().all(deaf)
+    }
+
+    /// A member in step goes on alone.
+    pub(super) fn part(&mut self, members: &mut FxHashMap<PeerId, Member>, id: PeerId) {
+        let Some(member) = members.get_mut(&id).filter(|member| matches!(member.standing, Standing::InStep))
+        else {
+            return;
+        };
+        member.standing = Standing::Alone(super::member::Alone::default());
+        for (prefix, (was, is)) in &self.news {
+            member.news(*prefix, was.as_deref(), is.as_deref());
+        }
+        self.in_step.retain(|other| *other != id);
+        self.alone.push(id);
+        if self.in_step.is_empty() {
+            self.news = IndexMap::default();
+        }
+    }
+
+    /// Writes to the members that are alone, each what it lacks.
+    pub(super) fn serve_alone<P: Post<Format = F, Letter = L>>(
+        &mut self,
+        members: &mut FxHashMap<PeerId, Member>,
+        (table, scene): (&Table, &mut Scene<'_>),
+        post: &mut P,
+        turn: &mut Turn,
+    ) -> Left {
+        // A letter to each in turn: so those that are told the same stay together.
+        let mut handed = true;
+        while handed {
+            handed = false;
+            for index in 0..self.alone.len() {
+                let Some(member) = members.get_mut(&self.alone[index]) else { continue };
+                match self.step((table, scene), member, post, turn) {
+                    Step::Handed => handed = true,
+                    Step::Waits => {}
+                    Step::TurnOver => {
+                        self.alone.rotate_left(index);
+                        return Left::Work;
+                    }
+                }
+            }
+        }
+        let dumping = |id: &PeerId| {
+            let standing = members.get(id).map(|member| &member.standing);
+            matches!(standing, Some(Standing::Alone(alone)) if alone.dumps().is_some())
+        };
+        if !self.alone.iter().any(dumping) {
+            self.chunks.clear();
+        }
+        Left::Nothing
+    }
+
+    /// Writes one letter to a member that is alone, if it can take one.
+    fn step<P: Post<Format = F, Letter = L>>(
+        &mut self,
+        (table, scene): (&Table, &mut Scene<'_>),
+        member: &mut Member,
+        post: &mut P,
+        turn: &mut Turn,
+    ) -> Step {
+        let (id, Limits { low, pull, .. }) = (member.id, turn.limits);
+        let Standing::Alone(alone) = &mut member.standing else { return Step::Waits };
+        if !alone.has_work() {
+            return Step::Waits;
+        }
+        if post.unsent(id) >= low {
+            post.call_back(id);
+            // It may have sent them before it knew that somebody waits.
+            if post.unsent(id) >= low {
+                return Step::Waits;
+            }
+        }
+        if turn.left < pull {
+            return Step::TurnOver;
+        }
+        if let Some((family, after)) = alone.dumps().filter(|_| !alone.has_news()) {
+            let chunk = self.chunk((table, scene), post, (family, after), turn);
+            chunk.letter.iter().for_each(|letter| post.hand(id, letter));
+            if let Some(ended) = alone.dumped(chunk.last) {
+                let line = Line { to: To::ALL, out: Out::EndOfRib(ended) };
+                let letter = post.write(&self.format, &[line]);
+                post.hand(id, &letter);
+            }
+        } else {
+            turn.left -= pull;
+            let lines = member.pull((table, scene), &mut self.exporter, pull).into_lines();
+            if !lines.is_empty() {
+                let letter = post.write(&self.format, &lines);
+                post.hand(id, &letter);
+            }
+        }
+        Step::Handed
+    }
+
+    /// The piece of the dump that begins there: that of somebody before, or
+    /// one written now.
+    fn chunk<P: Post<Format = F, Letter = L>>(
+        &mut self,
+        (table, scene): (&Table, &mut Scene<'_>),
+        post: &mut P,
+        (family, after): (Family, Option<Prefix>),
+        turn: &mut Turn,
+    ) -> Chunk<L> {
+        if let Some(known) = self.chunks.get(family, after) {
+            return known;
+        }
+        let (mut batch, mut seen, mut looked_at) = (Batch::default(), after, 0);
+        let next = self.chunks.next(family, after);
+        let mut last = None;
+        for (prefix, best) in table.best_after(family, after) {
+            if next.is_some_and(|next| next < prefix) {
+                last = next;
+                break;
+            }
+            if looked_at == turn.limits.pull {
+                last = seen;
+                break;
+            }
+            (seen, looked_at) = (Some(prefix), looked_at + 1);
+            if let Some(told) = self.exporter.told(scene, prefix, &best) {
+                batch.reach(prefix, &told.attrs, To::AllBut(self.hidden(Some(&told))));
+            }
+        }
+        turn.left -= looked_at;
+        let lines = batch.into_lines();
+        let letter = (!lines.is_empty()).then(|| post.write(&self.format, &lines));
+        let chunk = Chunk { family, after, last, next_hops: chunk::next_hops(&lines), letter };
+        self.chunks.keep(chunk.clone());
+        chunk
+    }
+
+    /// Writes to the members in step, and takes those back among them that
+    /// lack nothing.
+    pub(super) fn serve_in_step<P: Post<Format = F, Letter = L>>(
+        &mut self,
+        members: &mut FxHashMap<PeerId, Member>,
+        limits: Limits,
+        post: &mut P,
+    ) {
+        let caught_up = |id: &PeerId| {
+            let standing = members.get(id).map(|member| &member.standing);
+            matches!(standing, Some(Standing::Alone(alone)) if !alone.has_work())
+        };
+        let (back, alone): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.alone).into_iter().partition(caught_up);
+        self.alone = alone;
+        while !self.news.is_empty() && (!back.is_empty() || self.somebody_can_take(limits, post)) {
+            let far: Vec<_> =
+                self.in_step.iter().copied().filter(|id| post.unsent(*id) >= limits.far).collect();
+            for id in far {
+                self.part(members, id);
+            }
+            let lines = self.cut(limits.cut).into_lines();
+            if lines.is_empty() || self.in_step.is_empty() {
+                continue;
+            }
+            let letter = post.write(&self.format, &lines);
+            self.in_step.iter().for_each(|id| post.hand(*id, &letter));
+        }
+        if self.news.is_empty() {
+            self.news = IndexMap::default();
+        }
+        for id in &back {
+            if let Some(member) = members.get_mut(id) {
+                member.standing = Standing::InStep;
+            }
+        }
+        self.in_step.extend(back);
+    }
+
+    /// True when a member in step can take a letter; if none can, the first
+    /// that can is heard of.
+    fn somebody_can_take<P: Post>(&self, limits: Limits, post: &mut P) -> bool {
+        if self.in_step.iter().any(|id| post.unsent(*id) < limits.steady) {
+            return true;
+        }
+        self.in_step.iter().for_each(|id| post.call_back(*id));
+        self.in_step.iter().any(|id| post.unsent(*id) < limits.low)
+    }
+
+    /// Takes news for one letter.
+    fn cut(&mut self, max: usize) -> Batch {
+        let mut batch = Batch::default();
+        for _ in 0..max {
+            let Some((prefix, (was, is))) = self.news.pop() else { break };
+            let (hidden_was, hidden_is) = (self.hidden(was.as_deref()), self.hidden(is.as_deref()));
+            let hides = |hidden: [Option<PeerId>; 2], id| hidden.contains(&Some(id));
+            let told = |told: &Option<Arc<Told>>| told.as_ref().map(|told| Arc::clone(&told.attrs));
+            match (told(&was), told(&is)) {
+                (None, None) => {}
+                (Some(_), None) => batch.unreach(prefix, To::AllBut(hidden_was)),
+                (before, Some(attrs)) => {
+                    let changed = before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &attrs));
+                    if changed {
+                        batch.reach(prefix, &attrs, To::AllBut(hidden_is));
+                    } else {
+                        // Only who may not hear it is another.
+                        for id in hidden_was.into_iter().flatten().filter(|id| !hides(hidden_is, *id)) {
+                            batch.reach(prefix, &attrs, To::Only(id));
+                        }
+                    }
+                    for id in hidden_is.into_iter().flatten().filter(|id| !hides(hidden_was, *id)) {
+                        if before.is_some() {
+                            batch.unreach(prefix, To::Only(id));
+                        }
+                    }
+                }
+            }
+        }
+        batch
+    }
+
+    /// Who does not see what the group is told: who said it (RFC 4271 §9.1.3),
+    /// and whom it leads to (§5.1.3).
+    fn hidden(&self, told: Option<&Told>) -> [Option<PeerId>; 2] {
+        let Some(told) = told else { return [None; 2] };
+        let source = match told.source {
+            Source::Peer(id) => Some(id),
+            Source::Local => None,
+        };
+        let leads = told.attrs.next_hop.and_then(|next_hop| self.by_address.get(&next_hop.address()));
+        [source, leads.copied().filter(|leads| Some(*leads) != source)]
+    }
+
+    /// How many prefixes a member is told.
+    pub(super) fn count(&mut self, table: &Table, scene: &mut Scene<'_>, id: PeerId) -> usize {
+        if self.counts.is_none() {
+            let mut counts = Counts::default();
+            for family in Family::ALL {
+                for (prefix, best) in table.best_after(family, None) {
+                    if let Some(told) = self.exporter.told(scene, prefix, &best) {
+                        counts.adjust(self.hidden(Some(&told)), |number| *number += 1);
+                    }
+                }
+            }
+            self.counts = Some(counts);
+        }
+        let counts = self.counts.as_ref();
+        counts.map_or(0, |counts| counts.told - counts.hidden.get(&id).copied().unwrap_or(0))
+    }
+}

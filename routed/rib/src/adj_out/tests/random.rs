@@ -1,0 +1,164 @@
+//! Whatever happens in whatever order: what peers believe in the end.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::export::{Exported, export};
+
+#[derive(Clone, Debug)]
+enum Op {
+    Update { peer: u8, prefix: u8, origin: u32, via: u8 },
+    Withdraw { peer: u8, prefix: u8 },
+    Own(u8, bool),
+    Session { peer: u8, up: bool },
+    Filter { peer: u8, which: u8 },
+    Client { peer: u8, client: bool },
+    Refresh(u8),
+    Count(u8),
+    Flush(usize),
+    Deliver,
+    Read { peer: u8, letters: usize },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let peers = 1u8..7;
+    prop_oneof![
+        8 => (peers.clone(), 0u8..12, 0u32..3, peers.clone())
+            .prop_map(|(peer, prefix, origin, via)| Op::Update { peer, prefix, origin, via }),
+        3 => (peers.clone(), 0u8..12).prop_map(|(peer, prefix)| Op::Withdraw { peer, prefix }),
+        1 => (0u8..12, any::<bool>()).prop_map(|(prefix, own)| Op::Own(prefix, own)),
+        1 => (peers.clone(), any::<bool>()).prop_map(|(peer, up)| Op::Session { peer, up }),
+        1 => (peers.clone(), 0u8..3).prop_map(|(peer, which)| Op::Filter { peer, which }),
+        1 => (peers.clone(), any::<bool>()).prop_map(|(peer, client)| Op::Client { peer, client }),
+        1 => peers.clone().prop_map(Op::Refresh),
+        1 => peers.clone().prop_map(Op::Count),
+        4 => (0usize..6).prop_map(Op::Flush),
+        4 => Just(Op::Deliver),
+        6 => (peers, 0usize..6).prop_map(|(peer, letters)| Op::Read { peer, letters }),
+    ]
+}
+
+/// 1, 2 and 6 are external and a group, 3 and 4 internal, 5 a reflector's client.
+fn info(n: u8) -> PeerInfo {
+    match n {
+        1 | 2 | 6 => external(n),
+        5 => PeerInfo { route_reflector_client: true, ..internal(5) },
+        n => internal(n),
+    }
+}
+
+fn prefix(n: u8) -> Prefix {
+    // The default route and both families are among them.
+    let texts = ["0.0.0.0/0", "10.0.0.0/8", "::/0", "fd00:1::/48", "fd00:2::/48"];
+    texts.get(usize::from(n)).map_or_else(|| Prefix::from(([10, n, 0, 0].into(), 16)), |text| p(text))
+}
+
+fn export_filter(which: u8) -> crate::Filter {
+    match which {
+        0 => filter::accept_all(),
+        1 => filter::local_only(),
+        _ => filter::cluster_only(&[p("10.0.0.0/8"), p("fd00::/16")]),
+    }
+}
+
+fn apply(w: &mut World, infos: &mut BTreeMap<u8, PeerInfo>, op: &Op) {
+    let id = |n: u8| PeerId(n.into());
+    match *op {
+        Op::Update { peer, prefix: n, origin, via } if infos.contains_key(&peer) => {
+            let next_hop = if prefix(n).family() == IPV4 {
+                format!("192.0.2.{via}")
+            } else {
+                format!("2001:db8::{via}")
+            };
+            let attrs = attrs(&[65000 + u32::from(peer), origin], &next_hop);
+            w.table.update(w.now, id(peer), [(prefix(n), 0)], &attrs).unwrap();
+        }
+        Op::Withdraw { peer, prefix: n } if infos.contains_key(&peer) => {
+            w.table.withdraw(id(peer), [(prefix(n), 0)]).unwrap();
+        }
+        Op::Own(n, true) => w.own(&prefix(n).to_string()),
+        Op::Own(n, false) => w.disown(&prefix(n).to_string()),
+        Op::Session { peer, up: true } => {
+            let info = infos.entry(peer).or_insert_with(|| info(peer)).clone();
+            w.up(&info);
+        }
+        Op::Session { peer, up: false } => {
+            infos.remove(&peer);
+            w.down(id(peer));
+        }
+        Op::Filter { peer, which } => {
+            let Some(info) = infos.get_mut(&peer) else { return };
+            info.export = Arc::new(export_filter(which));
+            info.graceful_shutdown = which == 1;
+            let info = info.clone();
+            reconfigure(w, &info);
+        }
+        Op::Client { peer, client } => {
+            let Some(info) = infos.get_mut(&peer).filter(|info| !info.external()) else { return };
+            info.route_reflector_client = client;
+            let info = info.clone();
+            reconfigure(w, &info);
+        }
+        Op::Refresh(peer) => {
+            w.refreshed.insert(id(peer));
+            w.out.refresh(id(peer), IPV4);
+        }
+        Op::Count(peer) => {
+            w.out.count(&w.table, id(peer));
+        }
+        Op::Flush(max) => w.flush(max),
+        Op::Deliver => w.deliver(),
+        Op::Read { peer, letters } if infos.contains_key(&peer) => {
+            (0..letters).for_each(|_| drop(w.read(id(peer))));
+        }
+        _ => {}
+    }
+}
+
+fn reconfigure(w: &mut World, info: &PeerInfo) {
+    w.flush(usize::MAX);
+    w.table.peer_up(info.clone());
+    w.flush(usize::MAX);
+    w.out.peer_changed(&w.table, info);
+}
+
+/// What a peer must believe: the export of every best route, asked one by one.
+fn should_believe(w: &World, info: &PeerInfo) -> BTreeMap<Prefix, Arc<Attrs>> {
+    let told = w.table.best_routes().filter_map(|(prefix, best)| {
+        let teller = match best.path.source {
+            Source::Peer(id) if id == info.id => return None,
+            Source::Peer(id) => w.table.peer(id).map(Teller::of),
+            Source::Local => None,
+        };
+        match export(prefix, &best, teller.as_ref(), &Audience::of(info), w.table.rules().cluster_id) {
+            Exported::Send(attrs) if attrs.next_hop.unwrap().address() == info.address => None,
+            Exported::Send(attrs) => Some((prefix, Arc::new(attrs))),
+            Exported::Not(_) => None,
+        }
+    });
+    told.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+    #[test]
+    fn when_all_is_read_each_peer_believes_the_export_of_what_is_best(ops in prop::collection::vec(op(), 0..160)) {
+        let mut w = World::new();
+        let mut infos = BTreeMap::new();
+        for n in 1..=6 {
+            apply(&mut w, &mut infos, &Op::Session { peer: n, up: true });
+        }
+        for op in &ops {
+            apply(&mut w, &mut infos, op);
+        }
+        w.flush(usize::MAX);
+        for info in infos.values() {
+            w.drain(info.id);
+            prop_assert_eq!(&w.believes[&info.id], &should_believe(&w, info));
+            prop_assert_eq!(w.ends[&info.id].len(), 2);
+            prop_assert_eq!(w.out.count(&w.table, info.id), w.believes[&info.id].len());
+            let pages = w.out.advertised(&w.table, info.id, None, usize::MAX);
+            prop_assert_eq!(pages.items.into_iter().collect::<BTreeMap<_, _>>(), w.believes[&info.id].clone());
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What an audience is told of a route, worked out once for all that are alike.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use net::{Attrs, Family, Prefix};
+use rustc_hash::FxHashMap;
+
+use crate::export::{Audience, Exported, Teller, admit, export};
+use crate::intern::Interner;
+use crate::table::Best;
+use crate::{PeerId, Protocol, Source};
+
+/// What a group is told of a prefix, and who said it.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) attrs: Arc<Attrs>,
+    pub(super) source: Source,
+}
+
+impl Told {
+    /// True when both say the same; attributes are interned.
+    pub(super) fn same(a: Option<&Self>, b: Option<&Self>) -> bool {
+        match (a, b) {
+            (Some(a), Some(b)) => Arc::ptr_eq(&a.attrs, &b.attrs) && a.source == b.source,
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+/// What exports depend on besides the audience and the route.
+pub(super) struct Scene<'a> {
+    tellers: &'a FxHashMap<PeerId, Teller>,
+    attrs: &'a mut Interner<Attrs>,
+    cluster_id: Ipv4Addr,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn new(
+        tellers: &'a FxHashMap<PeerId, Teller>,
+        attrs: &'a mut Interner<Attrs>,
+        cluster_id: Ipv4Addr,
+    ) -> Self {
+        Self { tellers, attrs, cluster_id }
+    }
+
+    fn teller(&self, source: Source) -> Option<&'a Teller> {
+        match source {
+            Source::Peer(id) => self.tellers.get(&id),
+            Source::Local => None,
+        }
+    }
+}
+
+/// Routes that are equal in this become the same for an audience.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Alike {
+    /// Where the attributes are; the memo keeps them there.
+    attrs: usize,
+    source: Source,
+    protocol: Protocol,
+    family: Family,
+    /// Where the rule is that lets the route pass; 0 where no rule asks for
+    /// the prefix.
+    rule: usize,
+}
+
+#[derive(Debug)]
+struct Memo {
+    told: Option<Arc<Told>>,
+    _attrs: Arc<Attrs>,
+}
+
+/// Exports to an audience.
+#[derive(Debug)]
+pub(super) struct Exporter {
+    pub(super) audience: Audience,
+    /// The filter looks at prefixes.
+    by_prefix: bool,
+    memo: FxHashMap<Alike, Memo>,
+    /// The last answer: routes that are alike come one after the other.
+    last: Option<(Alike, Option<Arc<Told>>)>,
+}
+
+impl Exporter {
+    pub(super) fn new(audience: Audience) -> Self {
+        let by_prefix = audience.export.rules.iter().any(|rule| !rule.matches.prefix.is_empty());
+        Self { audience, by_prefix, memo: FxHashMap::default(), last: None }
+    }
+
+    /// What the audience is told of a best route, if anything.
+    pub(super) fn told(&mut self, scene: &mut Scene<'_>, prefix: Prefix, best: &Best) -> Option<Arc<Told>> {
+        let path = &best.path;
+        let source = path.source;
+        let rule = if self.by_prefix {
+            std::ptr::from_ref(admit(prefix, best, scene.teller(source), &self.audience).ok()?).addr()
+        } else {
+            0
+        };
+        let (protocol, family) = (path.protocol, prefix.family());
+        let attrs = path.attrs();
+        let alike = Alike { attrs: Arc::as_ptr(attrs).addr(), source, protocol, family, rule };
+        if let Some((_, told)) = self.last.as_ref().filter(|(last, _)| *last == alike) {
+            return told.clone();
+        }
+        if let Some(memo) = self.memo.get(&alike) {
+            self.last = Some((alike, memo.told.clone()));
+            return memo.told.clone();
+        }
+        let teller = scene.teller(source);
+        let told = match export(prefix, best, teller, &self.audience, scene.cluster_id) {
+            Exported::Send(attrs) => Some(Arc::new(Told { attrs: scene.attrs.intern(attrs), source })),
+            Exported::Not(_) => None,
+        };
+        self.memo.insert(alike, Memo { told: told.clone(), _attrs: Arc::clone(attrs) });
+        self.last = Some((alike, told.clone()));
+        told
+    }
+
+    /// Forgets what was worked out, so that attributes nobody has can go.
+    pub(super) fn forget(&mut self) {
+        self.memo.clear();
+        self.last = None;
+    }
+}

@@ -1,0 +1,86 @@
+use bgp::wire::{Message, Rx, Update, decode, frame};
+use net::{Attrs, Family};
+
+use super::*;
+
+const V4: Family = Family::Ipv4Unicast;
+
+fn prefixes(texts: &[&str]) -> Vec<Prefix> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn unreach(to: To, texts: &[&str]) -> Line {
+    Line { to, out: Out::Unreach { family: V4, prefixes: prefixes(texts) } }
+}
+
+/// What a peer reads of a letter: prefixes withdrawn, and how many pieces and
+/// messages they came in.
+fn read(letter: &Letter, id: u32) -> (Vec<String>, usize, u64) {
+    let (mut pieces, mut octets) = (0, Vec::new());
+    let messages = letter.for_peer(PeerId(id), |piece| {
+        pieces += 1;
+        octets.extend_from_slice(&piece);
+    });
+    let (mut rest, mut texts) = (&octets[..], Vec::new());
+    while let Some((found, length)) = frame(rest, 4096).unwrap() {
+        let Message::Update(Update { unreach, .. }) = decode(found, &Rx::default()).unwrap() else {
+            panic!()
+        };
+        texts.extend(unreach.iter().flat_map(|(_, list)| list).map(|nlri| nlri.prefix.to_string()));
+        rest = &rest[length..];
+    }
+    assert_eq!(rest, [0u8; 0]);
+    (texts, pieces, messages)
+}
+
+#[test]
+fn each_peer_reads_the_lines_that_are_for_it_in_as_few_pieces_as_can_be() {
+    let mut office = Office::default();
+    let but_two = To::AllBut([Some(PeerId(2)), None]);
+    let letter = office.write(
+        &Tx::default(),
+        &[
+            unreach(To::ALL, &["10.1.0.0/16"]),
+            unreach(To::ALL, &["10.2.0.0/16"]),
+            unreach(but_two, &["10.3.0.0/16"]),
+            unreach(To::Only(PeerId(3)), &["10.4.0.0/16"]),
+            unreach(To::ALL, &["10.5.0.0/16"]),
+        ],
+    );
+    let texts = |numbers: &[u8]| numbers.iter().map(|n| format!("10.{n}.0.0/16")).collect::<Vec<_>>();
+    assert_eq!(read(&letter, 1), (texts(&[1, 2, 3, 5]), 2, 4));
+    assert_eq!(read(&letter, 2), (texts(&[1, 2, 5]), 2, 3));
+    assert_eq!(read(&letter, 3), (texts(&[1, 2, 3, 4, 5]), 1, 5));
+}
+
+#[test]
+fn a_line_that_cannot_be_written_takes_no_other_along() {
+    let mut office = Office::default();
+    // An IPv4 route without a next hop has no form on the wire.
+    let out =
+        Out::Reach { family: V4, attrs: Arc::new(Attrs::default()), prefixes: prefixes(&["10.1.0.0/16"]) };
+    let lines = [Line { to: To::ALL, out }, unreach(To::ALL, &["10.2.0.0/16"])];
+    assert_eq!(read(&office.write(&Tx::default(), &lines), 1).0, ["10.2.0.0/16"]);
+}
+
+#[test]
+fn a_peer_that_was_asked_says_once_that_it_can_take_more() {
+    let mut office = Office::default();
+    let (slot, mut mailbox) = mailbox();
+    office.open(PeerId(1), slot);
+    let text: Vec<String> =
+        (0..=255).flat_map(|a| (0..80).map(move |b| format!("10.{a}.{b}.0/24"))).collect();
+    let text: Vec<&str> = text.iter().map(String::as_str).collect();
+    let letter = office.write(&Tx::default(), &[unreach(To::ALL, &text)]);
+    (0..2).for_each(|_| office.hand(PeerId(1), &letter));
+    assert!(office.unsent(PeerId(1)) > 2 * 4 * text.len());
+    let first = mailbox.more().unwrap();
+    assert!(!mailbox.took(&first), "nobody has asked");
+    office.call_back(PeerId(1));
+    let second = mailbox.more().unwrap();
+    assert!(mailbox.took(&second));
+    assert_eq!((office.unsent(PeerId(1)), mailbox.more().is_none()), (0, true));
+    office.hand(PeerId(1), &letter);
+    let third = mailbox.more().unwrap();
+    assert!(!mailbox.took(&third), "it has said so");
+}
