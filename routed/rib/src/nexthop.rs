@@ -33,8 +33,12 @@ pub struct Hop {
 pub enum Target {
     /// The kernel has the route without us.
     Kernel,
-    /// They are dropped.
+    /// They are dropped in silence.
     Discard,
+    /// They are dropped, and the sender hears "host unreachable".
+    Unreachable,
+    /// They are dropped, and the sender hears "administratively prohibited".
+    Prohibit,
     /// They are shared among these, in order and without doubles.
     Hops(Vec<Hop>),
 }
@@ -79,7 +83,7 @@ enum Layer {
 
 fn layer(path: &Path) -> Layer {
     match path.via {
-        Via::OnLink { .. } | Via::Kernel | Via::Discard => Layer::Link,
+        Via::OnLink { .. } | Via::Kernel | Via::Discard | Via::Unreachable | Via::Prohibit => Layer::Link,
         Via::Gateway(_) => Layer::Static,
         Via::NextHop => Layer::Bgp,
     }
@@ -260,7 +264,7 @@ impl Memory {
             let through = self.resolve(scene, (Layer::Static, gateway), targets)?;
             match targets.get(through.target).as_ref() {
                 Target::Hops(hops) => hops.first().copied().ok_or(Why::NextHopUnreachable(gateway)),
-                Target::Kernel | Target::Discard => Err(Why::NextHopUnreachable(gateway)),
+                _ => Err(Why::NextHopUnreachable(gateway)),
             }
         })?;
         Ok(Resolved { target: targets.intern(Target::Hops(vec![hop])), metric })
@@ -325,6 +329,8 @@ fn wanted(path: &Path, peer: Option<&PeerInfo>) -> Result<Want, Why> {
     Ok(match path.via {
         Via::Kernel => Want::Known(Target::Kernel),
         Via::Discard => Want::Known(Target::Discard),
+        Via::Unreachable => Want::Known(Target::Unreachable),
+        Via::Prohibit => Want::Known(Target::Prohibit),
         Via::OnLink { gateway, ifindex } => Want::Known(Target::Hops(vec![Hop { gateway, ifindex }])),
         Via::Gateway(address) => Want::Lookup((Layer::Static, address)),
         Via::NextHop => {
@@ -388,7 +394,9 @@ fn lookup(
                         return Ok((hop, path.metric));
                     }
                 }
-                Via::Discard => return Err(Why::NextHopUnreachable(address)),
+                Via::Discard | Via::Unreachable | Via::Prohibit => {
+                    return Err(Why::NextHopUnreachable(address));
+                }
                 Via::Kernel | Via::NextHop => {}
             }
         }

@@ -114,8 +114,12 @@ pub enum Via {
     },
     /// The kernel has the route without us; nothing is to be installed.
     Kernel,
-    /// Nowhere: packets that no longer prefix takes are dropped.
+    /// Nowhere: packets that no longer prefix takes are dropped in silence.
     Discard,
+    /// Nowhere, and the sender hears "host unreachable".
+    Unreachable,
+    /// Nowhere, and the sender hears "administratively prohibited".
+    Prohibit,
 }
 
 /// What a path says: all that many prefixes share. It is one allocation for

@@ -155,6 +155,12 @@ impl Table {
         self.dests.is_empty()
     }
 
+    /// True when the world was told of a prefix that lies inside this one.
+    pub fn has_inside(&self, prefix: Prefix) -> bool {
+        let inside = self.dests.covered(prefix).filter(|(other, _)| *other != prefix);
+        inside.into_iter().any(|(_, dest)| dest.told().is_some())
+    }
+
     /// How many prefixes have a usable path, as the world was last told.
     pub fn told(&self) -> usize {
         self.told

@@ -322,8 +322,8 @@ pub(crate) fn merge(targets: &[&Target]) -> Target {
     for target in targets {
         match target {
             Target::Hops(more) => hops.extend(more),
-            Target::Kernel | Target::Discard if hops.is_empty() => return Target::clone(target),
-            Target::Kernel | Target::Discard => {}
+            nowhere if hops.is_empty() => return Target::clone(nowhere),
+            _ => {}
         }
     }
     hops.sort_unstable();

@@ -99,12 +99,16 @@ pub struct Origination {
     /// Attributes that BGP shall tell: communities, MED. The next hop is left
     /// empty, for each peer is told the address of its session.
     pub attrs: Attrs,
+    /// Of [`Protocol::Local`]: the prefix is this node's own, and no peer may
+    /// say anything of what lies inside. False for an aggregate.
+    pub owned: bool,
 }
 
 impl Origination {
     /// One path of a protocol, metric 0, without attributes.
     pub fn new(protocol: Protocol, via: Via) -> Self {
-        Self { protocol, via, path_id: 0, metric: 0, distance: None, attrs: Attrs::default() }
+        let owned = protocol == Protocol::Local;
+        Self { protocol, via, path_id: 0, metric: 0, distance: None, attrs: Attrs::default(), owned }
     }
 }
 
@@ -285,7 +289,7 @@ impl Table {
     /// This node has a path of its own: a block, a static route, a RIP route.
     /// The same protocol and path identifier replace what was there.
     pub fn originate(&mut self, now: Instant, prefix: Prefix, origination: Origination) {
-        let Origination { protocol, via, path_id, metric, distance, attrs } = origination;
+        let Origination { protocol, via, path_id, metric, distance, attrs, owned } = origination;
         let attrs = self.attrs.intern(attrs);
         let path = self.paths.intern(Path {
             source: Source::Local,
@@ -299,7 +303,7 @@ impl Table {
         let since = self.ticks(now);
         self.put(prefix, Slot { path, path_id, since, cycle: 0 });
         self.paths.release(path);
-        if protocol == Protocol::Local && self.own.insert(prefix, ()).is_none() {
+        if owned && self.own.insert(prefix, ()).is_none() {
             self.own_changed(prefix);
         }
     }

@@ -44,7 +44,8 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     ];
     changes.extend(fixed.iter().filter(|(_, differs)| *differs).map(|(key, _)| Change::NeedsRestart(key)));
     diff_peers(old, new, &mut changes);
-    if old.advertise != new.advertise || old.statics != new.statics {
+    let told = |config: &Config| (config.advertise.clone(), config.aggregates.clone());
+    if told(old) != told(new) || old.statics != new.statics {
         changes.push(Change::Originated);
     }
     if old.ipam != new.ipam || old.cluster != new.cluster {
@@ -145,7 +146,7 @@ impl std::fmt::Display for Change {
             }
             Self::Ranges => f.write_str("ranges of peers that may dial in changed, or their filters"),
             Self::Marks => f.write_str("bgp.graceful_shutdown changed; peers are told everything anew"),
-            Self::Originated => f.write_str("advertised prefixes or static routes changed"),
+            Self::Originated => f.write_str("advertised prefixes, aggregates or static routes changed"),
             Self::Policy => f.write_str("policy settings changed"),
             Self::Addresses => f.write_str("blocks changed"),
             Self::NeedsRestart(key) => {

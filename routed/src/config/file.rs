@@ -1,7 +1,6 @@
 //! From the text of a configuration file to a [`Config`].
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use kernel::NexthopObjects;
@@ -16,7 +15,7 @@ use super::diagnostic::Findings;
 use super::reader::{FromToml, Located, Section};
 use super::{
     Advertise, Api, Cluster, Config, DefaultAction, Diagnostic, Ipam, Kernel, NamedFilter, Node, Policy,
-    Severity, StaticRoute, bfd, bgp, defaults, rip,
+    Severity, bfd, bgp, defaults, originate, rip,
 };
 
 /// Reads a configuration. `file` is the name that the findings bear.
@@ -58,7 +57,8 @@ fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Config {
     let rip = rip::read(top, &filters, &bfd, findings);
     Config {
         advertise,
-        statics: statics(top, findings),
+        statics: originate::statics(top, findings),
+        aggregates: originate::aggregates(top, findings),
         rip: rip.or_else(|| bgp.is_none().then(rip::Rip::default)),
         bgp,
         bfd,
@@ -166,7 +166,7 @@ fn report_overlaps(key: &str, prefixes: &[Located<Prefix>], findings: &mut Findi
 }
 
 /// What a node owns is some unicast addresses, neither all nor others.
-fn report_no_range(key: &str, prefix: &Located<Prefix>, findings: &mut Findings<'_>) {
+pub(super) fn report_no_range(key: &str, prefix: &Located<Prefix>, findings: &mut Findings<'_>) {
     let Located { value, span } = prefix;
     if value.is_default() {
         findings
@@ -220,25 +220,6 @@ fn advertise(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<Advertis
                 );
             }
             (None, None) => findings.error(&section.span, "[[advertise]] needs `interface` or `prefix`"),
-        }
-        section.finish(findings);
-    }
-    list
-}
-
-fn statics(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<StaticRoute> {
-    let mut list: Vec<StaticRoute> = Vec::new();
-    for mut section in top.sections("static", findings) {
-        let prefix = section.required::<Prefix>("prefix", findings);
-        let via = section.required::<IpAddr>("via", findings);
-        if let (Some(prefix), Some(via)) = (prefix, via) {
-            if list.iter().any(|route| route.prefix == prefix.value) {
-                findings.error(&prefix.span, format!("[[static]] has {} twice; keep one", prefix.value));
-            }
-            if prefix.value.family() != net::Family::of(via.value) {
-                findings.error(&via.span, "static.via: the gateway and the prefix are of different families");
-            }
-            list.push(StaticRoute { prefix: prefix.value, via: via.value });
         }
         section.finish(findings);
     }

@@ -12,6 +12,7 @@ pub mod change;
 pub mod defaults;
 pub mod diagnostic;
 mod file;
+pub mod originate;
 mod print;
 mod reader;
 pub mod rip;
@@ -29,6 +30,7 @@ use serde::Serialize;
 pub use bgp::{AtLimit, Dynamic, MaxPrefixes};
 pub use diagnostic::{Diagnostic, Severity};
 pub use file::parse;
+pub use originate::{Aggregate, StaticRoute, StaticTo};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -45,6 +47,9 @@ pub struct Config {
     /// Routes by hand.
     #[serde(rename = "static", skip_serializing_if = "Vec::is_empty")]
     pub statics: Vec<StaticRoute>,
+    /// Prefixes told in place of, or beside, what lies inside.
+    #[serde(rename = "aggregate", skip_serializing_if = "Vec::is_empty")]
+    pub aggregates: Vec<Aggregate>,
     /// BGP, if this node speaks it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bgp: Option<Bgp>,
@@ -124,15 +129,6 @@ pub enum Advertise {
     Interface(String),
     /// A prefix, always.
     Prefix(Prefix),
-}
-
-/// One `[[static]]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StaticRoute {
-    /// The destination.
-    pub prefix: Prefix,
-    /// The gateway.
-    pub via: IpAddr,
 }
 
 /// `[bgp]`.

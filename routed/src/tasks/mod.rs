@@ -58,7 +58,7 @@ pub(crate) use self::table::ask::{Overview, TableHandle};
 use crate::config::Diagnostic;
 
 /// Inputs that may wait for the table: batches of routes, not single ones.
-pub(crate) const TABLE_INPUTS: usize = 256;
+pub(crate) const TABLE_INPUTS: usize = 64;
 /// Commands that may wait for the speaker or the policy task.
 pub(crate) const COMMANDS: usize = 64;
 /// Commands that may wait for one peer.

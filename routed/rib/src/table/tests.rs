@@ -147,6 +147,48 @@ fn a_new_import_filter_applies_to_what_was_received_before() {
     assert_eq!(best(&t, "10.1.0.0/16"), Some((A, Protocol::Bgp)));
 }
 
+#[test]
+fn an_aggregate_is_local_and_leaves_what_lies_inside_to_peers() {
+    let now = Instant::now();
+    let mut t = table(now, &[peer(1, 65001)]);
+    let (around, inside) = (p("10.0.0.0/8"), p("10.1.0.0/16"));
+    assert!(!t.has_inside(around));
+    t.update(now, PeerId(1), [(inside, 0)], &attrs(&[65001], "192.0.2.1")).unwrap();
+    settle(&mut t);
+    assert!(t.has_inside(around) && !t.has_inside(inside));
+    let aggregate = Origination { owned: false, ..Origination::new(Protocol::Local, Via::Discard) };
+    t.originate(now, around, aggregate);
+    settle(&mut t);
+    assert_eq!(best(&t, "10.0.0.0/8"), Some((Source::Local, Protocol::Local)));
+    assert_eq!(best(&t, "10.1.0.0/16"), Some((A, Protocol::Bgp)));
+    assert_eq!(t.take_conflicts(), []);
+}
+
+#[test]
+fn a_route_costs_at_most_thirty_bytes_and_one_with_two_paths_a_hundred() {
+    const COUNT: u32 = 100_000;
+    let now = Instant::now();
+    let mut t = table(now, &[peer(1, 65001), peer(2, 65002)]);
+    // As dense as a million spread over unicast space.
+    let prefixes = || {
+        (0..COUNT).map(|n| {
+            let address = std::net::Ipv4Addr::from(0x1000_0000 + n.wrapping_mul(0x9e37_79b1) % 0x1000_0000);
+            (Prefix::new(address.into(), 24).unwrap(), 0)
+        })
+    };
+    for (peer, bound) in [(1, 30), (2, 100)] {
+        let via = attrs(&[65000 + peer], &format!("192.0.2.{peer}"));
+        t.update(now, PeerId(peer), prefixes(), &via).unwrap();
+        settle(&mut t);
+        let each = t.bytes() / t.len();
+        assert!(each <= bound, "{each} bytes a route with {peer} paths");
+    }
+    let full = t.bytes();
+    (1..=2).for_each(|n| t.peer_down(PeerId(n)));
+    settle(&mut t);
+    assert!(t.bytes() < full / 10, "{} bytes of {full} are left", t.bytes());
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Update { peer: u8, prefix: usize, path_id: u32, next_hop: usize, length: u8 },

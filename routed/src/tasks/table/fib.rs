@@ -180,6 +180,8 @@ impl Way<'_> {
         let target = match &**self.target {
             rib::Target::Kernel => return None,
             rib::Target::Discard => kernel::Target::Blackhole,
+            rib::Target::Unreachable => kernel::Target::Unreachable,
+            rib::Target::Prohibit => kernel::Target::Prohibit,
             rib::Target::Hops(hops) => {
                 let hops = hops.iter().map(|hop| kernel::Hop {
                     gateway: hop.gateway,
@@ -207,7 +209,7 @@ fn way_of(best: &Best) -> Option<Way<'_>> {
         rib::Target::Kernel => None,
         // The subnet of a bridge that this node owns: the kernel has it.
         rib::Target::Hops(_) if best.path.protocol == Protocol::Local => None,
-        rib::Target::Hops(_) | rib::Target::Discard => {
+        _ => {
             let source = match best.path.source {
                 Source::Local => 0,
                 Source::Peer(id) => id.0 + 1,

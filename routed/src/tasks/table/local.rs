@@ -12,8 +12,10 @@ use rib::nexthop::Link;
 use rib::{Origination, PeerId, Protocol, Via};
 use tracing::{info, warn};
 
+use super::aggregate::Aggregates;
 use super::{Originated, TableTask};
-use crate::config::{Advertise, Config};
+use crate::config::originate::Dropped;
+use crate::config::{Advertise, Config, StaticTo};
 use crate::tasks::Owned;
 
 /// What this node originates, and what it was told to over the API.
@@ -22,6 +24,8 @@ pub(super) struct Local {
     originated: Originated,
     /// Announced over the API; kept until withdrawn or until the daemon ends.
     pub(super) announced: BTreeMap<Prefix, Origination>,
+    /// Which aggregates have something inside.
+    pub(super) aggregates: Aggregates,
     /// Blocks that this node has claimed.
     claimed: Vec<Prefix>,
     /// Own prefixes that somebody else announces, with their addresses.
@@ -135,8 +139,14 @@ fn originations(config: &Config, links: &Links, own: &Local) -> Originated {
     for (prefix, origination) in &own.announced {
         wanted.entry((*prefix, Protocol::Local)).or_insert_with(|| origination.clone());
     }
+    wanted.extend(own.aggregates.originations(config));
     for route in &config.statics {
-        let via = Via::Gateway(route.via);
+        let via = match route.to {
+            StaticTo::Via(gateway) => Via::Gateway(gateway),
+            StaticTo::Type(Dropped::Blackhole) => Via::Discard,
+            StaticTo::Type(Dropped::Unreachable) => Via::Unreachable,
+            StaticTo::Type(Dropped::Prohibit) => Via::Prohibit,
+        };
         wanted.insert((route.prefix, Protocol::Static), Origination::new(Protocol::Static, via));
     }
     wanted

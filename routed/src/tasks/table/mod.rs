@@ -9,6 +9,7 @@
 //! Every wake takes what waits, up to a batch, and then flushes once: so ten
 //! updates of one prefix are one change.
 
+mod aggregate;
 pub(crate) mod ask;
 mod death;
 mod drain;
@@ -215,7 +216,7 @@ pub(crate) fn start(
     let (expected, deferral) = deferral(&config);
     let rip = rip
         .zip(config.rip.as_ref())
-        .map(|(more, rip)| RipSide::new(session::filter_named(&config, &rip.export), rip.distance, more));
+        .map(|(more, rip)| RipSide::new(session::export_named(&config, &rip.export), rip.distance, more));
     let mut task = TableTask {
         table: Table::new(rules),
         adj_out: Outgoing::new(rules.cluster_id, Limits::default()),
@@ -233,6 +234,8 @@ pub(crate) fn start(
         draining: Draining::new(draining),
         config,
     };
+    task.local.aggregates.node = Some(rules.router_id);
+    task.local.aggregates.again(&task.config);
     task.follow_links(now);
     let handle = TableHandle::new(inputs.clone());
     let join = tokio::spawn(task.run(receiver, kernel_events, fib_events));
@@ -378,7 +381,7 @@ impl TableTask {
 
     /// Passes on every change there is, to where it is kept until it is sent.
     fn settle(&mut self) {
-        while self.table.has_changes() {
+        while self.table.has_changes() || self.aggregate() {
             self.settle_some();
         }
     }
@@ -391,13 +394,14 @@ impl TableTask {
                 rip.change(&self.table, &change);
             }
             self.watchers.change(change.prefix);
+            self.local.aggregates.change(&self.config, &change);
         }
     }
 
     /// Everything that follows from what was taken in.
     async fn flush(&mut self) {
         self.bury().await;
-        while self.table.has_changes() {
+        while self.table.has_changes() || self.aggregate() {
             self.settle_some();
             self.fib.write(self.table.has_changes()).await;
         }

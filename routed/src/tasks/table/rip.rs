@@ -135,7 +135,7 @@ impl TableTask {
     /// Another export filter: everything is judged anew.
     pub(super) fn configure_rip(&mut self) {
         let (Some(side), Some(config)) = (&mut self.rip, &self.config.rip) else { return };
-        side.export = super::session::filter_named(&self.config, &config.export);
+        side.export = super::session::export_named(&self.config, &config.export);
         side.distance = config.distance;
         let adverts: Vec<_> = self
             .table

@@ -179,7 +179,7 @@ impl TableTask {
             next_hop: next_hop(config.next_hop),
             families: up.families.clone(),
             import: filter_named(&self.config, &config.import),
-            export: filter_named(&self.config, &config.export),
+            export: export_named(&self.config, &config.export),
             graceful_shutdown: self.marks(),
         }
     }
@@ -269,7 +269,7 @@ impl TableTask {
         }
         let info = PeerInfo {
             import: filter_named(&self.config, &peer.import),
-            export: filter_named(&self.config, &peer.export),
+            export: export_named(&self.config, &peer.export),
             as_override: peer.as_override,
             send_communities: send_communities(peer.send_communities),
             next_hop: next_hop(peer.next_hop),
@@ -322,6 +322,11 @@ fn next_hop(mode: config::NextHopMode) -> NextHopMode {
         config::NextHopMode::Own => NextHopMode::Myself,
         config::NextHopMode::Keep => NextHopMode::Keep,
     }
+}
+
+/// The same for what is told: what aggregates stand for is not.
+pub(super) fn export_named(config: &Config, name: &str) -> Arc<Filter> {
+    super::aggregate::summarised(config, filter_named(config, name))
 }
 
 /// The filter of this name: a configured one, or a built-in one. The
