@@ -176,12 +176,15 @@ fn mask(length: u8) -> u128 {
 
 impl Hash for Prefix {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Three words, where a derived one would go byte by byte.
-        let bits = u128::from_be_bytes(self.octets);
+        // Three words, where a derived one would go byte by byte. A hasher that
+        // multiplies carries only upwards, so what prefixes differ in must
+        // stand among the lowest bits: the first octets do, and the later ones
+        // are folded onto them.
+        let bits = u128::from_le_bytes(self.octets);
         #[expect(clippy::cast_possible_truncation, reason = "the two halves, one after the other")]
-        let (high, low) = ((bits >> 64) as u64, bits as u64);
-        state.write_u64(high);
-        state.write_u64(low);
+        for half in [bits as u64, (bits >> 64) as u64] {
+            state.write_u64(half ^ (half >> 32));
+        }
         state.write_u8(self.len);
     }
 }
@@ -299,6 +302,30 @@ mod tests {
         }
         for text in ["0.0.0.0/0", "::/0", "10.0.0.0/8", "fd00::/8", "2000::/3"] {
             assert!(!p(text).is_martian(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hashes_of_neighbouring_prefixes_differ_where_tables_look() {
+        use std::collections::BTreeSet;
+        use std::hash::{BuildHasher, BuildHasherDefault};
+        let hasher = BuildHasherDefault::<rustc_hash::FxHasher>::default();
+        for base in ["10.0.0.0/8", "2001:db8::/32"] {
+            let base: Prefix = base.parse().unwrap();
+            let (mut tags, mut places) = (BTreeSet::new(), BTreeSet::new());
+            for n in 0..=255u8 {
+                let mut octets = base.octets;
+                octets[if base.family == Family::Ipv4Unicast { 2 } else { 5 }] = n;
+                let hash = hasher.hash_one(Prefix { octets, len: base.len + 16, ..base });
+                tags.insert(hash >> 57);
+                places.insert(hash & 0xff);
+            }
+            assert!(
+                tags.len() > 64 && places.len() > 64,
+                "{base}: {} tags, {} places",
+                tags.len(),
+                places.len()
+            );
         }
     }
 }

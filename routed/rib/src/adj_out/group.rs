@@ -106,14 +106,14 @@ impl<F, L: Clone> Group<F, L> {
         if Told::same(was.as_deref(), is.as_deref()) {
             return;
         }
-        let (hidden_was, hidden_is) = (self.hidden(was.as_deref()), self.hidden(is.as_deref()));
-        if let Some(counts) = &mut self.counts {
+        if let Some(mut counts) = self.counts.take() {
             if was.is_some() {
-                counts.adjust(hidden_was, |number| *number -= 1);
+                counts.adjust(self.hidden(was.as_deref()), |number| *number -= 1);
             }
             if is.is_some() {
-                counts.adjust(hidden_is, |number| *number += 1);
+                counts.adjust(self.hidden(is.as_deref()), |number| *number += 1);
             }
+            self.counts = Some(counts);
         }
         self.chunks.changed(prefix);
         for id in &self.alone {
@@ -121,7 +121,7 @@ impl<F, L: Clone> Group<F, L> {
                 member.news(prefix, was.as_deref(), is.as_deref());
             }
         }
-        if self.nobody_hears(hidden_was, hidden_is) {
+        if self.nobody_hears((was.as_deref(), is.as_deref())) {
             return;
         }
         let entry = self.news.entry(prefix).or_insert((was, None));
@@ -131,11 +131,15 @@ impl<F, L: Clone> Group<F, L> {
         }
     }
 
-    /// True when no member in step sees a prefix, before and after; asked in
-    /// full only where it is likely.
-    fn nobody_hears(&self, was: [Option<PeerId>; 2], is: [Option<PeerId>; 2]) -> bool {
-        let deaf = |id: &PeerId| was == is && was.contains(&Some(*id));
-        self.in_step.len() <= was.len() && self.in_step.iter().all(deaf)
+    /// True when no member in step sees a prefix, before and after; asked only
+    /// where it is likely.
+    fn nobody_hears(&self, (was, is): (Option<&Told>, Option<&Told>)) -> bool {
+        let (hidden_was, hidden_is) = (self.hidden(was), self.hidden(is));
+        let deaf = |id: &PeerId| {
+            let id = Some(*id);
+            (was.is_none() || hidden_was.contains(&id)) && (is.is_none() || hidden_is.contains(&id))
+        };
+        self.in_step.len() <= hidden_was.len() && self.in_step.iter().all(deaf)
     }
 
     /// A member in step goes on alone.
