@@ -1,0 +1,5 @@
+//! One file for each thing that is measured.
+
+pub(super) mod fib;
+pub(super) mod peers;
+pub(super) mod table;

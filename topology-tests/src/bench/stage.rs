@@ -1,0 +1,66 @@
+//! Where a router is measured: one namespace for it, one for the load, a wire between.
+
+use std::{net::Ipv4Addr, net::SocketAddr};
+
+use super::{session::Ends, swarm::Swarm};
+use crate::{Host, Lab, Netns, Result};
+
+/// The router's address on the wire.
+pub(super) const ROUTER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+/// The router's AS.
+pub(super) const ROUTER_ASN: u32 = 64500;
+/// The first AS of the load.
+const FIRST_ASN: u32 = 64600;
+
+/// The namespaces; they go with the last handle of the lab.
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// The router's host.
+    pub router: Host,
+    /// The load's host.
+    pub load: Host,
+    /// Both their lab, last to go.
+    _lab: Lab,
+    peers: u8,
+}
+
+impl Stage {
+    /// A wire `wire0` with room for `peers` sessions, each from an address of its own.
+    pub(super) fn new(name: &str, peers: u8) -> Result<Stage> {
+        let lab = Lab::new(name)?;
+        let (router, load) = (lab.router("dut")?, lab.router("load")?);
+        load.ip(&[format!("link add wire0 type veth peer name wire0 netns {}", Netns::name(&router))])?;
+        router.ip(&[
+            // What the kernel has a route to is asked of it: nothing by default.
+            "route del default".to_owned(),
+            format!("addr add {ROUTER}/16 dev wire0"),
+            "link set wire0 up".to_owned(),
+        ])?;
+        let mut lines: Vec<String> =
+            (0..peers).map(|peer| format!("addr add {}/16 dev wire0", address(peer))).collect();
+        lines.push("link set wire0 up".to_owned());
+        load.ip(&lines)?;
+        Ok(Stage { router, load, _lab: lab, peers })
+    }
+
+    /// The sessions of the load.
+    pub(super) fn ends(&self) -> Vec<Ends> {
+        let router = SocketAddr::from((ROUTER, 179));
+        (0..self.peers).map(|peer| Ends { local: address(peer), asn: asn(peer), router }).collect()
+    }
+
+    /// Dials all sessions; `space`: see [`super::session::Session::open`].
+    pub(super) fn dial(&self, space: Option<usize>) -> Result<Swarm> {
+        Swarm::dial(&self.load, self.ends(), space)
+    }
+}
+
+/// The address of a session of the load.
+fn address(peer: u8) -> Ipv4Addr {
+    Ipv4Addr::new(198, 18, 1, peer.saturating_add(1))
+}
+
+/// The AS of a session of the load.
+fn asn(peer: u8) -> u32 {
+    FIRST_ASN + u32::from(peer)
+}
