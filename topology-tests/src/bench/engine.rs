@@ -179,76 +179,76 @@ impl Running {
         cost::family(&self.processes.iter().map(Process::pid).collect::<Vec<_>>())
     }
 
-    /// Ends it as `kill -9` does.
-    pub(super) fn kill(&mut self) -> Result<()> {
-        self.processes.drain(..).try_for_each(|mut process| process.kill())
-    }
-
-    /// Ends it with SIGTERM and waits for its end.
-    pub(super) fn terminate(&mut self) -> Result<()> {
-        for mut process in self.processes.drain(..) {
-            process.signal(nix::sys::signal::Signal::SIGTERM)?;
-            process.wait(std::time::Duration::from_secs(30))?;
-        }
-        Ok(())
-    }
-
-    /// Starts it again as it was.
-    pub(super) fn again(&mut self, task: &Task, binaries: &Binaries) -> Result<()> {
-        self.launch(task, binaries)
-    }
-
     /// How many prefixes it says it learned from all peers.
     pub(super) fn learned(&self) -> Result<usize> {
-        let said = self.ask()?;
+        let said = self.ask(match self.engine {
+            Engine::Routed => &["peers"],
+            Engine::Bird => &["show", "route", "count"],
+            Engine::Frr | Engine::FrrQuick => &["show bgp ipv4 unicast summary json"],
+            Engine::Gobgp => &["global", "rib", "summary"],
+            Engine::Openbgpd => &["show", "summary"],
+        })?;
         let count = match self.engine {
             Engine::Routed => sum_of(&said, "\"prefixes_accepted\":"),
             Engine::Frr | Engine::FrrQuick => sum_of(&said, "\"pfxRcd\":"),
-            // "N of N routes for N networks in table master4"
-            Engine::Bird => {
-                let line = said.lines().find(|line| line.ends_with("in table master4"));
-                line.and_then(|line| line.split(" of ").next()?.trim().parse().ok())
-            }
-            Engine::Gobgp => said.split("Destination: ").nth(1).map(digits),
             // The last column of the peers' lines.
             Engine::Openbgpd => {
-                let lines = said
-                    .lines()
-                    .skip(1)
-                    .filter_map(|line| line.split_whitespace().last()?.parse::<usize>().ok());
-                Some(lines.sum())
+                let last = |line: &str| line.split_whitespace().last()?.parse::<usize>().ok();
+                Some(said.lines().skip(1).filter_map(last).sum())
             }
+            Engine::Bird | Engine::Gobgp => self.total(&said),
         };
-        count.ok_or_else(|| Error::Claim(format!("{} does not tell its routes: {said}", self.engine.name())))
+        count.ok_or_else(|| self.silent(&said))
     }
 
-    fn ask(&self) -> Result<String> {
-        let routectl = self.routectl.display().to_string();
-        let path = |name: &str| self.path(name);
-        let argv = match self.engine {
-            Engine::Routed => vec![
-                routectl,
-                "--socket".into(),
-                path("routed.sock"),
-                "-o".into(),
-                "json".into(),
-                "peers".into(),
-            ],
+    /// How many prefixes its table holds, to see it go back to what it was; FRR
+    /// counts what lies between them too.
+    pub(super) fn holds(&self) -> Result<usize> {
+        let said = self.ask(match self.engine {
+            Engine::Routed => &["status"],
+            Engine::Bird => &["show", "route", "count"],
+            Engine::Frr | Engine::FrrQuick => &["show bgp ipv4 unicast summary json"],
+            Engine::Gobgp => &["global", "rib", "summary"],
+            Engine::Openbgpd => &["show", "rib", "memory"],
+        })?;
+        self.total(&said).ok_or_else(|| self.silent(&said))
+    }
+
+    fn total(&self, said: &str) -> Option<usize> {
+        match self.engine {
+            Engine::Routed => sum_of(said, "\"prefixes\":"),
+            Engine::Frr | Engine::FrrQuick => Some(sum_of(said, "\"ribCount\":").unwrap_or(0)),
+            // "N of N routes for N networks in table master4"
             Engine::Bird => {
-                ["birdc", "-r", "-s", &path("bird.ctl"), "show", "route", "count"].map(str::to_owned).into()
+                let line = said.lines().find(|line| line.ends_with("in table master4"))?;
+                line.split(" of ").next()?.trim().parse().ok()
             }
-            Engine::Frr | Engine::FrrQuick => {
-                let dir = self.dir.display().to_string();
-                ["vtysh", "--vty_socket", &dir, "-c", "show bgp ipv4 unicast summary json"]
-                    .map(str::to_owned)
-                    .into()
+            Engine::Gobgp => said.split("Destination: ").nth(1).map(digits),
+            // It leaves out what it has none of.
+            Engine::Openbgpd if said.contains("RIB using") => {
+                let line = said.lines().find(|line| line.contains("IPv4 unicast network entries"));
+                Some(line.map_or(0, digits))
             }
-            Engine::Gobgp => ["gobgp", "-p", "50051", "global", "rib", "summary"].map(str::to_owned).into(),
-            Engine::Openbgpd => {
-                ["bgpctl", "-s", &path("obgpd.sock"), "show", "summary"].map(str::to_owned).into()
-            }
+            Engine::Openbgpd => None,
+        }
+    }
+
+    fn silent(&self, said: &str) -> Error {
+        Error::Claim(format!("{} does not tell its routes: {said}", self.engine.name()))
+    }
+
+    fn ask(&self, question: &[&str]) -> Result<String> {
+        let (routectl, dir) = (self.routectl.display().to_string(), self.dir.display().to_string());
+        let (routed, bird, openbgpd) =
+            (self.path("routed.sock"), self.path("bird.ctl"), self.path("obgpd.sock"));
+        let client: &[&str] = match self.engine {
+            Engine::Routed => &[&routectl, "--socket", &routed, "-o", "json"],
+            Engine::Bird => &["birdc", "-r", "-s", &bird],
+            Engine::Frr | Engine::FrrQuick => &["vtysh", "--vty_socket", &dir, "-c"],
+            Engine::Gobgp => &["gobgp", "-p", "50051"],
+            Engine::Openbgpd => &["bgpctl", "-s", &openbgpd],
         };
-        Ok(self.host.exec(argv)?.ok()?.stdout)
+        Ok(self.host.exec([client, question].concat())?.ok()?.stdout)
     }
 
     /// Fails, with the end of its log, if a process of it has ended.

@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     io::{self, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -45,10 +46,22 @@ pub(super) struct Session {
     tally: Option<Tally>,
 }
 
-/// Which of the [plain](super::prefixes::plain) prefixes a session has now.
+/// What a session counts: the first so many of the
+/// [plain](super::prefixes::plain) prefixes, without its own, which some
+/// routers send back.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// How many there are.
+    pub space: usize,
+    /// Which of them the session tells.
+    pub own: Range<usize>,
+}
+
+/// Which of the prefixes that count a session has now.
 #[derive(Debug)]
 struct Tally {
     bits: Vec<u64>,
+    own: Range<usize>,
     count: usize,
     goal: Option<usize>,
 }
@@ -65,9 +78,9 @@ pub(super) enum Heard {
 }
 
 impl Session {
-    /// Dials and speaks until the session is established. With `space` it
-    /// counts which of the first so many plain prefixes it has.
-    pub(super) fn open(ends: Ends, space: Option<usize>) -> io::Result<Session> {
+    /// Dials and speaks until the session is established, then counts what is
+    /// asked for, if anything.
+    pub(super) fn open(ends: Ends, wanted: Option<&Wanted>) -> io::Result<Session> {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
         socket.set_send_buffer_size(SEND_BUFFER)?;
@@ -76,7 +89,7 @@ impl Session {
         let stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(STEP))?;
-        let tally = space.map(|space| Tally { bits: vec![0; space.div_ceil(64)], count: 0, goal: None });
+        let tally = wanted.map(Tally::new);
         let buffer = vec![0; BUFFER];
         let mut session = Session { stream, buffer, filled: 0, outgoing: VecDeque::new(), tally };
         session.stream.write_all(&wire::open(ends.asn, ends.local, HOLD))?;
@@ -208,6 +221,11 @@ impl Session {
 }
 
 impl Tally {
+    fn new(wanted: &Wanted) -> Tally {
+        let bits = vec![0; wanted.space.div_ceil(64)];
+        Tally { bits, own: wanted.own.clone(), count: 0, goal: None }
+    }
+
     /// Counts an UPDATE; says whether the goal is reached with it.
     fn take(&mut self, body: &[u8]) -> bool {
         let Some((gone, come)) = wire::split(body) else { return false };
@@ -223,7 +241,10 @@ impl Tally {
     #[inline]
     fn set(&mut self, (address, length): Prefix, present: bool) {
         let number = (address.wrapping_sub(PLAIN) >> 8) as usize;
-        let Some(word) = self.bits.get_mut(number / 64).filter(|_| length == 24) else { return };
+        let Some(word) = self.bits.get_mut(number / 64) else { return };
+        if length != 24 || self.own.contains(&number) {
+            return;
+        }
         let bit = 1 << (number % 64);
         match (*word & bit != 0, present) {
             (false, true) => self.count += 1,
@@ -246,7 +267,8 @@ mod tests {
     #[test]
     fn a_prefix_counts_once_however_often_it_comes() {
         let teller = Teller { asn: 65001, next_hop: Ipv4Addr::LOCALHOST, longer: 0 };
-        let mut tally = Tally { bits: vec![0; 4], count: 0, goal: Some(100) };
+        let mut tally = Tally::new(&Wanted { space: 256, own: 200..210 });
+        tally.goal = Some(100);
         let (first, all) = (wire::announce(teller, &plain(0, 50)), wire::announce(teller, &plain(0, 100)));
         assert!(!tally.take(body(&first)));
         assert!(!tally.take(body(&first)));
@@ -256,6 +278,7 @@ mod tests {
         tally.goal = Some(99);
         assert!(tally.take(body(&wire::withdraw(&plain(7, 1)))));
         assert!(!tally.take(body(&wire::withdraw(&plain(4_000, 1)))), "outside the space");
+        assert!(!tally.take(body(&wire::announce(teller, &plain(200, 10)))), "its own");
         assert_eq!(tally.count, 99);
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{net::Ipv4Addr, net::SocketAddr};
 
-use super::{session::Ends, swarm::Swarm};
+use super::{
+    session::{Ends, Wanted},
+    swarm::Swarm,
+};
 use crate::{Host, Lab, Netns, Result};
 
 /// The router's address on the wire.
@@ -49,9 +52,18 @@ impl Stage {
         (0..self.peers).map(|peer| Ends { local: address(peer), asn: asn(peer), router }).collect()
     }
 
-    /// Dials all sessions; `space`: see [`super::session::Session::open`].
-    pub(super) fn dial(&self, space: Option<usize>) -> Result<Swarm> {
-        Swarm::dial(&self.load, self.ends(), space)
+    /// Dials all sessions, which only read what they hear.
+    pub(super) fn dial(&self) -> Result<Swarm> {
+        Swarm::dial(&self.load, self.ends().into_iter().map(|ends| (ends, None)).collect())
+    }
+
+    /// Dials all sessions. Each of the first `tellers` is to tell `each` plain
+    /// prefixes, one after the other, and all count what they hear of the rest.
+    pub(super) fn dial_counting(&self, tellers: usize, each: usize) -> Result<Swarm> {
+        let wanted =
+            |session: usize| Wanted { space: tellers * each, own: session * each..(session + 1) * each };
+        let ends = self.ends().into_iter().enumerate();
+        Swarm::dial(&self.load, ends.map(|(session, ends)| (ends, Some(wanted(session)))).collect())
     }
 }
 

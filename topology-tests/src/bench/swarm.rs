@@ -17,7 +17,7 @@ use nix::sys::{
     eventfd::{EfdFlags, EventFd},
 };
 
-use super::session::{Ends, Heard, Session};
+use super::session::{Ends, Heard, Session, Wanted};
 use crate::{
     Error, Netns, Result,
     wait::{now, wait_until},
@@ -63,14 +63,16 @@ enum Event {
 
 impl Swarm {
     /// Dials from inside `netns`, one session after the other, each until the
-    /// router accepts it. `space`: see [`Session::open`].
-    pub(super) fn dial(netns: &Netns, ends: Vec<Ends>, space: Option<usize>) -> Result<Swarm> {
+    /// router accepts it. Each may count.
+    pub(super) fn dial(netns: &Netns, sessions: Vec<(Ends, Option<Wanted>)>) -> Result<Swarm> {
         let sessions = netns.run(move || {
-            let dial = |ends: Ends| {
+            let dial = |(ends, wanted): (Ends, Option<Wanted>)| {
                 let what = format!("{} takes a session from {}", ends.router, ends.local);
-                wait_until(&what, OPEN, || Session::open(ends, space).map_err(|why| why.to_string()))
+                wait_until(&what, OPEN, || {
+                    Session::open(ends, wanted.as_ref()).map_err(|why| why.to_string())
+                })
             };
-            ends.into_iter().map(dial).collect::<Result<Vec<_>>>()
+            sessions.into_iter().map(dial).collect::<Result<Vec<_>>>()
         })??;
         let (commands, inbox) = mpsc::channel();
         let (outbox, events) = mpsc::channel();

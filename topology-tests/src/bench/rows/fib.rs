@@ -62,7 +62,7 @@ fn measure(engine: Engine, prefixes: &[Prefix], options: &Options) -> Result<[Op
     let ends = stage.ends();
     let task = Task { peers: ends.clone(), fib: true, transit: true };
     let mut router = engine.start(&stage.router, &task, &options.binaries())?;
-    let swarm = stage.dial(None)?;
+    let swarm = stage.dial()?;
     let watch = Watch::new(&stage.router, prefixes)?;
     let updates: Arc<[u8]> =
         announce(Teller { asn: ends[0].asn, next_hop: ends[0].local, longer: 0 }, prefixes).into();

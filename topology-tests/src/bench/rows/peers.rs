@@ -90,7 +90,7 @@ impl Load {
         let ends = stage.ends();
         let task = Task { peers: ends.clone(), fib: false, transit: true };
         let mut router = engine.start(&stage.router, &task, &options.binaries())?;
-        let swarm = stage.dial(Some(self.tellers * self.each))?;
+        let swarm = stage.dial_counting(self.tellers, self.each)?;
         // What a session brings by itself is over when the prefixes come.
         pause(QUIET);
         let updates: Vec<(usize, Arc<[u8]>)> = (0..self.tellers)
@@ -120,11 +120,12 @@ impl Load {
         ])
     }
 
-    /// The router learned all, and nobody has more than there is.
+    /// The router learned all, and everyone has what the others told, no more.
     fn check(&self, router: &Running, swarm: &Swarm) -> Result<()> {
         let (learned, counts) = (router.learned()?, swarm.counts()?);
         let total = self.tellers * self.each;
-        if learned == total && counts.iter().all(|count| *count <= total) {
+        let right = self.goals().into_iter().all(|(session, goal)| counts.get(session) == Some(&goal));
+        if learned == total && right {
             return Ok(());
         }
         Err(Error::Claim(format!(

@@ -7,7 +7,7 @@ use crate::{
     bench::{
         Options,
         cost::{self, Span},
-        engine::{Engine, Running, Task},
+        engine::{Engine, Task},
         fib::Watch,
         prefixes::{Prefix, mix},
         progress,
@@ -47,22 +47,23 @@ fn measure(engine: Engine, prefixes: &[Prefix], options: &Options) -> Result<[Op
     let ends = stage.ends();
     let task = Task { peers: ends.clone(), fib: false, transit: true };
     let mut router = engine.start(&stage.router, &task, &options.binaries())?;
-    let swarm = stage.dial(None)?;
+    let swarm = stage.dial()?;
     let watch = Watch::new(&stage.router, prefixes)?;
+    let before = router.holds()?;
     let updates: Arc<[u8]> =
         announce(Teller { asn: ends[0].asn, next_hop: ends[0].local, longer: 0 }, prefixes).into();
 
     let pids = router.pids();
     let span = Span::begin(&pids);
     let began = swarm.tell(vec![(0, updates)])?;
-    let learned = until(&router, prefixes.len())?;
+    let learned = until(prefixes.len(), || router.learned())?;
     let (spent, peak) = (span.end(), cost::peak(&pids));
     swarm.check()?;
     if watch.count()? != 0 {
         return Err(Error::Claim(format!("{} wrote routes into the kernel", engine.name())));
     }
     let dropped = swarm.drop_session(0)?;
-    let empty = until(&router, 0)?;
+    let empty = until(before, || router.holds())?;
     router.check()?;
     Ok([
         Some((learned - began).as_secs_f64()),
@@ -73,18 +74,17 @@ fn measure(engine: Engine, prefixes: &[Prefix], options: &Options) -> Result<[Op
     ])
 }
 
-/// Asks until the router has learned so many prefixes; gives the instant of
-/// the question that was answered so.
-fn until(router: &Running, count: usize) -> Result<std::time::Instant> {
+/// Asks until the answer is `count`; gives the instant of that answer.
+fn until(count: usize, ask: impl Fn() -> Result<usize>) -> Result<std::time::Instant> {
     let end = now() + LIMIT;
     loop {
-        let asked = now();
-        let learned = router.learned()?;
-        if learned == count {
-            return Ok(asked);
+        let said = ask()?;
+        let answered = now();
+        if said == count {
+            return Ok(answered);
         }
-        if asked > end {
-            return Err(Error::Claim(format!("it says it has {learned} prefixes, not {count}")));
+        if answered > end {
+            return Err(Error::Claim(format!("it says it has {said} prefixes, not {count}")));
         }
         pause(INTERVAL);
     }
