@@ -43,9 +43,11 @@ pub(super) fn bird(task: &Task) -> String {
     let head = format!("log stderr all;\nrouter id {ROUTER};\nprotocol device {{ scan time 60; }}\n{kernel}");
     with_peers(head, task, |ends| {
         format!(
-            "protocol bgp {{ local {ROUTER} as {ROUTER_ASN}; neighbor {} as {}; passive yes; \
+            "protocol bgp {{ local {} as {ROUTER_ASN}; neighbor {} as {}; passive yes; \
              ipv4 {{ import all; export {export}; }}; }}",
-            ends.local, ends.asn
+            ends.router.ip(),
+            ends.local,
+            ends.asn
         )
     })
 }

@@ -179,6 +179,20 @@ impl Running {
         cost::family(&self.processes.iter().map(Process::pid).collect::<Vec<_>>())
     }
 
+    /// Ends it with SIGTERM and waits for its end.
+    pub(super) fn terminate(&mut self) -> Result<()> {
+        for mut process in self.processes.drain(..) {
+            process.signal(nix::sys::signal::Signal::SIGTERM)?;
+            process.wait(std::time::Duration::from_secs(30))?;
+        }
+        Ok(())
+    }
+
+    /// Starts it again as it was.
+    pub(super) fn again(&mut self, task: &Task, binaries: &Binaries) -> Result<()> {
+        self.launch(task, binaries)
+    }
+
     /// How many prefixes it says it learned from all peers.
     pub(super) fn learned(&self) -> Result<usize> {
         let said = self.ask(match self.engine {
@@ -201,6 +215,17 @@ impl Running {
         count.ok_or_else(|| self.silent(&said))
     }
 
+    /// How many paths it has, of all peers together.
+    pub(super) fn paths(&self) -> Result<usize> {
+        // Only BIRD's count of prefixes is not the sum over its peers.
+        if self.engine != Engine::Bird {
+            return self.learned();
+        }
+        let said = self.ask(&["show", "route", "count"])?;
+        let line = said.lines().find(|line| line.ends_with("in table master4"));
+        line.map(digits).ok_or_else(|| self.silent(&said))
+    }
+
     /// How many prefixes its table holds, to see it go back to what it was; FRR
     /// counts what lies between them too.
     pub(super) fn holds(&self) -> Result<usize> {
@@ -214,6 +239,7 @@ impl Running {
         self.total(&said).ok_or_else(|| self.silent(&said))
     }
 
+    /// The prefixes of a table, in what it said.
     fn total(&self, said: &str) -> Option<usize> {
         match self.engine {
             Engine::Routed => sum_of(said, "\"prefixes\":"),

@@ -12,7 +12,10 @@ mod config;
 mod cost;
 mod engine;
 mod fib;
+mod flow;
 mod limit;
+mod link;
+mod netlink;
 mod prefixes;
 mod rows;
 mod session;
@@ -51,6 +54,19 @@ pub enum Row {
     /// 50 peers with 20,000 prefixes each: until a monitor has all.
     #[value(alias = "e")]
     Monitor,
+    /// The link to the next hop of 100,000 and 1,000,000 routes goes down:
+    /// until packets take the other path.
+    #[value(alias = "c")]
+    Failover,
+    /// 1,000 prefix changes a second over a full table: CPU.
+    #[value(alias = "g")]
+    Churn,
+    /// A full table and 50 peers, and nothing happens: CPU.
+    #[value(alias = "h")]
+    Idle,
+    /// The daemon restarts under a full table: packets lost, time to adopt.
+    #[value(alias = "i")]
+    Restart,
 }
 
 /// How to measure.
@@ -107,6 +123,10 @@ pub fn run(options: &Options) -> Result<()> {
             Row::Table => vec![rows::table::run(options)?],
             Row::Peers => rows::peers::run(options)?,
             Row::Monitor => vec![rows::peers::monitor(options)?],
+            Row::Failover => rows::failover::run(options)?,
+            Row::Churn => vec![rows::steady::churn(options)?],
+            Row::Idle => vec![rows::steady::idle(options)?],
+            Row::Restart => vec![rows::restart::run(options)?],
         };
         let text = sheets.iter().map(Sheet::to_string).collect::<Vec<_>>().join("\n");
         anstream::println!("{text}");

@@ -10,6 +10,8 @@ use crate::{Host, Lab, Netns, Result};
 
 /// The router's address on the wire.
 pub(super) const ROUTER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+/// Where packets leave: to the load by either wire.
+pub(super) const EXITS: [&str; 2] = ["wire0", "wire1"];
 /// The router's AS.
 pub(super) const ROUTER_ASN: u32 = 64500;
 /// The first AS of the load.
@@ -23,7 +25,7 @@ pub(super) struct Stage {
     /// The load's host.
     pub load: Host,
     /// Both their lab, last to go.
-    _lab: Lab,
+    lab: Lab,
     peers: u8,
 }
 
@@ -32,18 +34,30 @@ impl Stage {
     pub(super) fn new(name: &str, peers: u8) -> Result<Stage> {
         let lab = Lab::new(name)?;
         let (router, load) = (lab.router("dut")?, lab.router("load")?);
-        load.ip(&[format!("link add wire0 type veth peer name wire0 netns {}", Netns::name(&router))])?;
+        load.ip(&EXITS.map(|wire| join(wire, &router)))?;
         router.ip(&[
             // What the kernel has a route to is asked of it: nothing by default.
             "route del default".to_owned(),
             format!("addr add {ROUTER}/16 dev wire0"),
             "link set wire0 up".to_owned(),
+            "addr add 198.19.0.1/16 dev wire1".to_owned(),
+            "link set wire1 up".to_owned(),
         ])?;
         let mut lines: Vec<String> =
             (0..peers).map(|peer| format!("addr add {}/16 dev wire0", address(peer))).collect();
-        lines.push("link set wire0 up".to_owned());
+        lines.extend(
+            [
+                "link set wire0 up",
+                "addr add 198.19.1.1/16 dev wire1",
+                "link set wire1 up",
+                // Who sends packets is elsewhere, and any address they go to is here.
+                "route add 198.20.0.0/16 via 198.19.0.1",
+                "route replace local default dev lo table main",
+            ]
+            .map(str::to_owned),
+        );
         load.ip(&lines)?;
-        Ok(Stage { router, load, _lab: lab, peers })
+        Ok(Stage { router, load, lab, peers })
     }
 
     /// The sessions of the load.
@@ -52,9 +66,33 @@ impl Stage {
         (0..self.peers).map(|peer| Ends { local: address(peer), asn: asn(peer), router }).collect()
     }
 
+    /// A session over the second wire.
+    pub(super) fn second(&self) -> Ends {
+        let router = SocketAddr::from(([198, 19, 0, 1], 179));
+        Ends { local: Ipv4Addr::new(198, 19, 1, 1), asn: asn(self.peers), router }
+    }
+
+    /// A namespace behind the router, whose packets all go to it.
+    pub(super) fn source(&self) -> Result<Host> {
+        let source = self.lab.router("source")?;
+        source.ip(&[join("wire2", &self.router)])?;
+        self.router.ip(&["addr add 198.20.0.1/16 dev wire2", "link set wire2 up"])?;
+        source.ip(&[
+            "addr add 198.20.1.1/16 dev wire2",
+            "link set wire2 up",
+            "route replace default via 198.20.0.1",
+        ])?;
+        Ok(source)
+    }
+
+    /// Dials these sessions, which only read what they hear.
+    pub(super) fn dial_ends(&self, ends: &[Ends]) -> Result<Swarm> {
+        Swarm::dial(&self.load, ends.iter().map(|ends| (*ends, None)).collect())
+    }
+
     /// Dials all sessions, which only read what they hear.
     pub(super) fn dial(&self) -> Result<Swarm> {
-        Swarm::dial(&self.load, self.ends().into_iter().map(|ends| (ends, None)).collect())
+        self.dial_ends(&self.ends())
     }
 
     /// Dials all sessions. Each of the first `tellers` is to tell `each` plain
@@ -65,6 +103,11 @@ impl Stage {
         let ends = self.ends().into_iter().enumerate();
         Swarm::dial(&self.load, ends.map(|(session, ends)| (ends, Some(wanted(session)))).collect())
     }
+}
+
+/// The line that joins a namespace to the router by a wire of that name.
+fn join(wire: &str, router: &Netns) -> String {
+    format!("link add {wire} type veth peer name {wire} netns {}", router.name())
 }
 
 /// The address of a session of the load.
