@@ -65,6 +65,8 @@ pub(super) struct Span {
 pub(super) struct Spent {
     /// CPU seconds of the processes.
     pub cpu: f64,
+    /// CPU seconds of the load, which must not be what is measured.
+    pub load: f64,
     /// CPUs that the rest of the machine used, the load not counted.
     pub others: f64,
 }
@@ -80,8 +82,9 @@ impl Span {
     pub(super) fn end(&self) -> Spent {
         let wall = self.began.elapsed().as_secs_f64().max(1e-6);
         let cpu = cpu(&self.pids) - self.theirs;
-        let others = machine() - self.machine - cpu - (own() - self.own);
-        Spent { cpu, others: (others / wall).max(0.0) }
+        let load = own() - self.own;
+        let others = machine() - self.machine - cpu - load;
+        Spent { cpu, load, others: (others / wall).max(0.0) }
     }
 }
 

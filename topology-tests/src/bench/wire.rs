@@ -134,8 +134,15 @@ pub(super) fn split(body: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Calls `each` with every prefix of a field.
+#[inline]
 pub(super) fn walk(mut field: &[u8], mut each: impl FnMut(Prefix)) {
     while let [length, rest @ ..] = field {
+        // What is most of it by far, without a copy of unknown length.
+        if let ([a, b, c, rest @ ..], 24) = (rest, *length) {
+            each((u32::from_be_bytes([*a, *b, *c, 0]), 24));
+            field = rest;
+            continue;
+        }
         let octets = usize::from(length.div_ceil(8));
         let mut address = [0; 4];
         if octets > 4 || rest.len() < octets {

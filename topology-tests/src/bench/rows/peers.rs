@@ -23,8 +23,14 @@ const LIMIT: Duration = Duration::from_secs(150);
 /// How long a router is left alone before the withdraw.
 const QUIET: Duration = Duration::from_secs(2);
 /// The figures of a run.
-const COLUMNS: [&str; 5] =
-    ["until all have all s", "CPU s", "peak MB", "one withdraw seen by all ms", "CPUs of others"];
+const COLUMNS: [&str; 6] = [
+    "until all have all s",
+    "CPU s",
+    "peak MB",
+    "one withdraw seen by all ms",
+    "load's CPU s",
+    "CPUs of others",
+];
 
 /// 10, 50 and 200 peers.
 pub(crate) fn run(options: &Options) -> Result<Vec<Sheet>> {
@@ -85,7 +91,7 @@ impl Load {
         (0..usize::from(self.peers)).map(|session| (session, all - self.each)).collect()
     }
 
-    fn measure(&self, engine: Engine, options: &Options) -> Result<[Option<f64>; 5]> {
+    fn measure(&self, engine: Engine, options: &Options) -> Result<[Option<f64>; 6]> {
         let stage = Stage::new("peers", self.peers)?;
         let ends = stage.ends();
         let task = Task { peers: ends.clone(), fib: false, transit: true };
@@ -116,6 +122,7 @@ impl Load {
             Some(spent.cpu),
             Some(peak),
             Some(withdraw.as_secs_f64() * 1e3),
+            Some(spent.load),
             Some(spent.others),
         ])
     }
