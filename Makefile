@@ -32,10 +32,13 @@ scenarios: deps
 	$(CARGO) build --locked --bins
 	$(CARGO) test --locked -p lab
 
-# Beside the peers, in one run: ratios count.
+# Beside the peers, in one run: ratios count. Half an hour and more; BENCH="fib peers --quick --runs 1"
+# is one of minutes. The tables of docs/benchmarks.md are written anew.
+BENCH ?= --write docs/benchmarks.md
 bench: deps
 	$(CARGO) bench --locked -p bgp
 	$(CARGO) build --release --locked --bins
+	target/release/lab bench $(BENCH)
 	target/release/lab bench-rip
 	target/release/lab bench-bfd
 

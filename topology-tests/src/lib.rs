@@ -28,6 +28,7 @@
 //!   counter and a random part, every file lives in the lab's own directory;
 //! - nothing sleeps for a fixed time: [`wait`] is the one place that waits.
 
+pub mod bench;
 pub mod bench_bfd;
 pub mod bench_rip;
 pub mod cluster;

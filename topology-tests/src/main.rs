@@ -28,6 +28,8 @@ enum Command {
     },
     /// Three nodes become one container network: shown, checked, cleaned up.
     Demo,
+    /// BGP and kernel routes beside other routers: time, CPU, memory, and ratios.
+    Bench(lab::bench::Options),
     /// RIP beside BIRD and FRR: CPU and packets of an update cycle, and ratios.
     BenchRip {
         /// How many neighbours tell routes, at most 100.
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run { topology, nodes, containers } => run(topology, nodes, containers),
         Command::Demo => lab::demo::run(),
+        Command::Bench(options) => lab::bench::run(&options),
         Command::BenchRip { neighbors, routes, period } => {
             lab::bench_rip::run(neighbors.clamp(1, 100), routes, period.max(5))
         }

@@ -53,7 +53,6 @@ pub fn wait_until_with<T>(
     mut look: impl FnMut() -> Result<T, String>,
     evidence: impl FnOnce() -> String,
 ) -> Result<T> {
-    let (_never, pause) = mpsc::channel::<()>();
     let end = now() + limit;
     loop {
         let over = now() >= end;
@@ -63,10 +62,7 @@ pub fn wait_until_with<T>(
                 let timeout = Timeout { what: what.to_owned(), limit, last, evidence: evidence() };
                 return Err(Error::Timeout(Box::new(timeout)));
             }
-            // Nobody sends: the pause is over when its time is.
-            Err(_) => {
-                let _ = pause.recv_timeout(INTERVAL);
-            }
+            Err(_) => pause(INTERVAL),
         }
     }
 }
@@ -74,6 +70,14 @@ pub fn wait_until_with<T>(
 /// [`wait_until_with`] without evidence from a lab; `Lab::wait_until` collects it.
 pub fn wait_until<T>(what: &str, limit: Duration, look: impl FnMut() -> Result<T, String>) -> Result<T> {
     wait_until_with(what, limit, look, String::new)
+}
+
+/// Lets `time` go by: between two looks at what cannot call, or where the
+/// length of time is what is measured.
+pub(crate) fn pause(time: Duration) {
+    let (_never, pause) = mpsc::channel::<()>();
+    // Nobody sends: the pause is over when its time is.
+    let _ = pause.recv_timeout(time);
 }
 
 /// The monotonic clock.

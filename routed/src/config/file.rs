@@ -343,8 +343,10 @@ impl FromToml for DefaultAction {
 }
 
 fn kernel(section: Option<Section<'_>>, findings: &mut Findings<'_>) -> Kernel {
-    let mut kernel = Kernel { metric: None, source: None, nexthop_objects: NexthopObjects::default() };
+    let mut kernel =
+        Kernel { install: true, metric: None, source: None, nexthop_objects: NexthopObjects::default() };
     let Some(mut section) = section else { return kernel };
+    kernel.install = section.get("install", findings).unwrap_or(true);
     kernel.metric = section.get("metric", findings);
     kernel.source = section.get("source", findings);
     kernel.nexthop_objects = section.get("nexthop_objects", findings).unwrap_or_default();

@@ -340,6 +340,8 @@ pub enum DefaultAction {
 /// `[kernel]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kernel {
+    /// Whether routes are written into the kernel at all.
+    pub install: bool,
     /// The metric of routes; `None`: the kernel's own default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<u32>,

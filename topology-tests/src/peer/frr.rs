@@ -178,7 +178,7 @@ fn table(answer: &Value) -> Vec<Route> {
 }
 
 /// User and group that FRR's daemons become.
-fn frr_user() -> Result<(u32, u32)> {
+pub(crate) fn frr_user() -> Result<(u32, u32)> {
     let text = std::fs::read_to_string("/etc/passwd").map_err(Error::file("/etc/passwd"))?;
     let ids = text.lines().find_map(|line| {
         let mut words = line.split(':');

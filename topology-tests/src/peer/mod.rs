@@ -13,6 +13,7 @@ mod routed;
 
 pub use bird::Bird;
 pub use frr::Frr;
+pub(crate) use frr::frr_user;
 pub use gobgp::Gobgp;
 pub use raw::RawBgp;
 pub use raw_rip::RawRip;
@@ -50,7 +51,7 @@ pub struct RipRoute {
 }
 
 /// Finds an installed program, or says which package brings it.
-fn installed(candidates: &[&str], package: &str) -> Result<String> {
+pub(crate) fn installed(candidates: &[&str], package: &str) -> Result<String> {
     let found = candidates.iter().find(|path| Path::new(path).exists());
     found.map(|path| (*path).to_owned()).ok_or_else(|| Error::Missing {
         program: candidates.first().copied().unwrap_or(package).to_owned(),
@@ -62,6 +63,6 @@ fn installed(candidates: &[&str], package: &str) -> Result<String> {
 }
 
 /// Writes a file of a daemon.
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).map_err(Error::file(path))
 }

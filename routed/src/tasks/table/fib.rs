@@ -19,6 +19,8 @@ type Made = (usize, RouteOwner, u32);
 /// What is on the way to the writer, and what it refused.
 pub(super) struct FibState {
     fib: Fib,
+    /// False where no route is to be written: a route reflector off the path.
+    install: bool,
     /// Changes that have not been handed over yet, in their order.
     waiting: Vec<Batch>,
     /// The routes of the last waiting batch, by what they were made of.
@@ -36,9 +38,10 @@ pub(super) struct FibState {
 }
 
 impl FibState {
-    pub(super) fn new(fib: Fib) -> Self {
+    pub(super) fn new(fib: Fib, install: bool) -> Self {
         Self {
             fib,
+            install,
             waiting: Vec::new(),
             known: FxHashMap::default(),
             number: 0,
@@ -51,6 +54,9 @@ impl FibState {
 
     /// Notes what a change means for the kernel.
     pub(super) fn change(&mut self, change: &Change) {
+        if !self.install {
+            return;
+        }
         let new = change.new.as_ref().and_then(way_of);
         let old = change.old.as_ref().and_then(way_of);
         // Before the sweep the kernel may hold a route that an earlier run wanted.
@@ -135,7 +141,7 @@ impl FibState {
 
     /// True when the kernel has the best route of a prefix.
     pub(super) fn is_installed(&self, prefix: Prefix) -> bool {
-        self.marks[mark_of(prefix)] <= self.settled && !self.refused.contains_key(&prefix)
+        self.install && self.marks[mark_of(prefix)] <= self.settled && !self.refused.contains_key(&prefix)
     }
 
     /// Why the kernel does not have it.

@@ -224,7 +224,7 @@ pub(crate) fn start(
         left: Left::Nothing,
         sessions: Sessions::new(now, expected, deferral),
         local: Local::default(),
-        fib: FibState::new(fib),
+        fib: FibState::new(fib, config.kernel.install),
         watchers: Watchers::default(),
         links,
         dead: Vec::new(),
