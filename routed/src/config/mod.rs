@@ -15,6 +15,7 @@ mod file;
 mod print;
 mod reader;
 pub mod rip;
+pub mod session;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ use serde::Serialize;
 pub use bgp::{AtLimit, Dynamic, MaxPrefixes};
 pub use diagnostic::{Diagnostic, Severity};
 pub use file::parse;
+pub use session::{AddPath, Confederation, GracefulRestart, HoldExpiry, Offers};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -162,6 +164,15 @@ pub struct Bgp {
     pub reject_as_sets: bool,
     /// All that is told is marked as about to go (RFC 8326).
     pub graceful_shutdown: bool,
+    /// The confederation that this node's AS is a member of (RFC 5065).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confederation: Option<Confederation>,
+    /// The most AS numbers that a path may have; `None`: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_as_path: Option<u16>,
+    /// The most communities, of all kinds, that a path may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_communities: Option<u16>,
     /// The peers, one an address.
     #[serde(rename = "peer", skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Peer>,
@@ -176,14 +187,6 @@ impl Bgp {
         let holds = |dynamic: &&Dynamic| dynamic.range.contains(address);
         self.dynamic.iter().filter(holds).max_by_key(|dynamic| dynamic.range.len())
     }
-}
-
-/// `graceful_restart = { time = 120 }`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct GracefulRestart {
-    /// How long peers are asked to keep our routes, in seconds; 0: not at all.
-    #[serde(serialize_with = "print::seconds")]
-    pub time: Duration,
 }
 
 /// Where a peer comes from.
@@ -272,6 +275,9 @@ pub struct Peer {
     /// The peer is kept down, with this message to it (RFC 9003).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shutdown: Option<String>,
+    /// What its session offers beside plain routes.
+    #[serde(flatten)]
+    pub offers: Offers,
     /// BFD watches the path to the peer; `None`: it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bfd: Option<bfd::Bfd>,

@@ -213,10 +213,14 @@ impl<F, L: Clone> Group<F, L> {
             return Step::TurnOver;
         }
         if let Some((family, after)) = alone.dumps().filter(|_| !alone.has_news()) {
+            if let Some(begins) = alone.begins() {
+                let letter = post.write(&self.format, &[Line { to: To::ALL, out: begins }]);
+                post.hand(id, &letter);
+            }
             let chunk = self.chunk((table, scene), post, (family, after), turn);
             chunk.letter.iter().for_each(|letter| post.hand(id, letter));
             if let Some(ended) = alone.dumped(chunk.last) {
-                let line = Line { to: To::ALL, out: Out::EndOfRib(ended) };
+                let line = Line { to: To::ALL, out: ended };
                 let letter = post.write(&self.format, &[line]);
                 post.hand(id, &letter);
             }

@@ -135,6 +135,7 @@ impl World {
                     }
                 }
                 Out::EndOfRib(family) => self.ends.entry(id).or_default().push(*family),
+                Out::RefreshBegin(_) | Out::RefreshEnd(_) => {}
             }
             outs.push(out.clone());
         }
@@ -210,6 +211,10 @@ fn the_end_is_not_told_before_all_is_told() {
     w.deliver();
     while let Some(outs) = w.read(PeerId(1)) {
         assert!(!outs.iter().any(|out| matches!(out, Out::EndOfRib(_))));
+        assert_eq!(
+            (outs.first(), outs.last()),
+            (Some(&Out::RefreshBegin(IPV4)), Some(&Out::RefreshEnd(IPV4)))
+        );
     }
     w.drain(PeerId(1));
     assert_eq!(w.ends[&PeerId(1)], Family::ALL);
