@@ -252,3 +252,129 @@ fn second_address(pair: &Pair) -> Result<String> {
     let third = pair.lab.router("third")?;
     Ok(third.ipv4().to_string())
 }
+
+/// The value of a key of our best path to a prefix.
+fn best(pair: &Pair, prefix: &str, key: &str) -> Result<Value> {
+    let routes = pair.routed.routectl_json(["routes", prefix])?;
+    Ok(routes[0][key].clone())
+}
+
+/// Waits until a key of our best path to a prefix is as wanted.
+fn await_best(pair: &Pair, prefix: &str, key: &str, wanted: &Value) -> Result<()> {
+    pair.lab.wait_until(&format!("{key} of {prefix} is {wanted}"), LIMIT, || {
+        let routes = pair.routed.routectl_json(["routes", prefix]).map_err(|e| e.to_string())?;
+        if routes[0][key] == *wanted { Ok(()) } else { Err(routes.to_string()) }
+    })
+}
+
+#[test]
+fn routes_of_a_peer_that_does_not_come_back_are_kept_for_long_and_then_fresh_again() -> Result<()> {
+    let pair = pair("cap-llgr", THEIRS, "", "long_lived_graceful_restart = 600")?;
+    let restart = "graceful restart on; graceful restart time 2; long lived graceful restart on; \
+                   long lived stale time 300;";
+    let bird = bird(&pair, THEIRS, restart, "")?;
+    pair.we_have_theirs()?;
+    // Killed: nothing is said, and after two seconds it is long gone.
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(bird.pid().cast_signed()), nix::sys::signal::SIGKILL)
+        .map_err(|why| Error::Claim(why.to_string()))?;
+    await_best(&pair, THEIR_4, "communities", &serde_json::json!(["llgr-stale"]))?;
+    assert_eq!(best(&pair, THEIR_4, "stale")?, true);
+    lab::cluster::has_routes(&pair.ours, &[THEIR_4.to_owned()]).map_err(Error::Claim)?;
+    drop(bird);
+    // It is back, with its forwarding state kept as far as it says.
+    let _bird = super_restart(&pair, restart)?;
+    await_best(&pair, THEIR_4, "communities", &serde_json::json!([]))?;
+    await_best(&pair, THEIR_4, "stale", &false.into())?;
+    pair.we_have_theirs()
+}
+
+fn super_restart(pair: &Pair, session: &str) -> Result<Bird> {
+    bird(pair, THEIRS, session, "")
+}
+
+#[test]
+fn ipv4_goes_over_ipv6_next_hops_both_ways_and_into_the_kernel() -> Result<()> {
+    let mut pair = Pair::start("cap-nexthop", THEIRS, "")?;
+    let (here, there) = (pair.theirs.ipv6(), pair.ours.ipv6());
+    // Without IPv4 on the link there is no other next hop.
+    for host in [&pair.ours, &pair.theirs] {
+        host.exec(["ip", "-4", "address", "flush", "dev", "eth0"])?.ok()?;
+    }
+    let config = lab::cluster::base_config(&pair.ours, ASN)
+        + &format!(
+            "\n[[bgp.peer]]\naddress = \"{here}\"\nasn = {THEIRS}\nconnect_retry = 1\nidle_hold = 1\n"
+        );
+    pair.routed.write_config(&config)?;
+    pair.routed.restart()?;
+    let bird = Bird::start(
+        &pair.theirs,
+        &format!(
+            "protocol device {{}}\nprotocol direct {{ ipv4; ipv6; }}\nprotocol kernel {{ ipv4 {{ export all; }}; }}\n\
+             protocol static s4 {{ ipv4; route {THEIR_4} blackhole; }}\n\
+             protocol bgp r6 {{ local {here} as {THEIRS}; neighbor {there} as {ASN}; connect retry time 1;\n\
+             ipv4 {{ import all; export where source = RTS_STATIC; extended next hop on; next hop self; }}; }}\n"
+        ),
+    )?;
+    let ours = pair.ours.subnet4();
+    let link_local = pair.ours.link_local()?;
+    birdc(&pair, &bird, &format!("show route {ours}"), |said| {
+        said.contains(&format!("via {there}")) || said.contains(&format!("via {link_local}"))
+    })?;
+    pair.lab.wait_until("our kernel has the route over IPv6", LIMIT, || {
+        let said = pair.ours.exec(["ip", "-4", "route", "show", THEIR_4]).map_err(|e| e.to_string())?.stdout;
+        if said.contains("via inet6") { Ok(()) } else { Err(said) }
+    })?;
+    Ok(())
+}
+
+#[test]
+fn members_of_a_confederation_see_each_other_and_the_path_inside() -> Result<()> {
+    let members = format!("confederation = {{ asn = 100, members = [{THEIRS}] }}\n");
+    let pair = pair("cap-confed", THEIRS, &members, "")?;
+    let bird = bird(&pair, THEIRS, "confederation 100; confederation member on;", "")?;
+    pair.we_have_theirs()?;
+    assert_eq!(best(&pair, THEIR_4, "as_path")?, format!("({THEIRS})"));
+    assert_eq!(best(&pair, THEIR_4, "distance")?, 200, "a member is no external peer");
+    let inside = format!("BGP.as_path: ({ASN})");
+    birdc(&pair, &bird, &format!("show route all {}", pair.ours.subnet4()), |said| said.contains(&inside))?;
+    Ok(())
+}
+
+#[test]
+fn the_world_outside_sees_the_confederation_only() -> Result<()> {
+    let members = format!("confederation = {{ asn = 100, members = [{ASN}] }}\n");
+    let pair = pair("cap-outside", THEIRS, &members.replace(&ASN.to_string(), "65055"), "")?;
+    let (here, there) = (pair.theirs.ipv4(), pair.ours.ipv4());
+    let bird = Bird::start(
+        &pair.theirs,
+        &format!(
+            "protocol device {{}}\nprotocol static s4 {{ ipv4; route {THEIR_4} blackhole; }}\n\
+             protocol bgp r4 {{ local {here} as {THEIRS}; neighbor {there} as 100; connect retry time 1;\n\
+             ipv4 {{ import all; export where source = RTS_STATIC; next hop self; }}; }}\n"
+        ),
+    )?;
+    birdc(&pair, &bird, &format!("show route all {}", pair.ours.subnet4()), |said| {
+        said.contains("BGP.as_path: 100\n")
+    })?;
+    assert_eq!(established(&pair)?["local_asn"], 100);
+    Ok(())
+}
+
+#[test]
+fn the_accumulated_metric_is_told_and_taken_inside_the_as() -> Result<()> {
+    let pair = pair("cap-aigp", ASN, "", "")?;
+    let (here, there) = (pair.theirs.ipv4(), pair.ours.ipv4());
+    let _bird = Bird::start(
+        &pair.theirs,
+        &format!(
+            "protocol device {{}}\nprotocol direct {{ ipv4; }}\n\
+             protocol static s4 {{ ipv4; route {THEIR_4} blackhole; }}\n\
+             protocol bgp r4 {{ local {here} as {ASN}; neighbor {there} as {ASN}; connect retry time 1;\n\
+             ipv4 {{ import all; export where source = RTS_STATIC; next hop self; aigp originate; }}; }}\n"
+        ),
+    )?;
+    pair.lab.wait_until("the metric has come", LIMIT, || {
+        let metric = best(&pair, THEIR_4, "aigp").map_err(|e| e.to_string())?;
+        if metric.is_u64() { Ok(()) } else { Err(metric.to_string()) }
+    })
+}
