@@ -359,22 +359,3 @@ fn the_world_outside_sees_the_confederation_only() -> Result<()> {
     assert_eq!(established(&pair)?["local_asn"], 100);
     Ok(())
 }
-
-#[test]
-fn the_accumulated_metric_is_told_and_taken_inside_the_as() -> Result<()> {
-    let pair = pair("cap-aigp", ASN, "", "")?;
-    let (here, there) = (pair.theirs.ipv4(), pair.ours.ipv4());
-    let _bird = Bird::start(
-        &pair.theirs,
-        &format!(
-            "protocol device {{}}\nprotocol direct {{ ipv4; }}\n\
-             protocol static s4 {{ ipv4; route {THEIR_4} blackhole; }}\n\
-             protocol bgp r4 {{ local {here} as {ASN}; neighbor {there} as {ASN}; connect retry time 1;\n\
-             ipv4 {{ import all; export where source = RTS_STATIC; next hop self; aigp originate; }}; }}\n"
-        ),
-    )?;
-    pair.lab.wait_until("the metric has come", LIMIT, || {
-        let metric = best(&pair, THEIR_4, "aigp").map_err(|e| e.to_string())?;
-        if metric.is_u64() { Ok(()) } else { Err(metric.to_string()) }
-    })
-}

@@ -74,7 +74,8 @@ impl Peers {
 
     /// Our AS number towards the peer.
     fn local_asn(&self, report: &PeerReport) -> Asn {
-        report.config.local_asn.or(self.local_asn).unwrap_or_default()
+        let negotiated = report.negotiated.as_ref().map(|up| up.local_as);
+        negotiated.or(report.config.local_asn).or(self.local_asn).unwrap_or_default()
     }
 
     fn external(&self, report: &PeerReport) -> bool {
