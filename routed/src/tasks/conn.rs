@@ -15,7 +15,6 @@ use std::time::Duration;
 use bgp::conn::Up;
 use bgp::wire::{self, EncodeError, Message, Rx, WireError};
 use bytes::{Buf, Bytes, BytesMut};
-use net::Family;
 use nix::poll::{self, PollFd, PollFlags, PollTimeout};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;

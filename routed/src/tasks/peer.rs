@@ -384,9 +384,6 @@ impl PeerTask {
         if sent.refreshes > 0 {
             self.handle(Event::RefreshesSent(id, sent.refreshes));
         }
-        if marks > 0 {
-            self.handle(Event::RefreshesSent(id, marks as u64));
-        }
         self.flush(id);
     }
 }

@@ -9,7 +9,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::batch::Batch;
 use super::chunk::{self, Chunk, Chunks};
-use super::letter::{Line, Out, Post, To};
+use super::letter::{Line, Post, To};
 use super::member::{Member, Standing};
 use super::told::{Exporter, Scene, Told};
 use super::{Left, Limits, Turn, WasIs};

@@ -126,18 +126,7 @@ impl TableTask {
         self.table.peer_up(info.clone());
         self.office.open(id, slot);
         self.adj_out.peer_up(&self.table, &info, super::post::format(&up));
-        // What the peer did not keep over its restart, it has to tell anew (RFC 4724 §4.2).
-        for family in Family::ALL {
-            if !self.sessions.stale.contains_key(&(id, family)) {
-                continue;
-            }
-            if kept(&up, family) {
-                self.sessions.stale.insert((id, family), now + STALE_PATH);
-            } else {
-                self.sessions.stale.remove(&(id, family));
-                self.table.sweep_stale(id, family);
-            }
-        }
+        self.stale_peer_up(now, id, &up);
         let session =
             Session { control, limit: Limit::new(config.max_prefixes), silent: up.families.clone() };
         self.sessions.up.insert(id, session);
