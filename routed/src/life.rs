@@ -433,6 +433,9 @@ fn rules(config: &Config, router_id: Option<RouterId>) -> Rules {
         rules.compare_router_id = bgp.compare_router_id;
         rules.reject_as_sets = bgp.reject_as_sets;
         rules.asn = Some(bgp.asn);
+        rules.confederation = bgp.confederation.as_ref().map(|confederation| confederation.asn);
+        rules.max_as_path = bgp.max_as_path.map(usize::from);
+        rules.max_communities = bgp.max_communities.map(usize::from);
     }
     rules
 }
@@ -446,7 +449,8 @@ fn start_speaker(
 ) -> Result<Option<mpsc::Sender<SpeakerCommand>>, Fatal> {
     let (Some(bgp), Some(listeners)) = (config.bgp.clone(), listeners) else { return Ok(None) };
     let router_id = router_id.ok_or(Fatal::NoRouterId)?;
-    let speaker = SpeakerConfig { bgp, router_id, restarting, bfd: bfd.clone() };
+    let speaker =
+        SpeakerConfig { bgp, router_id, name: config.node.name.clone(), restarting, bfd: bfd.clone() };
     Ok(Some(Speaker::start(speaker, listeners, inputs.clone())))
 }
 

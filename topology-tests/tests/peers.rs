@@ -187,7 +187,10 @@ fn prefixes_beyond_the_limit_are_discarded_or_end_the_session_for_a_while() -> R
 
     routed.write_config(&config("{ limit = 2, action = \"shut\", restart = 2 }"))?;
     routed.routectl(["reload"])?.ok()?;
-    await_detail(&routed, &theirs, "the session is shut", |d| d["notification_sent"]["subcode"] == 1)?;
+    // As Hard Reset, for FRR would keep routes over any other NOTIFICATION (RFC 8538 §3).
+    await_detail(&routed, &theirs, "the session is shut", |d| {
+        d["notification_sent"]["text"].as_str().is_some_and(|text| text.contains("(6/1)"))
+    })?;
     lab.wait_until("it is tried again, more than once", LIMIT, || {
         let log = routed.log().map_err(|e| e.to_string())?;
         let tried = log.matches("sent too many prefixes is tried again").count();

@@ -115,6 +115,8 @@ pub(crate) struct PeerDetailView {
     bfd: Option<BfdSessionView>,
     settings: Option<SettingsView>,
     discarded: u64,
+    capabilities_sent: Vec<String>,
+    hostname: Option<String>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -140,6 +142,18 @@ struct NegotiatedView {
     graceful_restart: Option<GracefulRestartView>,
     add_path_receive: Vec<String>,
     add_path_send: Vec<String>,
+    extended_next_hop: bool,
+    role: Option<String>,
+    peer_role: Option<String>,
+    long_lived: Vec<LongLivedView>,
+    graceful_notification: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct LongLivedView {
+    family: String,
+    time: u32,
+    forwarding_preserved: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -205,6 +219,8 @@ impl From<v1::PeerDetail> for PeerDetailView {
             bfd: detail.bfd.map(Into::into),
             settings: detail.settings.map(Into::into),
             discarded: detail.discarded,
+            capabilities_sent: detail.capabilities_sent,
+            hostname: detail.hostname,
         }
     }
 }
@@ -234,6 +250,19 @@ impl From<v1::Negotiated> for NegotiatedView {
             route_refresh: negotiated.route_refresh,
             enhanced_route_refresh: negotiated.enhanced_route_refresh,
             extended_messages: negotiated.extended_messages,
+            extended_next_hop: negotiated.extended_next_hop,
+            role: negotiated.role,
+            peer_role: negotiated.peer_role,
+            graceful_notification: negotiated.graceful_notification,
+            long_lived: negotiated
+                .long_lived
+                .iter()
+                .map(|long| LongLivedView {
+                    family: long.family().to_string(),
+                    time: long.time,
+                    forwarding_preserved: long.forwarding_preserved,
+                })
+                .collect(),
             graceful_restart: negotiated.graceful_restart.map(|restart| GracefulRestartView {
                 families: words(restart.families()),
                 forwarding_preserved: words(restart.forwarding_preserved()),
@@ -305,6 +334,7 @@ impl PeerDetailView {
             ("local as", Cell::new(peer.local_asn)),
             ("type", Cell::new(if peer.external { "external" } else { "internal" })),
             ("router id", Cell::maybe(peer.router_id.as_ref())),
+            ("host name", Cell::maybe(self.hostname.as_ref())),
             ("state", peer.state_cell()),
             ("disabled", Cell::new(if peer.disabled { "yes" } else { "no" })),
             ("uptime", Cell::maybe(peer.uptime_seconds.map(time::age))),
@@ -315,6 +345,7 @@ impl PeerDetailView {
             ("timers", Cell::new(self.timers.summary())),
             ("families", Cell::list(&peer.families)),
             ("capabilities", Cell::list(&peer.capabilities)),
+            ("capabilities sent", Cell::list(&self.capabilities_sent)),
         ]
     }
 
@@ -393,6 +424,7 @@ impl NegotiatedView {
             ("route-refresh", self.route_refresh),
             ("enhanced-route-refresh", self.enhanced_route_refresh),
             ("extended-messages", self.extended_messages),
+            ("extended-next-hop", self.extended_next_hop),
         ];
         let on: Vec<_> = switches.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
         let restart = self.graceful_restart.as_ref();
@@ -403,14 +435,35 @@ impl NegotiatedView {
                 "negotiated hold",
                 Cell::new(format_args!("hold {}s, keepalive {}s", self.hold_time, self.keepalive)),
             ),
+            ("graceful restart", Cell::maybe(restart.map(|restart| self.restart(restart)))),
             (
-                "graceful restart",
-                Cell::maybe(
-                    restart
-                        .map(|restart| format!("{}s, families {}", restart.time, restart.families.join(","))),
-                ),
+                "long-lived restart",
+                Cell::list(&self.long_lived.iter().map(LongLivedView::summary).collect::<Vec<_>>()),
             ),
+            ("add-path", Cell::list(&self.add_path())),
+            ("role", Cell::maybe(self.role.as_ref().map(|role| self.roles(role)))),
         ]
+    }
+
+    fn restart(&self, restart: &GracefulRestartView) -> String {
+        let kept = if self.graceful_notification { ", over NOTIFICATION too" } else { "" };
+        format!("{}s, families {}{kept}", restart.time, restart.families.join(","))
+    }
+
+    fn roles(&self, ours: &str) -> String {
+        format!("{ours}, the peer {}", self.peer_role.as_deref().unwrap_or("has told none"))
+    }
+
+    fn add_path(&self) -> Vec<String> {
+        let ways = [("receive", &self.add_path_receive), ("send", &self.add_path_send)];
+        let used = ways.iter().filter(|(_, families)| !families.is_empty());
+        used.map(|(way, families)| format!("{way} {}", families.join("+"))).collect()
+    }
+}
+
+impl LongLivedView {
+    fn summary(&self) -> String {
+        format!("{} {}s", self.family, self.time)
     }
 }
 

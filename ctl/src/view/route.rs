@@ -36,6 +36,10 @@ pub(crate) struct RouteView {
     cluster_list: Vec<String>,
     aggregator: Option<String>,
     atomic_aggregate: bool,
+    aigp: Option<u64>,
+    only_to_customer: Option<u32>,
+    ipv6_ext_communities: Vec<String>,
+    unknown_attributes: Vec<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,6 +87,10 @@ impl From<v1::Route> for RouteView {
             cluster_list: route.cluster_list,
             aggregator: route.aggregator,
             atomic_aggregate: route.atomic_aggregate,
+            aigp: route.aigp,
+            only_to_customer: route.only_to_customer,
+            ipv6_ext_communities: route.ipv6_ext_communities,
+            unknown_attributes: route.unknown_attributes,
         }
     }
 }
@@ -163,6 +171,12 @@ impl Sheet for RouteView {
                 ("communities", Cell::list(&self.communities)),
                 ("large communities", Cell::list(&self.large_communities)),
             ]);
+            // What is rare is shown where it is there.
+            lines.extend(self.aigp.map(|metric| ("accumulated metric", Cell::new(metric))));
+            lines.extend(self.only_to_customer.map(|asn| ("only to customer", Cell::new(asn))));
+            if !self.unknown_attributes.is_empty() {
+                lines.push(("unknown attributes", Cell::list(&self.unknown_attributes)));
+            }
         }
         lines
     }

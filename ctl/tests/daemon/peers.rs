@@ -34,49 +34,49 @@ fn peers_in_every_form() {
     check(
         "-o yaml peers",
         &expect![[r#"
-            - address: '192.0.2.2'
-              asn: 64513
-              local_asn: 64512
-              router_id: '192.0.2.2'
-              state: 'Established'
-              uptime_seconds: 725
-              prefixes_received: 3
-              prefixes_accepted: 2
-              prefixes_advertised: 1
-              hold_time_seconds: 9
-              families:
-              - 'ipv4'
-              - 'ipv6'
-              capabilities:
-              - 'multiprotocol-ipv4'
-              - 'route-refresh'
-              last_error: null
-              description: 'n2'
-              disabled: false
-              external: true
-              dynamic: false
-              local_address: '192.0.2.1'
-              state_seconds: 725
-            - address: '2001:db8::3'
-              asn: null
-              local_asn: 64512
-              router_id: null
-              state: 'Idle'
-              uptime_seconds: null
-              prefixes_received: 0
-              prefixes_accepted: 0
-              prefixes_advertised: 0
-              hold_time_seconds: null
-              families: []
-              capabilities: []
-              last_error: "peer sent Cease: bye\e[2J\nforged line"
-              description: null
-              disabled: true
-              external: false
-              dynamic: false
-              local_address: null
-              state_seconds: null
-        "#]],
+        - address: '192.0.2.2'
+          asn: 64513
+          local_asn: 64512
+          router_id: '192.0.2.2'
+          state: 'Established'
+          uptime_seconds: 725
+          prefixes_received: 3
+          prefixes_accepted: 2
+          prefixes_advertised: 1
+          hold_time_seconds: 9
+          families:
+          - 'ipv4'
+          - 'ipv6'
+          capabilities:
+          - 'multiprotocol-ipv4'
+          - 'route-refresh'
+          last_error: null
+          description: 'n2'
+          disabled: false
+          external: true
+          dynamic: false
+          local_address: '192.0.2.1'
+          state_seconds: 725
+        - address: '2001:db8::3'
+          asn: null
+          local_asn: 64512
+          router_id: null
+          state: 'Idle'
+          uptime_seconds: null
+          prefixes_received: 0
+          prefixes_accepted: 0
+          prefixes_advertised: 0
+          hold_time_seconds: null
+          families: []
+          capabilities: []
+          last_error: "peer sent Cease: bye\e[2J\nforged line"
+          description: null
+          disabled: true
+          external: false
+          dynamic: false
+          local_address: null
+          state_seconds: null
+    "#]],
     );
 }
 
@@ -91,6 +91,7 @@ fn a_peer_in_detail_for_people() {
             local as:               64512
             type:                   external
             router id:              192.0.2.2
+            host name:              tor1.example.net
             state:                  Established
             disabled:               no
             uptime:                 12m05s
@@ -101,10 +102,14 @@ fn a_peer_in_detail_for_people() {
             timers:                 hold time 9s configured, hold due in 7s, keepalive due in 2s
             families:               ipv4,ipv6
             capabilities:           multiprotocol-ipv4,route-refresh
-            negotiated:             four-octet-as,route-refresh
+            capabilities sent:      multiprotocol-ipv4,role-provider
+            negotiated:             four-octet-as,route-refresh,extended-next-hop
             negotiated families:    ipv4,ipv6
             negotiated hold:        hold 9s, keepalive 3s
-            graceful restart:       120s, families ipv4,ipv6
+            graceful restart:       120s, families ipv4,ipv6, over NOTIFICATION too
+            long-lived restart:     ipv4 3600s
+            add-path:               receive ipv4+ipv6
+            role:                   provider, the peer customer
             prefixes:               3 received, 2 accepted, 1 filtered, 0 rejected, 0 discarded, 1 advertised
             bfd:                    Up for 2h00m, lost after 900ms of silence, meticulous-sha1 with key 2
             import filter:          cluster-only (only prefixes inside cluster.pools come in)
@@ -189,8 +194,22 @@ fn a_peer_in_detail_for_scripts() {
                   ],
                   "forwarding_preserved": []
                 },
-                "add_path_receive": [],
-                "add_path_send": []
+                "add_path_receive": [
+                  "ipv4",
+                  "ipv6"
+                ],
+                "add_path_send": [],
+                "extended_next_hop": true,
+                "role": "provider",
+                "peer_role": "customer",
+                "long_lived": [
+                  {
+                    "family": "ipv4",
+                    "time": 3600,
+                    "forwarding_preserved": true
+                  }
+                ],
+                "graceful_notification": true
               },
               "messages": {
                 "received": {
@@ -298,7 +317,12 @@ fn a_peer_in_detail_for_scripts() {
                 "import_note": "only prefixes inside cluster.pools come in",
                 "export_note": null
               },
-              "discarded": 0
+              "discarded": 0,
+              "capabilities_sent": [
+                "multiprotocol-ipv4",
+                "role-provider"
+              ],
+              "hostname": "tor1.example.net"
             }
         "#]],
     );

@@ -17,10 +17,10 @@ fn routes_are_the_best_ones() {
     check(
         "routes -o json",
         &expect![[r#"
-        [
-          {"prefix":"10.244.2.0/24","protocol":"bgp","next_hops":[{"address":"192.0.2.2","interface":"eth0","weight":1}],"metric":0,"distance":20,"best":true,"state":"best","installed":true,"install_error":null,"age_seconds":700,"peer":"192.0.2.2","as_path":"64513","origin":"igp","local_pref":null,"med":0,"communities":["64512:100"],"large_communities":[],"ext_communities":[],"reason":"the only path","stale":false,"path_id":null,"originator_id":null,"cluster_list":[],"aggregator":null,"atomic_aggregate":false}
-        ]
-    "#]],
+            [
+              {"prefix":"10.244.2.0/24","protocol":"bgp","next_hops":[{"address":"192.0.2.2","interface":"eth0","weight":1}],"metric":0,"distance":20,"best":true,"state":"best","installed":true,"install_error":null,"age_seconds":700,"peer":"192.0.2.2","as_path":"64513","origin":"igp","local_pref":null,"med":0,"communities":["64512:100"],"large_communities":[],"ext_communities":[],"reason":"the only path","stale":false,"path_id":null,"originator_id":null,"cluster_list":[],"aggregator":null,"atomic_aggregate":false,"aigp":null,"only_to_customer":null,"ipv6_ext_communities":[],"unknown_attributes":[]}
+            ]
+        "#]],
     );
 }
 
@@ -66,6 +66,10 @@ fn all_routes_come_with_reasons_whatever_the_number_of_pages() {
               cluster_list: []
               aggregator: null
               atomic_aggregate: false
+              aigp: null
+              only_to_customer: null
+              ipv6_ext_communities: []
+              unknown_attributes: []
             - prefix: '192.168.0.0/16'
               protocol: 'bgp'
               next_hops: []
@@ -91,6 +95,10 @@ fn all_routes_come_with_reasons_whatever_the_number_of_pages() {
               cluster_list: []
               aggregator: null
               atomic_aggregate: false
+              aigp: null
+              only_to_customer: null
+              ipv6_ext_communities: []
+              unknown_attributes: []
         "#]],
     );
     let json = Fake::start().done("routes --all -o json");

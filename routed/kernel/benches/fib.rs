@@ -1,7 +1,11 @@
 //! The FIB writer beside a bare loop: a million routes in, out, over, and
 //! adopted, in a network namespace of its own. Run as root:
 //! `cargo bench -p kernel --bench fib [-- ROUTES]`.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark says what it finds, and ends where it fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark says what it finds, and ends where it fails"
+)]
 
 mod bare;
 
@@ -37,7 +41,10 @@ async fn ours(prefixes: &[Prefix], links: [u32; 2], bare: &Bare) {
     let (fib, mut events) = Fib::start(FibConfig::default()).unwrap();
     let route = via("10.0.0.2", links[0]);
     let add = feed(&fib, &mut events, prefixes, Some(&route)).await;
-    println!("  memory of the writer: {:.1} bytes a route", (resident() - before) as f64 / prefixes.len() as f64);
+    println!(
+        "  memory of the writer: {:.1} bytes a route",
+        (resident() - before) as f64 / prefixes.len() as f64
+    );
     beside("add", add, bare.add);
     let withdraw = feed(&fib, &mut events, prefixes, None).await;
     beside("withdraw", withdraw, bare.delete);
@@ -54,7 +61,11 @@ async fn ours(prefixes: &[Prefix], links: [u32; 2], bare: &Bare) {
         fib.next_hop_down(Down::Hop("10.0.0.2".parse().unwrap(), links[0])).await.unwrap();
         let moved = seen.join().unwrap() - started;
         fib.flush().await.unwrap();
-        println!("  {count} routes over the other next hop after {} us, and told {:?}", moved.as_micros(), started.elapsed());
+        println!(
+            "  {count} routes over the other next hop after {} us, and told {:?}",
+            moved.as_micros(),
+            started.elapsed()
+        );
         feed(&fib, &mut events, &prefixes[..count], None).await;
     }
 
@@ -81,11 +92,19 @@ async fn churn(fib: &Fib, events: &mut Receiver<FibEvent>, prefixes: &[Prefix], 
     for some in prefixes[..changes].chunks(10) {
         feed(fib, events, some, Some(&other)).await;
     }
-    println!("  {changes} changes, ten at a time: {:.1} us of CPU each", (cpu() - before).as_secs_f64() * 1e6 / changes as f64);
+    println!(
+        "  {changes} changes, ten at a time: {:.1} us of CPU each",
+        (cpu() - before).as_secs_f64() * 1e6 / changes as f64
+    );
 }
 
 /// Hands changes over as the table does, and waits until they are settled.
-async fn feed(fib: &Fib, events: &mut Receiver<FibEvent>, prefixes: &[Prefix], route: Option<&FibRoute>) -> Duration {
+async fn feed(
+    fib: &Fib,
+    events: &mut Receiver<FibEvent>,
+    prefixes: &[Prefix],
+    route: Option<&FibRoute>,
+) -> Duration {
     let started = Instant::now();
     let last = prefixes.len().div_ceil(4096);
     for (number, some) in prefixes.chunks(4096).enumerate() {
@@ -163,6 +182,8 @@ fn resident() -> usize {
 /// Processor time of this process so far.
 fn cpu() -> Duration {
     let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap();
-    let of = |time: nix::sys::time::TimeVal| Duration::new(time.tv_sec().unsigned_abs(), 0) + Duration::from_micros(time.tv_usec().unsigned_abs());
+    let of = |time: nix::sys::time::TimeVal| {
+        Duration::new(time.tv_sec().unsigned_abs(), 0) + Duration::from_micros(time.tv_usec().unsigned_abs())
+    };
     of(usage.user_time()) + of(usage.system_time())
 }

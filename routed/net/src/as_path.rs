@@ -17,6 +17,13 @@ pub enum SegmentKind {
     ConfedSet,
 }
 
+impl SegmentKind {
+    /// True for the segments that stay inside a confederation (RFC 5065 §3).
+    pub fn is_confederation(self) -> bool {
+        matches!(self, Self::ConfedSequence | Self::ConfedSet)
+    }
+}
+
 /// One segment: its kind and its AS numbers, never more than 255 on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Segment {
@@ -101,19 +108,50 @@ impl AsPath {
         path
     }
 
+    /// True for what a member of a confederation tells another one: the path
+    /// begins with its own AS in a confederation sequence (RFC 5065 §5).
+    pub fn begins_inside(&self, asn: Asn) -> bool {
+        self.segments.first().is_some_and(|first| {
+            first.kind == SegmentKind::ConfedSequence && first.asns.first() == Some(&asn)
+        })
+    }
+
+    /// How often an AS stands in the segments of the confederation, or in the
+    /// others (RFC 5065 §4).
+    pub fn count_inside(&self, asn: Asn) -> usize {
+        let inside = self.segments.iter().filter(|segment| segment.kind.is_confederation());
+        inside.flat_map(|segment| &segment.asns).filter(|other| **other == asn).count()
+    }
+
+    /// The path without what stays inside a confederation, as it leaves it
+    /// (RFC 5065 §4 c).
+    #[must_use]
+    pub fn outside(&self) -> Self {
+        let segments = self.segments.iter().filter(|segment| !segment.kind.is_confederation());
+        Self { segments: segments.cloned().collect() }
+    }
+
+    /// The path with `asn` put in front in a confederation sequence, as a
+    /// member tells another member AS (RFC 5065 §4 b).
+    #[must_use]
+    pub fn prepended_inside(&self, asn: Asn) -> Self {
+        self.put_in_front(SegmentKind::ConfedSequence, asn)
+    }
+
+    fn put_in_front(&self, kind: SegmentKind, asn: Asn) -> Self {
+        let mut path = self.clone();
+        match path.segments.first_mut() {
+            Some(first) if first.kind == kind && first.asns.len() < MAX_SEGMENT => first.asns.insert(0, asn),
+            _ => path.segments.insert(0, Segment { kind, asns: vec![asn] }),
+        }
+        path
+    }
+
     /// The path with `asn` put in front `times` times, as a speaker does when
     /// it sends to another AS (RFC 4271 §5.1.2 b).
     pub fn prepended(&self, asn: Asn, times: usize) -> Self {
-        let mut path = self.clone();
-        for _ in 0..times {
-            match path.segments.first_mut() {
-                Some(first) if first.kind == SegmentKind::Sequence && first.asns.len() < MAX_SEGMENT => {
-                    first.asns.insert(0, asn);
-                }
-                _ => path.segments.insert(0, Segment { kind: SegmentKind::Sequence, asns: vec![asn] }),
-            }
-        }
-        path
+        let in_front = |path: Self, _| path.put_in_front(SegmentKind::Sequence, asn);
+        (0..times).fold(self.clone(), in_front)
     }
 }
 
@@ -150,6 +188,16 @@ mod tests {
         assert_eq!(path.segments.len(), 2);
         assert_eq!(path.segments[0].asns, [Asn(2), Asn(2)]);
         assert_eq!(path.hops(), 257);
+    }
+
+    #[test]
+    fn a_path_knows_what_stays_inside_a_confederation() {
+        let path = AsPath::sequence([1, 7]).prepended_inside(Asn(65001)).prepended_inside(Asn(65002));
+        assert_eq!(path.to_string(), "(65002 65001) 1 7");
+        assert!(path.begins_inside(Asn(65002)) && !path.begins_inside(Asn(65001)));
+        assert_eq!((path.count_inside(Asn(65001)), path.count_inside(Asn(7))), (1, 0));
+        assert_eq!(path.outside().prepended(Asn(100), 1).to_string(), "100 1 7");
+        assert_eq!(path.hops(), 2);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::{AsPath, Asn, Community, ExtCommunity, Family, LargeCommunity, RouterId};
+use crate::{AsPath, Asn, Community, ExtCommunity, Family, Ipv6ExtCommunity, LargeCommunity, RouterId};
 
 /// ORIGIN (RFC 4271 §5.1.1); the order is the order of preference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,8 +125,18 @@ pub struct Attrs {
     pub cluster_list: Vec<Ipv4Addr>,
     /// EXTENDED COMMUNITIES (16).
     pub ext_communities: Vec<ExtCommunity>,
+    /// IPv6 EXTENDED COMMUNITIES (25, RFC 5701).
+    pub ipv6_ext_communities: Vec<Ipv6ExtCommunity>,
+    /// AIGP (26): the accumulated metric of the path (RFC 7311 §3).
+    pub aigp: Option<u64>,
     /// `LARGE_COMMUNITY` (32).
     pub large_communities: Vec<LargeCommunity>,
+    /// `ONLY_TO_CUSTOMER` (35): the AS that let the route down to its customers
+    /// or over to its peers (RFC 9234 §5).
+    pub only_to_customer: Option<Asn>,
+    /// Bit `n` is set where attribute `n`, which is understood here, came with
+    /// the partial bit: it must stay set (RFC 4271 §5).
+    pub partial: u64,
     /// Everything else that is to be kept, in the order of type codes.
     pub unknown: Vec<RawAttr>,
     /// The route tag (RFC 2453 §4.2), 0 for none: what RIP and filters say of

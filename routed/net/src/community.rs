@@ -165,6 +165,24 @@ fn named(text: &str) -> Option<[u8; 8]> {
     }
 }
 
+/// An extended community with an IPv6 address (RFC 5701 §2), its twenty octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ipv6ExtCommunity(pub [u8; 20]);
+
+impl Ipv6ExtCommunity {
+    /// True when other ASes must not hear it (RFC 5701 §2, the T bit).
+    pub fn is_non_transitive(self) -> bool {
+        self.0[0] & 0x40 != 0
+    }
+}
+
+impl fmt::Display for Ipv6ExtCommunity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("0x")?;
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,15 +16,17 @@ pub mod delta;
 pub mod family;
 pub mod prefix;
 pub mod prefix_map;
+pub mod role;
 pub mod router_id;
 
 pub use as_path::{AsPath, Segment, SegmentKind};
 pub use asn::Asn;
 pub use attrs::{Aggregator, Attrs, NextHop, Origin, RawAttr};
-pub use community::{Community, ExtCommunity, LargeCommunity};
+pub use community::{Community, ExtCommunity, Ipv6ExtCommunity, LargeCommunity};
 pub use deadline::Deadlines;
 pub use delta::{Delta, Step};
 pub use family::Family;
 pub use prefix::{ParsePrefixError, Prefix};
 pub use prefix_map::{PrefixMap, PrefixSet};
+pub use role::Role;
 pub use router_id::RouterId;

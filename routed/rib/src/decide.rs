@@ -17,26 +17,32 @@
 //!
 //! # Ours
 //!
-//! One table holds all protocols, so two steps come first:
+//! One table holds all protocols, so these steps come first:
 //!
-//! 1. [`Step::Distance`], smaller administrative distance.
-//! 2. [`Step::Protocol`], at equal distance, in the order of [`Protocol`](crate::Protocol).
-//! 3. [`Step::LocalPref`], higher; 100 where there is none.
-//! 4. [`Step::LocalOrigin`], what this node originates.
-//! 5. [`Step::AsPath`], shorter.
-//! 6. [`Step::Origin`], lower.
-//! 7. [`Step::Med`], lower, none counting 0. A path falls to a better one of
+//! 1. [`Step::Fresh`]: a path that is kept for a peer that is long gone, here
+//!    or where it comes from, loses to every other (RFC 9494 §4.3); the step
+//!    comes first so that no distance can put such a path in front.
+//! 2. [`Step::Distance`], smaller administrative distance.
+//! 3. [`Step::Protocol`], at equal distance, in the order of [`Protocol`](crate::Protocol).
+//! 4. [`Step::LocalPref`], higher; 100 where there is none.
+//! 5. [`Step::LocalOrigin`], what this node originates.
+//! 6. [`Step::Aigp`], lower with the metric to the next hop on top, one before
+//!    none (RFC 7311 §4).
+//! 7. [`Step::AsPath`], shorter.
+//! 8. [`Step::Origin`], lower.
+//! 9. [`Step::Med`], lower, none counting 0. A path falls to a better one of
 //!    its own neighbouring AS only, but wherever that one ends up: the RFC's
 //!    form, which others call deterministic. There is no other mode here,
 //!    because it would depend on the order of arrival. `always_compare_med`
 //!    makes all paths one group.
-//! 8. [`Step::External`], external before internal.
-//! 9. [`Step::IgpMetric`], lower metric to the next hop, or of the protocol.
-//!    *Paths equal so far may share the traffic (`multipath`).*
-//! 10. [`Step::Older`], of external paths the older, unless `compare_router_id`
+//! 10. [`Step::External`], external before internal; another member AS of our
+//!     confederation is internal (RFC 5065 §5.3).
+//! 11. [`Step::IgpMetric`], lower metric to the next hop, or of the protocol.
+//!     *Paths equal so far may share the traffic (`multipath`).*
+//! 12. [`Step::Older`], of external paths the older, unless `compare_router_id`
 //!     (RFC 5004: it saves a change of path).
-//! 11. [`Step::RouterId`], 12. [`Step::ClusterList`], 13. [`Step::PeerAddress`], lower.
-//! 14. [`Step::PathId`], lower; now no two paths are equal.
+//! 13. [`Step::RouterId`], 14. [`Step::ClusterList`], 15. [`Step::PeerAddress`], lower.
+//! 16. [`Step::PathId`], lower; now no two paths are equal.
 //!
 //! A prefix is decided anew when a path of it comes, goes or changes, when the
 //! resolution of one of its next hops changes, when a prefix of this node that
@@ -45,7 +51,7 @@
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr};
 
-use net::{Asn, RouterId};
+use net::{Asn, Community, RouterId};
 
 use crate::Path;
 
@@ -69,6 +75,12 @@ pub struct Rules {
     pub reject_as_sets: bool,
     /// This node's own AS; a session may be in another.
     pub asn: Option<Asn>,
+    /// The AS number of our confederation (RFC 5065); `None`: we are in none.
+    pub confederation: Option<Asn>,
+    /// The most AS numbers that a path may have; `None`: any number.
+    pub max_as_path: Option<usize>,
+    /// The most communities, of all kinds, that a path may have.
+    pub max_communities: Option<usize>,
 }
 
 impl Rules {
@@ -83,6 +95,9 @@ impl Rules {
             compare_router_id: false,
             reject_as_sets: false,
             asn: None,
+            confederation: None,
+            max_as_path: None,
+            max_communities: None,
         }
     }
 }
@@ -92,6 +107,8 @@ impl Rules {
 pub enum Step {
     /// There is no other usable path.
     Only,
+    /// Not kept for a peer that is long gone (RFC 9494).
+    Fresh,
     /// Administrative distance.
     Distance,
     /// The order of protocols.
@@ -100,6 +117,8 @@ pub enum Step {
     LocalPref,
     /// Originated here.
     LocalOrigin,
+    /// The accumulated metric, where there is one (RFC 7311 §4).
+    Aigp,
     /// The length of the AS path.
     AsPath,
     /// ORIGIN.
@@ -127,10 +146,12 @@ impl Step {
     pub fn text(self) -> &'static str {
         match self {
             Self::Only => "only path",
+            Self::Fresh => "fresh, not long-lived stale",
             Self::Distance => "lower distance",
             Self::Protocol => "preferred protocol",
             Self::LocalPref => "higher local preference",
             Self::LocalOrigin => "local origin",
+            Self::Aigp => "lower accumulated metric (AIGP)",
             Self::AsPath => "shorter AS path",
             Self::Origin => "lower origin",
             Self::Med => "lower MED",
@@ -171,6 +192,18 @@ pub struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
+    /// The accumulated metric with that to the next hop on top; a path
+    /// without one is worse than any (RFC 7311 §4.1).
+    fn accumulated(&self) -> u64 {
+        let metric = self.path.attrs().aigp;
+        metric.map_or(u64::MAX, |metric| metric.saturating_add(self.igp_metric.into()))
+    }
+
+    /// Kept for a peer that is long gone, here or where it comes from.
+    fn long_lived_stale(&self) -> bool {
+        self.path.attrs().communities.contains(&Community::LLGR_STALE)
+    }
+
     fn neighbour(&self) -> Option<Asn> {
         self.path.attrs().as_path.first()
     }
@@ -262,10 +295,12 @@ fn compare(a: &Candidate<'_>, b: &Candidate<'_>, rules: &Rules, med: Med) -> (Or
     let older_counts = a.external && b.external && !rules.compare_router_id;
     let when = |counts: bool, order: Ordering| if counts { order } else { Ordering::Equal };
     let steps = [
+        (Step::Fresh, a.long_lived_stale().cmp(&b.long_lived_stale())),
         (Step::Distance, a.path.distance.cmp(&b.path.distance)),
         (Step::Protocol, a.path.protocol.cmp(&b.path.protocol)),
         (Step::LocalPref, y.effective_local_pref().cmp(&x.effective_local_pref())),
         (Step::LocalOrigin, a.address.is_some().cmp(&b.address.is_some())),
+        (Step::Aigp, a.accumulated().cmp(&b.accumulated())),
         (Step::AsPath, x.as_path.hops().cmp(&y.as_path.hops())),
         (Step::Origin, x.origin.cmp(&y.origin)),
         (Step::Med, when(med_counts, x.med.unwrap_or(0).cmp(&y.med.unwrap_or(0)))),

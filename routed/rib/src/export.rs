@@ -3,16 +3,17 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use net::{Asn, Attrs, Community, Family, NextHop, Prefix, RouterId};
+use net::{Asn, Attrs, Community, Family, NextHop, Prefix, Role, RouterId};
 
 use crate::filter::{Action, Filter, Route, Rule, Verdict};
 use crate::nexthop::off_link;
-use crate::peer::{LocalEnd, NextHopMode, SendCommunities};
+use crate::peer::{Carries, LocalEnd, NextHopMode, SendCommunities};
 use crate::table::Best;
-use crate::{PeerInfo, Source, Why};
+use crate::{PeerInfo, Source, Why, roles};
 
 /// The outcome of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 pub enum Exported {
     /// The peer is told, with these attributes.
     Send(Attrs),
@@ -23,11 +24,18 @@ pub enum Exported {
 /// What an export depends on besides the route: peers that are equal in this
 /// hear the same, and form a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one property of the sessions")]
 pub struct Audience {
-    /// The peers are in another AS.
+    /// The peers are outside our AS, and outside our confederation.
     pub external: bool,
     /// Our AS on the sessions.
     pub local_asn: Asn,
+    /// The peers are in our own AS, not only in our confederation.
+    pub internal: bool,
+    /// Our role towards the peers.
+    pub role: Option<Role>,
+    /// What the sessions carry beside plain routes.
+    pub carries: Carries,
     /// The peers are clients of this reflector.
     pub client: bool,
     /// This AS, theirs, is replaced by ours in what they hear.
@@ -51,6 +59,9 @@ impl Audience {
     pub fn of(peer: &PeerInfo) -> Self {
         Self {
             external: peer.external(),
+            internal: peer.internal(),
+            role: peer.role,
+            carries: peer.carries,
             local_asn: peer.local_asn,
             client: peer.route_reflector_client,
             as_override: peer.as_override.then_some(peer.asn),
@@ -71,8 +82,10 @@ pub struct Teller {
     pub address: IpAddr,
     /// Its BGP identifier.
     pub router_id: RouterId,
-    /// It is in another AS.
+    /// It is outside our AS, and outside our confederation.
     pub external: bool,
+    /// It is in our own AS, not only in our confederation.
+    pub internal: bool,
     /// It is a client of this reflector.
     pub client: bool,
 }
@@ -84,6 +97,7 @@ impl Teller {
             address: peer.address,
             router_id: peer.router_id,
             external: peer.external(),
+            internal: peer.internal(),
             client: peer.route_reflector_client,
         }
     }
@@ -119,8 +133,8 @@ pub(crate) fn admit<'a>(
         return Err(Why::FamilyNotNegotiated(prefix.family()));
     }
     permitted(attrs, audience)?;
-    if let Some(teller) = teller.filter(|teller| !teller.external)
-        && !audience.external
+    roles::check_told(attrs, audience.role)?;
+    if let Some(teller) = teller.filter(|teller| teller.internal && audience.internal)
         && !teller.client
         && !audience.client
     {
@@ -146,6 +160,10 @@ pub(crate) fn tell(
     let attrs = path.attrs();
     let mut told = Attrs::clone(attrs);
     pass_unknown(&mut told);
+    told.only_to_customer = roles::mark_told(attrs, audience.role, audience.local_asn);
+    if !audience.carries.aigp {
+        told.aigp = None;
+    }
     if rule.sets_next_hop(family) {
         told.next_hop = None;
     } else {
@@ -156,12 +174,17 @@ pub(crate) fn tell(
         rule.edit(&mut told, audience.local_asn);
         // RFC 4271 §5.1.5, §5.1.2 b.
         told.local_pref = None;
-        told.as_path = told.as_path.prepended(audience.local_asn, 1);
+        told.as_path = told.as_path.outside().prepended(audience.local_asn, 1);
     } else {
         // RFC 4271 §5.1.5: it MUST be there towards internal peers.
         told.local_pref = Some(attrs.effective_local_pref());
         rule.edit(&mut told, audience.local_asn);
-        if let Some(teller) = teller.filter(|teller| !teller.external) {
+        if audience.carries.confederation {
+            // RFC 5065 §4 b; RFC 4456 §8: reflection ends at the AS.
+            told.as_path = told.as_path.prepended_inside(audience.local_asn);
+            (told.originator_id, told.cluster_list) = (None, Vec::new());
+        }
+        if let Some(teller) = teller.filter(|teller| teller.internal && audience.internal) {
             reflect(&mut told, teller, cluster_id);
         }
     }
@@ -174,14 +197,26 @@ pub(crate) fn tell(
     if audience.graceful_shutdown {
         mark(&mut told, audience.external);
     }
+    accumulate(&mut told, best);
     Ok(told)
 }
 
-/// RFC 1997: what communities forbid.
+/// RFC 7311 §3.4: with another next hop than it was learned with, the metric to
+/// the old one is added, and at least one.
+fn accumulate(told: &mut Attrs, best: &Best) {
+    let kept = told.next_hop.map(NextHop::address) == best.path.attrs().next_hop.map(NextHop::address);
+    if let Some(metric) = told.aigp.as_mut().filter(|_| !kept) {
+        *metric = metric.saturating_add(best.metric.max(1).into()).min(u64::MAX - 1);
+    }
+}
+
+/// RFC 1997: what communities forbid; RFC 9494 §4.3: who hears of stale routes.
 fn permitted(attrs: &Attrs, audience: &Audience) -> Result<(), Why> {
     let forbids = |community: &&Community| match **community {
         Community::NO_ADVERTISE => true,
-        Community::NO_EXPORT | Community::NO_EXPORT_SUBCONFED => audience.external,
+        Community::NO_EXPORT => audience.external,
+        Community::NO_EXPORT_SUBCONFED => !audience.internal,
+        Community::LLGR_STALE => !audience.carries.long_lived,
         _ => false,
     };
     attrs.communities.iter().find(forbids).map_or(Ok(()), |community| Err(Why::Community(*community)))
@@ -190,7 +225,12 @@ fn permitted(attrs: &Attrs, audience: &Audience) -> Result<(), Why> {
 /// RFC 4271 §5.1.3: towards external peers ourselves; towards internal ones
 /// what was learned, and ourselves for what begins here.
 fn next_hop(family: Family, attrs: &Attrs, source: Source, audience: &Audience) -> Result<NextHop, Why> {
-    let learned = off_link(attrs).filter(|next_hop| next_hop.family() == family && source != Source::Local);
+    let fits = |next_hop: &NextHop| {
+        // RFC 8950 §4: an IPv6 next hop of an IPv4 route only where it was agreed on.
+        next_hop.family() == family
+            || next_hop.family() == Family::Ipv6Unicast && audience.carries.extended_next_hop
+    };
+    let learned = off_link(attrs).filter(|next_hop| fits(next_hop) && source != Source::Local);
     let keeps = match audience.next_hop {
         NextHopMode::Auto => !audience.external,
         NextHopMode::Myself => false,
@@ -207,10 +247,14 @@ fn next_hop(family: Family, attrs: &Attrs, source: Source, audience: &Audience) 
 
 fn ourselves(family: Family, audience: &Audience) -> Result<NextHop, Why> {
     let LocalEnd { v4, v6, link_local } = audience.local;
+    let ipv6 = || v6.or(link_local).map(|global| NextHop::V6 { global, link_local });
     let ours = match family {
-        Family::Ipv4Unicast => v4.map(NextHop::V4),
+        // RFC 8950 §3: IPv4 over IPv6 where there is no IPv4 address.
+        Family::Ipv4Unicast => {
+            v4.map(NextHop::V4).or_else(|| ipv6().filter(|_| audience.carries.extended_next_hop))
+        }
         // RFC 2545 §3: the global address, or where there is none the link-local one.
-        Family::Ipv6Unicast => v6.or(link_local).map(|global| NextHop::V6 { global, link_local }),
+        Family::Ipv6Unicast => ipv6(),
     };
     ours.ok_or(Why::NoLocalAddress(family))
 }
@@ -221,6 +265,7 @@ fn strip_internal(told: &mut Attrs, source: Source) {
     told.cluster_list.clear();
     // RFC 4360 §6.
     told.ext_communities.retain(|community| !community.is_non_transitive());
+    told.ipv6_ext_communities.retain(|community| !community.is_non_transitive());
     // RFC 4271 §5.1.4: a MED that was received MUST NOT be passed on.
     if source != Source::Local {
         told.med = None;

@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use net::{Attrs, Community, Prefix};
+use net::{Asn, Attrs, Community, Prefix};
 use smallvec::SmallVec;
 
 use crate::filter::{Action, Route, Verdict};
 use crate::shared::Id;
-use crate::{Path, PeerId, PeerInfo, Protocol, Rules, Table, Via, Why};
+use crate::{Path, PeerId, PeerInfo, Protocol, Rules, Table, Via, Why, roles};
 
 /// What import depends on besides the attributes: routes of one batch that
 /// met the same become the same path.
@@ -133,14 +133,16 @@ impl Table {
         // RFC 4271 §5.1.5: LOCAL_PREF of an external peer says nothing here.
         let external = peer.info.external();
         let strip = external && batch.received.local_pref.is_some();
+        let only_to_customer = roles::mark_received(&batch.received, &peer.info);
         let leaving = |attrs: &Attrs| external && attrs.communities.contains(&Community::GRACEFUL_SHUTDOWN);
-        if !strip && !rule.edits() && !leaving(&batch.received) {
+        if !strip && !rule.edits() && only_to_customer.is_none() && !leaving(&batch.received) {
             return Ok(Imported { edited: None, via });
         }
         let mut attrs = Attrs::clone(&batch.received);
         if strip {
             attrs.local_pref = None;
         }
+        attrs.only_to_customer = attrs.only_to_customer.or(only_to_customer);
         rule.edit(&mut attrs, peer.info.local_asn);
         // RFC 8326 §4.1: what the peer is about to lose is the last choice,
         // whatever preference the filter gives. A filter that does not want
@@ -173,16 +175,17 @@ fn sound(attrs: &Attrs, peer: &PeerInfo, rules: &Rules) -> Result<(), Why> {
             None => return Err(Why::EmptyAsPath(peer.asn)),
         }
     }
-    // RFC 4271 §9.1.2: a route with our own AS in its path MUST NOT be used,
-    // be it that of the session or that of the node.
-    let loops = |asn: &net::Asn| attrs.as_path.count(*asn) > usize::from(peer.allow_own_asn);
-    if let Some(asn) = [Some(peer.local_asn), rules.asn].into_iter().flatten().find(loops) {
-        return Err(Why::AsLoop(asn));
+    // RFC 5065 §5: so must another member of our confederation.
+    if peer.carries.confederation && !attrs.as_path.begins_inside(peer.asn) {
+        return Err(Why::NotFromMember(peer.asn));
     }
     // RFC 9774 §3: as good as withdrawn.
     if rules.reject_as_sets && attrs.as_path.has_set() {
         return Err(Why::AsSet);
     }
+    limits(attrs, rules)?;
+    loops(attrs, peer, rules)?;
+    roles::check_received(attrs, peer)?;
     // RFC 4456 §8.
     if attrs.originator_id == Some(rules.router_id) {
         return Err(Why::OriginatorLoop);
@@ -194,6 +197,43 @@ fn sound(attrs: &Attrs, peer: &PeerInfo, rules: &Rules) -> Result<(), Why> {
         return Err(Why::NoNextHop);
     }
     Ok(())
+}
+
+/// What a route may be made of at most, as the operator says.
+fn limits(attrs: &Attrs, rules: &Rules) -> Result<(), Why> {
+    let length = attrs.as_path.asns().count();
+    if let Some(most) = rules.max_as_path.filter(|most| length > *most) {
+        return Err(Why::LongAsPath { length, most });
+    }
+    let count = attrs.communities.len()
+        + attrs.ext_communities.len()
+        + attrs.ipv6_ext_communities.len()
+        + attrs.large_communities.len();
+    match rules.max_communities.filter(|most| count > *most) {
+        Some(most) => Err(Why::ManyCommunities { count, most }),
+        None => Ok(()),
+    }
+}
+
+/// RFC 4271 §9.1.2: a route with our own AS in its path MUST NOT be used, be it
+/// that of the session or that of the node. RFC 5065 §4: in a confederation
+/// that is the member AS in the segments of the confederation, and the
+/// confederation's own AS in the others.
+fn loops(attrs: &Attrs, peer: &PeerInfo, rules: &Rules) -> Result<(), Why> {
+    let (path, most) = (&attrs.as_path, usize::from(peer.allow_own_asn));
+    let own = [Some(peer.local_asn), rules.asn].into_iter().flatten();
+    let found = match rules.confederation {
+        None => own.into_iter().find(|asn| path.count(*asn) > most),
+        Some(id) => {
+            let outside = |asn: Asn| path.count(asn) - path.count_inside(asn);
+            let session = Some(peer.local_asn).filter(|_| peer.external());
+            let mut visible = [Some(id), session].into_iter().flatten();
+            own.into_iter()
+                .find(|asn| path.count_inside(*asn) > most)
+                .or_else(|| visible.find(|asn| outside(*asn) > most))
+        }
+    };
+    found.map_or(Ok(()), |asn| Err(Why::AsLoop(asn)))
 }
 
 #[cfg(test)]

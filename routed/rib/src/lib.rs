@@ -24,7 +24,9 @@
 //! - What somebody has yet to hear is a set of prefixes, never a queue.
 //!
 //! RFC 4271 §9 (decision), 4456 (route reflection), 1997 (communities),
-//! 4724 §4.2 (stale paths), 2545 §3 (link-local next hops), 2918 (refresh).
+//! 4724 §4.2 (stale paths), 2545 §3 (link-local next hops), 2918 (refresh),
+//! 5065 (confederations), 7311 (AIGP), 8326 (graceful shutdown), 9234 (roles),
+//! 9494 (long-lived stale paths).
 
 pub mod adj_out;
 pub mod decide;
@@ -38,6 +40,7 @@ pub mod path;
 pub mod peer;
 mod pending;
 pub mod query;
+mod roles;
 mod settle;
 mod shared;
 mod store;
@@ -53,7 +56,7 @@ pub use export::Exported;
 pub use filter::{Filter, Verdict};
 pub use nexthop::{Hop, Link, Target};
 pub use path::{Path, PeerId, Protocol, Source, Via};
-pub use peer::{NextHopMode, PeerInfo, SendCommunities};
+pub use peer::{Carries, NextHopMode, PeerInfo, SendCommunities};
 pub use query::{CandidateView, Page, Query, RouteView, Standing};
 pub use table::{Best, Change, Counts, Origination, Table, UnknownPeer};
 pub use why::Why;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use net::{Asn, Family, RouterId};
+use net::{Asn, Family, Role, RouterId};
 
 use crate::{Filter, PeerId, filter};
 
@@ -85,6 +85,10 @@ pub struct PeerInfo {
     pub as_override: bool,
     /// Which communities it is told.
     pub send_communities: SendCommunities,
+    /// Our role towards it (RFC 9234); `None` where none is configured.
+    pub role: Option<Role>,
+    /// What the session carries beside plain routes.
+    pub carries: Carries,
     /// Which next hop it is told.
     pub next_hop: NextHopMode,
     /// The families of the session.
@@ -113,6 +117,8 @@ impl PeerInfo {
             allow_own_asn: 0,
             as_override: false,
             send_communities: SendCommunities::default(),
+            role: None,
+            carries: Carries::default(),
             next_hop: NextHopMode::Auto,
             families: Family::ALL.to_vec(),
             import: Arc::new(filter::accept_all()),
@@ -121,8 +127,27 @@ impl PeerInfo {
         }
     }
 
-    /// True when the peer is in another AS.
+    /// True when the peer is outside our AS, and outside our confederation.
     pub fn external(&self) -> bool {
-        self.asn != self.local_asn
+        self.asn != self.local_asn && !self.carries.confederation
     }
+
+    /// True when the peer is in our own AS, not only in our confederation.
+    pub fn internal(&self) -> bool {
+        self.asn == self.local_asn
+    }
+}
+
+/// What a session carries beside plain routes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one property of the session")]
+pub struct Carries {
+    /// The peer is in another member AS of our confederation (RFC 5065).
+    pub confederation: bool,
+    /// The accumulated metric (RFC 7311 §3.2).
+    pub aigp: bool,
+    /// Routes of peers that are long gone (RFC 9494 §4.3).
+    pub long_lived: bool,
+    /// IPv4 routes with IPv6 next hops (RFC 8950).
+    pub extended_next_hop: bool,
 }

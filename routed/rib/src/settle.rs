@@ -100,6 +100,10 @@ impl Table {
             return Simple::Not;
         }
         let path = paths.get(one.path);
+        // An accumulated metric has to be looked up.
+        if path.attrs().aigp.is_some() {
+            return Simple::Not;
+        }
         let new = match admissible(own, prefix, path) {
             Err(_) => Id::NONE,
             Ok(()) => match resolver.recall(path, peer_of(peers, path), targets) {
@@ -117,6 +121,7 @@ impl Table {
                 backup: None,
                 only: true,
                 at: Step::Only,
+                metric: 0,
             })
         };
         let change = (new != old).then(|| Change { prefix, old: best(old), new: best(new) });
@@ -185,7 +190,18 @@ impl Table {
             backup,
             only: told.only,
             at: told.at,
+            metric: self.accumulated(told.path),
         }
+    }
+
+    /// The metric to the next hop of a path that has an accumulated one.
+    fn accumulated(&self, path: Id<Path>) -> u32 {
+        let path = self.paths.get(path);
+        if path.attrs().aigp.is_none() {
+            return 0;
+        }
+        let found = self.resolver.peek(self.ground(), path, peer_of(&self.peers, path));
+        found.map_or(0, |(_, metric)| metric)
     }
 
     /// The best of several paths; the caller becomes a user of the targets.

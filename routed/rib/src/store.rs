@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use net::Prefix;
+use net::{Attrs, Community, Family, Prefix};
 
 use crate::dest::{Key, Put, Slot};
 use crate::shared::Id;
@@ -51,6 +51,44 @@ impl Table {
             pending.add(prefix, fresh);
         }
         self.left(prefix, &path);
+    }
+
+    /// Keeps what is stale of a peer and a family for long (RFC 9494 §4.2):
+    /// marked as such, and so the least preferred; what does not want it goes.
+    /// Returns how many paths are kept and how many went.
+    pub fn keep_long_lived(&mut self, id: PeerId, family: Family) -> (usize, usize) {
+        let Some(cycle) = self.peers.get(&id).map(|peer| peer.cycle[family.index()]) else { return (0, 0) };
+        let mut kept: Vec<(Prefix, Slot)> = Vec::new();
+        for (prefix, dest) in self.dests.iter().filter(|(prefix, _)| prefix.family() == family) {
+            let ours = |slot: &Slot| self.paths.get(slot.path).source == Source::Peer(id);
+            kept.extend(
+                dest.slots()
+                    .into_iter()
+                    .filter(|slot| slot.cycle != cycle && ours(slot))
+                    .map(|slot| (prefix, slot)),
+            );
+        }
+        let (mut marked, mut gone) = (0, 0);
+        for (prefix, slot) in kept {
+            let path = self.paths.get(slot.path);
+            let mut attrs = Attrs::clone(&path.received);
+            if attrs.communities.contains(&Community::NO_LLGR) {
+                let key = (path.source, path.protocol, slot.path_id);
+                self.take(prefix, key);
+                gone += 1;
+                continue;
+            }
+            if !attrs.communities.contains(&Community::LLGR_STALE) {
+                attrs.communities.push(Community::LLGR_STALE);
+            }
+            let received = self.attrs.intern(attrs);
+            let Some(mut batch) = self.begin_import(id, received) else { continue };
+            let path = self.import(&mut batch, prefix);
+            self.put(prefix, Slot { path, ..slot });
+            self.end_import(batch);
+            marked += 1;
+        }
+        (marked, gone)
     }
 
     /// Takes away the paths of a peer that meet a condition, in one walk and

@@ -31,6 +31,8 @@ pub struct Best {
     pub only: bool,
     /// The step that decided.
     pub at: Step,
+    /// The metric to the next hop where it is accumulated (RFC 7311), else 0.
+    pub metric: u32,
 }
 
 impl PartialEq for Best {

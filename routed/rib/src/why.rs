@@ -23,6 +23,33 @@ pub enum Why {
         /// The peer's.
         peer: Asn,
     },
+    /// The peer is in another member AS of our confederation and does not stand
+    /// first in the path (RFC 5065 §5).
+    NotFromMember(Asn),
+    /// The path has come up or across again after it was given down
+    /// (RFC 9234 §5).
+    RouteLeak {
+        /// The AS that gave it down or across.
+        only_to: Asn,
+        /// The peer's.
+        peer: Asn,
+    },
+    /// The path may only go to customers (RFC 9234 §5).
+    OnlyToCustomer(Asn),
+    /// The AS path has more numbers than `max_as_path`.
+    LongAsPath {
+        /// How many it has.
+        length: usize,
+        /// How many it may have.
+        most: usize,
+    },
+    /// There are more communities, of all kinds, than `max_communities`.
+    ManyCommunities {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// We are the originator of a reflected route (RFC 4456 §8).
     OriginatorLoop,
     /// Our cluster is in the cluster list (RFC 4456 §8).
@@ -70,6 +97,21 @@ impl fmt::Display for Why {
             Self::EmptyAsPath(peer) => write!(f, "AS path is empty; the peer's AS {peer} must stand in it"),
             Self::FirstAs { first, peer } => {
                 write!(f, "AS path begins with AS {first}, not with the peer's AS {peer}")
+            }
+            Self::NotFromMember(peer) => {
+                write!(f, "AS path does not begin with ({peer}), the peer's AS in our confederation")
+            }
+            Self::RouteLeak { only_to, peer } => {
+                write!(f, "route leak: AS {only_to} gave it to customers only, and AS {peer} is not above us")
+            }
+            Self::OnlyToCustomer(only_to) => {
+                write!(f, "AS {only_to} gave it to customers only, and the peer is no customer of ours")
+            }
+            Self::LongAsPath { length, most } => {
+                write!(f, "AS path has {length} numbers, more than max_as_path = {most}")
+            }
+            Self::ManyCommunities { count, most } => {
+                write!(f, "{count} communities, more than max_communities = {most}")
             }
             Self::OriginatorLoop => f.write_str("this node originated it (ORIGINATOR_ID)"),
             Self::ClusterLoop(id) => write!(f, "our cluster {id} reflected it already"),

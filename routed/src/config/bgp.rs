@@ -23,7 +23,7 @@ use super::bfd::{self, Bfd};
 use super::diagnostic::Findings;
 use super::file::values;
 use super::reader::{FromToml, Located, Section};
-use super::{Bgp, GracefulRestart, NamedFilter, NextHopMode, Peer, PeerOrigin, SendCommunities, defaults};
+use super::{Bgp, NamedFilter, NextHopMode, Peer, PeerOrigin, SendCommunities, defaults, session};
 
 /// The names of the filters that are there without being configured; a
 /// configured filter of the same name takes their place.
@@ -45,7 +45,7 @@ pub(super) fn read(
     findings: &mut Findings<'_>,
 ) -> Option<Bgp> {
     let mut section = top.section("bgp", findings)?;
-    let asn = section.required::<Asn>("asn", findings);
+    let asn = section.required::<Asn>("asn", findings).map(|asn| asn.value);
     let listen = section.list::<SocketAddr>("listen", findings).map_or_else(defaults::bgp_listen, values);
     let cluster_id = section.get::<IpAddr>("cluster_id", findings).and_then(|id| match id {
         IpAddr::V4(id) => Some(id),
@@ -68,11 +68,14 @@ pub(super) fn read(
         multipath_as_path_relax: flag("multipath_as_path_relax", false),
         reject_as_sets: flag("reject_as_sets", true),
         graceful_shutdown: flag("graceful_shutdown", false),
-        asn: asn.map_or(Asn(0), |asn| asn.value),
+        asn: asn.unwrap_or_default(),
         listen,
         cluster_id,
         multipath: section.get("multipath", findings).unwrap_or(defaults::MULTIPATH).max(1),
-        graceful_restart: graceful_restart(&mut section, findings),
+        graceful_restart: session::graceful_restart(&mut section, findings),
+        confederation: session::confederation(&mut section, asn, findings),
+        max_as_path: section.get("max_as_path", findings),
+        max_communities: section.get("max_communities", findings),
         peers: Vec::new(),
         dynamic: Vec::new(),
     };
@@ -84,7 +87,6 @@ pub(super) fn read(
     }
     bgp.dynamic = dynamic::read(&mut section, around, findings);
     no_peer_is_this_node(&bgp.peers, &seen, findings);
-    section.not_yet(&["confederation", "max_as_path", "max_communities"], findings);
     section.finish(findings);
     Some(bgp)
 }
@@ -105,21 +107,6 @@ fn no_peer_is_this_node(
             findings.error(place, message);
         }
     }
-}
-
-fn graceful_restart(section: &mut Section<'_>, findings: &mut Findings<'_>) -> GracefulRestart {
-    let mut restart = GracefulRestart { time: defaults::RESTART_TIME };
-    if let Some(mut table) = section.section("graceful_restart", findings) {
-        if let Some(time) = table.located::<Duration>("time", findings) {
-            if time.value > Duration::from_secs(4095) {
-                findings
-                    .error(&time.span, "bgp.graceful_restart.time: at most 4095 seconds fit (RFC 4724 §3)");
-            }
-            restart.time = time.value;
-        }
-        table.finish(findings);
-    }
-    restart
 }
 
 fn read_peer<'i>(
@@ -186,23 +173,12 @@ fn settings(
         as_override: section.get("as_override", findings).unwrap_or(false),
         send_communities: send_communities(&mut section, findings),
         shutdown: section.get("shutdown", findings),
+        offers: session::read(&mut section, findings),
         bfd: bfd::of_peer(&mut section, around.bfd, findings),
     };
     let hops = peer.multihop.or(peer.ttl_security);
     let peer = Peer { bfd: peer.bfd.map(|bfd| bfd.over(hops, &span, findings)), ..peer };
-    section.not_yet(
-        &[
-            "interface",
-            "role",
-            "add_path",
-            "extended_messages",
-            "enhanced_refresh",
-            "aigp",
-            "send_hold",
-            "long_lived_graceful_restart",
-        ],
-        findings,
-    );
+    section.not_yet(&["interface"], findings);
     section.finish(findings);
     if asn.is_some() {
         consistent(&peer, around.asn, &span, findings);

@@ -26,6 +26,9 @@ pub const IDLE_HOLD: Duration = Duration::from_secs(1);
 /// How long peers keep our routes while we restart (RFC 4724; 120 s is the
 /// value that FRR and BIRD use).
 pub const RESTART_TIME: Duration = Duration::from_secs(120);
+/// How long the routes of a peer that is gone are kept as the least preferred
+/// ones, where that is switched on (RFC 9494; BIRD's default).
+pub const LONG_LIVED: Duration = Duration::from_secs(3600);
 /// Prefixes that a peer may send before its session is shut.
 pub const MAX_PREFIXES: u32 = 10_000;
 /// From which percentage of `max_prefixes` on a warning is logged; FRR's.

@@ -16,6 +16,7 @@ pub mod originate;
 mod print;
 mod reader;
 pub mod rip;
+pub mod session;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,7 @@ pub use bgp::{AtLimit, Dynamic, MaxPrefixes};
 pub use diagnostic::{Diagnostic, Severity};
 pub use file::parse;
 pub use originate::{Aggregate, StaticRoute, StaticTo};
+pub use session::{AddPath, Confederation, GracefulRestart, HoldExpiry, Offers};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -158,6 +160,15 @@ pub struct Bgp {
     pub reject_as_sets: bool,
     /// All that is told is marked as about to go (RFC 8326).
     pub graceful_shutdown: bool,
+    /// The confederation that this node's AS is a member of (RFC 5065).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confederation: Option<Confederation>,
+    /// The most AS numbers that a path may have; `None`: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_as_path: Option<u16>,
+    /// The most communities, of all kinds, that a path may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_communities: Option<u16>,
     /// The peers, one an address.
     #[serde(rename = "peer", skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Peer>,
@@ -172,14 +183,6 @@ impl Bgp {
         let holds = |dynamic: &&Dynamic| dynamic.range.contains(address);
         self.dynamic.iter().filter(holds).max_by_key(|dynamic| dynamic.range.len())
     }
-}
-
-/// `graceful_restart = { time = 120 }`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct GracefulRestart {
-    /// How long peers are asked to keep our routes, in seconds; 0: not at all.
-    #[serde(serialize_with = "print::seconds")]
-    pub time: Duration,
 }
 
 /// Where a peer comes from.
@@ -268,6 +271,9 @@ pub struct Peer {
     /// The peer is kept down, with this message to it (RFC 9003).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shutdown: Option<String>,
+    /// What its session offers beside plain routes.
+    #[serde(flatten)]
+    pub offers: Offers,
     /// BFD watches the path to the peer; `None`: it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bfd: Option<bfd::Bfd>,

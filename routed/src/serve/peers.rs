@@ -10,8 +10,8 @@ use api::v1::peer_service_server::PeerService;
 use api::v1::{self};
 use api::{Problem, problem};
 use bgp::peer::{Admin, Messages, Noted, State};
-use bgp::wire::{Capability, Communication};
-use net::{Asn, Family};
+use bgp::wire::{AddPath, Capability, Communication};
+use net::{Asn, Family, Role};
 use rib::PeerId;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
@@ -43,6 +43,7 @@ impl Peers {
         counts: &HashMap<PeerId, PeerCounts>,
     ) -> v1::PeerDetail {
         let counts = counts.get(&id).copied().unwrap_or_default();
+        let up = report.negotiated.as_ref();
         let ago = |at: Instant| report.now.saturating_duration_since(at);
         v1::PeerDetail {
             peer: Some(self.peer(report, counts)),
@@ -66,12 +67,15 @@ impl Peers {
             bfd: None,
             settings: Some(settings::settings(report, self.external(report))),
             discarded: counts.discarded,
+            capabilities_sent: up.map(|up| up.sent.iter().map(capability).collect()).unwrap_or_default(),
+            hostname: up.and_then(|up| up.hostname()),
         }
     }
 
     /// Our AS number towards the peer.
     fn local_asn(&self, report: &PeerReport) -> Asn {
-        report.config.local_asn.or(self.local_asn).unwrap_or_default()
+        let negotiated = report.negotiated.as_ref().map(|up| up.local_as);
+        negotiated.or(report.config.local_asn).or(self.local_asn).unwrap_or_default()
     }
 
     fn external(&self, report: &PeerReport) -> bool {
@@ -205,7 +209,7 @@ fn timers(report: &PeerReport) -> v1::PeerTimers {
         keepalive_due: due(report.timers.keepalive),
         connect_retry_due: due(report.timers.connect_retry),
         idle_hold_due: due(report.timers.idle_hold),
-        send_hold_due: None,
+        send_hold_due: due(report.timers.send_hold),
     }
 }
 
@@ -219,9 +223,29 @@ fn negotiated(up: &bgp::conn::Up) -> v1::Negotiated {
         enhanced_route_refresh: up.enhanced_refresh,
         extended_messages: up.extended_messages,
         graceful_restart: up.graceful_restart.as_ref().map(graceful_restart),
-        add_path_receive: vec![],
-        add_path_send: vec![],
+        add_path_receive: up.add_path_receive.iter().map(|family| convert::family(*family)).collect(),
+        add_path_send: up.add_path_send.iter().map(|family| convert::family(*family)).collect(),
+        extended_next_hop: up.extended_next_hop,
+        role: up.role.map(|role| role.to_string()),
+        peer_role: up.peer_role.map(|role| role.to_string()),
+        long_lived: up.long_lived.iter().map(|(family, time)| long_lived(up, *family, *time)).collect(),
+        graceful_notification: up.graceful_notification,
     }
+}
+
+fn long_lived(up: &bgp::conn::Up, family: Family, time: Duration) -> v1::LongLived {
+    let forwarding_preserved = up.long_lived_preserved.contains(&family);
+    v1::LongLived { family: convert::family(family), time: seconds(time), forwarding_preserved }
+}
+
+/// What an add-path capability offers, in one word (RFC 7911 §4).
+fn add_path(families: &[AddPath]) -> String {
+    let way = match (families.iter().any(|f| f.receive), families.iter().any(|f| f.send)) {
+        (true, true) => "both",
+        (true, false) => "receive",
+        _ => "send",
+    };
+    format!("add-path-{way}")
 }
 
 fn graceful_restart(restart: &bgp::wire::GracefulRestart) -> v1::GracefulRestart {
@@ -272,10 +296,18 @@ fn capability(capability: &Capability) -> String {
             None => format!("multiprotocol-{afi}-{safi}"),
         },
         Capability::RouteRefresh => "route-refresh".to_owned(),
+        Capability::ExtendedNextHop(_) => "extended-next-hop".to_owned(),
         Capability::ExtendedMessage => "extended-message".to_owned(),
+        Capability::Role(number) => match Role::from_number(*number) {
+            Some(role) => format!("role-{role}"),
+            None => format!("role-{number}"),
+        },
         Capability::GracefulRestart(_) => "graceful-restart".to_owned(),
         Capability::FourOctetAs(_) => "four-octet-as".to_owned(),
+        Capability::AddPath(families) => add_path(families),
         Capability::EnhancedRouteRefresh => "enhanced-route-refresh".to_owned(),
+        Capability::LongLivedGracefulRestart(_) => "long-lived-graceful-restart".to_owned(),
+        Capability::Fqdn { .. } => "fqdn".to_owned(),
         Capability::Unknown { code, .. } => format!("unknown-{code}"),
     }
 }

@@ -15,7 +15,6 @@ use std::time::Duration;
 use bgp::conn::Up;
 use bgp::wire::{self, EncodeError, Message, Rx, WireError};
 use bytes::{Buf, Bytes, BytesMut};
-use net::Family;
 use nix::poll::{self, PollFd, PollFlags, PollTimeout};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -87,12 +86,11 @@ impl Conn {
         kernel::sockopt::set_tcp_md5(&self.stream, peer, None, key.expose())
     }
 
-    /// From now on messages are read as was negotiated.
-    pub(super) fn negotiated(&mut self, up: &Up) {
-        let mut families = [false; Family::ALL.len()];
-        up.families.iter().for_each(|family| families[family.index()] = true);
-        self.rx = Rx { as4: up.as4, external: !up.internal, families, ..Rx::default() };
-        self.max_message = if up.extended_messages { wire::MAX_EXTENDED_MESSAGE } else { wire::MAX_MESSAGE };
+    /// From now on messages are read as was negotiated; `aigp`: the
+    /// accumulated metric is taken.
+    pub(super) fn negotiated(&mut self, up: &Up, aigp: bool) {
+        self.rx = up.rx(aigp);
+        self.max_message = self.rx.max();
     }
 
     /// Ready when something can be read, if that is wanted, or written, if

@@ -38,7 +38,7 @@ use super::bfd::{BfdCommand, Client};
 use super::conn::{Conn, OUTPUT_LOW, Read};
 use super::report::PeerReport;
 use super::sleep_until;
-use super::table::post::{Letter, Mailbox, mailbox};
+use super::table::post::{Letter, Mailbox, Sent, mailbox};
 use super::table::{SessionUp, TableInput};
 use super::told::Told;
 use crate::config::{self, Secret};
@@ -220,9 +220,13 @@ impl PeerTask {
     fn ask_refresh(&mut self, families: &[Family]) {
         let Some(session) = &self.session else { return };
         let up = Arc::clone(&session.up);
+        if !up.route_refresh {
+            return;
+        }
         for family in up.families.iter().filter(|family| families.is_empty() || families.contains(family)) {
             let refresh = bgp::wire::RouteRefresh { afi: family.afi(), subtype: 0, safi: family.safi() };
             self.send(up.conn, &Message::RouteRefresh(refresh));
+            self.handle(Event::RefreshesSent(up.conn, 1));
         }
     }
 
@@ -259,8 +263,12 @@ impl PeerTask {
                 Action::RefreshRequest(family) => {
                     self.outbox.push(TableInput::RefreshRequest { id: self.id, family });
                 }
-                // Without enhanced refresh offered, no peer marks begin and end.
-                Action::RefreshBegin(_) | Action::RefreshEnd(_) => {}
+                Action::RefreshBegin(family) => {
+                    self.outbox.push(TableInput::RefreshBegin { id: self.id, family });
+                }
+                Action::RefreshEnd(family) => {
+                    self.outbox.push(TableInput::RefreshEnd { id: self.id, family });
+                }
                 Action::StateChanged(state) => self.state_changed(state),
             }
         }
@@ -273,7 +281,7 @@ impl PeerTask {
     fn up(&mut self, up: Arc<Up>) {
         self.told.up(self.config.address, &up);
         if let Some((_, conn)) = self.conns.iter_mut().find(|(id, _)| *id == up.conn) {
-            conn.negotiated(&up);
+            conn.negotiated(&up, self.config.offers.aigp.unwrap_or(up.internal));
         }
         let (slot, mailbox) = mailbox();
         let recovery = Recovery::of(Instant::now(), &up);
@@ -360,7 +368,7 @@ impl PeerTask {
         let Some(session) = &mut self.session else { return };
         let id = session.up.conn;
         let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) else { return };
-        let (mut sent, mut called) = (0, false);
+        let (mut sent, mut called) = (Sent::default(), false);
         let mut next = Some(letter);
         while let Some(letter) = next {
             sent += letter.for_peer(self.id, |octets| conn.push(octets));
@@ -370,10 +378,13 @@ impl PeerTask {
         if called {
             self.outbox.push(TableInput::Ready);
         }
-        if sent > 0 {
-            self.handle(Event::UpdatesSent(id, sent));
-            self.flush(id);
+        if sent.updates > 0 {
+            self.handle(Event::UpdatesSent(id, sent.updates));
         }
+        if sent.refreshes > 0 {
+            self.handle(Event::RefreshesSent(id, sent.refreshes));
+        }
+        self.flush(id);
     }
 }
 

@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use bgp::peer::{Admin, PeerConfig, RestartConfig};
-use net::RouterId;
+use bgp::peer::{AddPathConfig, Admin, PeerConfig, RestartConfig};
+use net::{Asn, RouterId};
 use rib::PeerId;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
@@ -65,6 +65,8 @@ pub(crate) struct SpeakerConfig {
     pub(crate) bgp: Bgp,
     /// The BGP identifier.
     pub(crate) router_id: RouterId,
+    /// The name of this node, told to peers for people.
+    pub(crate) name: String,
     /// An earlier process of ours has left routes in the kernel: the R bit is set.
     pub(crate) restarting: bool,
     /// The BFD task.
@@ -201,24 +203,37 @@ impl Speaker {
     }
 
     fn machine_config(&self, peer: &config::Peer) -> PeerConfig {
-        let time = self.config.bgp.graceful_restart.time;
-        // NOTIFICATION and an expired hold timer end a session for good: the
-        // routes of a node that is cut off go within the hold time.
+        let bgp = &self.config.bgp;
+        let (time, offers) = (bgp.graceful_restart.time, &peer.offers);
         let restart = RestartConfig {
             restarting: self.config.restarting,
-            notification: false,
+            notification: bgp.graceful_restart.notification,
+            hold_expiry: bgp.graceful_restart.hold_expiry,
             ..RestartConfig::new(time)
         };
+        let (local_as, confederation) = local_as(bgp, peer);
         PeerConfig {
             hold_time: peer.hold_time,
             keepalive: peer.keepalive,
             connect_retry: peer.connect_retry,
             idle_hold: peer.idle_hold,
+            send_hold: offers.send_hold,
             passive: peer.passive,
             families: peer.families.clone(),
             graceful_restart: (time > Duration::ZERO).then_some(restart),
+            long_lived: offers.long_lived_graceful_restart,
+            extended_messages: offers.extended_messages,
+            enhanced_refresh: offers.enhanced_refresh,
+            extended_next_hop: offers.extended_next_hop.unwrap_or(peer.address.is_ipv6()),
+            add_path: AddPathConfig {
+                receive: offers.add_path.is_some_and(config::AddPath::receives),
+                send: offers.add_path.is_some_and(config::AddPath::sends),
+            },
+            role: offers.role,
+            confederation,
+            hostname: Some(self.config.name.clone()),
             seed: seed(peer.address),
-            ..PeerConfig::new(peer.local_asn.unwrap_or(self.config.bgp.asn), self.config.router_id, peer.asn)
+            ..PeerConfig::new(local_as, self.config.router_id, peer.asn)
         }
     }
 
@@ -259,6 +274,17 @@ impl Speaker {
             let _ = handle.commands.send(PeerCommand::Finish(Admin::Restart)).await;
         }
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Our AS towards a peer, and whether it is in another member AS of our
+/// confederation: outside, the confederation has one number (RFC 5065 §4).
+fn local_as(bgp: &Bgp, peer: &config::Peer) -> (Asn, bool) {
+    match (peer.local_asn, &bgp.confederation) {
+        (Some(asn), _) => (asn, false),
+        (None, Some(confederation)) if confederation.members.contains(&peer.asn) => (bgp.asn, true),
+        (None, Some(confederation)) if peer.asn != bgp.asn => (confederation.asn, false),
+        _ => (bgp.asn, false),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use api::v1::{
     Address, Alarm, BfdAuth, BfdDiscards, BfdSession, BfdState, Block, BlockState, Counts, Family,
-    GracefulRestart, Malformed, MessageCounts, Negotiated, NextHop, NodeStatus, Notification, Origin, Peer,
-    PeerDetail, PeerSettings, PeerState, PeerTimers, PolicyRef, Protocol, ProtocolState, ProtocolSummary,
-    RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon, RipVersion, Route, RouteState, Severity,
+    GracefulRestart, LongLived, Malformed, MessageCounts, Negotiated, NextHop, NodeStatus, Notification,
+    Origin, Peer, PeerDetail, PeerSettings, PeerState, PeerTimers, PolicyRef, Protocol, ProtocolState,
+    ProtocolSummary, RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon, RipVersion, Route, RouteState,
+    Severity,
 };
 
 pub(crate) fn status() -> NodeStatus {
@@ -95,7 +96,21 @@ pub(crate) fn detail() -> PeerDetail {
             families: both.clone(),
             four_octet_asn: true,
             route_refresh: true,
-            graceful_restart: Some(GracefulRestart { time: 120, families: both, ..Default::default() }),
+            graceful_restart: Some(GracefulRestart {
+                time: 120,
+                families: both.clone(),
+                ..Default::default()
+            }),
+            add_path_receive: both,
+            extended_next_hop: true,
+            role: Some("provider".into()),
+            peer_role: Some("customer".into()),
+            long_lived: vec![LongLived {
+                family: Family::Ipv4.into(),
+                time: 3600,
+                forwarding_preserved: true,
+            }],
+            graceful_notification: true,
             ..Default::default()
         }),
         messages_received: Some(MessageCounts {
@@ -140,6 +155,8 @@ pub(crate) fn detail() -> PeerDetail {
             import_note: Some("only prefixes inside cluster.pools come in".into()),
             ..Default::default()
         }),
+        capabilities_sent: vec!["multiprotocol-ipv4".into(), "role-provider".into()],
+        hostname: Some("tor1.example.net".into()),
         ..Default::default()
     }
 }

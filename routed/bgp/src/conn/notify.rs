@@ -38,6 +38,17 @@ pub(crate) fn unacceptable_hold_time() -> Notification {
     new(2, 6, [])
 }
 
+/// OPEN error, Role Mismatch (RFC 9234 §4.2).
+pub(crate) fn role_mismatch() -> Notification {
+    new(2, 11, [])
+}
+
+/// True for the answer of a speaker that knows no capabilities (RFC 5492 §3):
+/// OPEN error, Unsupported Optional Parameter.
+pub(crate) fn means_no_capabilities(notification: &Notification) -> bool {
+    (notification.code, notification.subcode) == (2, 4)
+}
+
 /// OPEN error, Unsupported Capability: the data lists the multiprotocol
 /// capabilities that we need and the peer did not offer (RFC 5492 §5).
 pub(crate) fn no_common_family(wanted: &[Family]) -> Notification {
@@ -115,6 +126,11 @@ pub(crate) fn hard_reset(inner: &Notification) -> Notification {
 /// True for Cease/Hard Reset (RFC 8538 §3).
 pub(crate) fn is_hard_reset(notification: &Notification) -> bool {
     (notification.code, notification.subcode) == (CEASE, HARD_RESET)
+}
+
+/// True for Hold Timer Expired, also as Hard Reset.
+pub(crate) fn is_hold_expiry(notification: &Notification) -> bool {
+    notification.code == 4 || is_hard_reset(notification) && notification.data.first() == Some(&4)
 }
 
 /// True for what a healthy peer says to a connection that comes at the wrong

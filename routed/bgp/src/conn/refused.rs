@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use net::{Asn, Family, RouterId};
+use net::{Asn, Family, Role, RouterId};
 
 use super::notify;
 use crate::wire::Notification;
@@ -28,6 +28,13 @@ pub enum Refused {
     HoldTime(u16),
     /// None of the families that we want.
     Families(Vec<Family>),
+    /// A role that does not belong to ours, or several (RFC 9234 §4.2).
+    Role {
+        /// Ours.
+        ours: Role,
+        /// The number that the peer has told.
+        told: u8,
+    },
 }
 
 impl Refused {
@@ -39,6 +46,7 @@ impl Refused {
             Self::Identifier(_) | Self::OurIdentifier(_) => notify::bad_identifier(),
             Self::HoldTime(_) => notify::unacceptable_hold_time(),
             Self::Families(wanted) => notify::no_common_family(wanted),
+            Self::Role { .. } => notify::role_mismatch(),
         }
     }
 }
@@ -59,6 +67,15 @@ impl fmt::Display for Refused {
             }
             Self::HoldTime(seconds) => {
                 write!(f, "the peer wants a hold time of {seconds} s; it must be 0 or at least 3")
+            }
+            Self::Role { ours, told } => {
+                let told = Role::from_number(*told)
+                    .map_or_else(|| format!("unknown role {told}"), |role| format!("role {role}"));
+                write!(
+                    f,
+                    "the peer has the {told}, we are {ours} and it must be {}; correct the one that is wrong",
+                    ours.opposite()
+                )
             }
             Self::Families(wanted) => {
                 let wanted: Vec<String> = wanted.iter().map(Family::to_string).collect();

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use net::{Asn, Family};
+use net::{Asn, Family, Role};
 
 use super::negotiate::{negotiate, open};
 use super::{ConnId, Endpoints, Up};
 use crate::conn::Refused;
-use crate::peer::{PeerConfig, RestartConfig};
+use crate::peer::{AddPathConfig, PeerConfig, RestartConfig};
 use crate::wire::{Capability, GracefulRestart, Open};
 
 fn ours() -> PeerConfig {
@@ -136,4 +136,130 @@ fn a_refusal_says_what_was_told_and_what_is_wanted() {
     let refused = judge(&PeerConfig { peer_as: Asn(1), ..ours() }, &theirs()).unwrap_err();
     let text = refused.to_string();
     assert!(text.contains("AS 70000") && text.contains("AS 1;"), "{text}");
+}
+
+/// The peer with another configuration than ours.
+fn other(change: impl FnOnce(&mut PeerConfig)) -> Open {
+    let mut config = PeerConfig { local_as: Asn(70000), peer_as: Asn(65001), ..ours() };
+    config.router_id = "192.0.2.2".parse().unwrap();
+    change(&mut config);
+    open(&config, false)
+}
+
+#[test]
+fn only_roles_that_belong_together_make_a_session() {
+    for ours_is in Role::ALL {
+        let config = PeerConfig { role: Some(ours_is), ..ours() };
+        for theirs_is in Role::ALL {
+            let theirs = other(|config| config.role = Some(theirs_is));
+            if theirs_is == ours_is.opposite() {
+                let up = judge(&config, &theirs).unwrap();
+                assert_eq!((up.role, up.peer_role), (Some(ours_is), Some(theirs_is)));
+            } else {
+                check_refused(&config, &theirs, (2, 11), &[]);
+            }
+        }
+        // Where one side has no role nothing is wrong.
+        assert_eq!(judge(&config, &theirs()).unwrap().peer_role, None);
+    }
+    let told = judge(&ours(), &other(|config| config.role = Some(Role::Provider))).unwrap();
+    assert_eq!((told.role, told.peer_role), (None, Some(Role::Provider)));
+}
+
+#[test]
+fn a_role_without_a_name_and_two_different_roles_are_a_mismatch() {
+    let config = PeerConfig { role: Some(Role::Customer), ..ours() };
+    for roles in [vec![9], vec![0, 3]] {
+        let mut theirs = theirs();
+        theirs.capabilities.extend(roles.into_iter().map(Capability::Role));
+        check_refused(&config, &theirs, (2, 11), &[]);
+    }
+    let mut twice = theirs();
+    twice.capabilities.extend([Capability::Role(0), Capability::Role(0)]);
+    assert!(judge(&config, &twice).is_ok(), "the same role told twice is one role");
+    let refused = judge(&config, &other(|config| config.role = Some(Role::Peer))).unwrap_err();
+    assert!(refused.to_string().contains("role peer, we are customer and it must be provider"), "{refused}");
+}
+
+#[test]
+fn a_role_is_not_told_inside_the_as_or_a_confederation() {
+    let told = |config: &PeerConfig| {
+        open(config, false).capabilities.iter().any(|capability| matches!(capability, Capability::Role(_)))
+    };
+    let provider = PeerConfig { role: Some(Role::Provider), ..ours() };
+    assert!(told(&provider));
+    assert!(!told(&PeerConfig { peer_as: provider.local_as, ..provider.clone() }));
+    assert!(!told(&PeerConfig { confederation: true, ..provider }));
+}
+
+#[test]
+fn several_paths_go_where_one_sends_and_the_other_receives() {
+    let way = |receive, send| AddPathConfig { receive, send };
+    for (ours_is, theirs_is, receive, send) in [
+        (way(true, true), way(true, true), true, true),
+        (way(true, false), way(true, true), true, false),
+        (way(false, true), way(true, false), false, true),
+        (way(true, false), way(true, false), false, false),
+        (way(true, true), way(false, false), false, false),
+    ] {
+        let config = PeerConfig { add_path: ours_is, ..ours() };
+        let up = judge(&config, &other(|config| config.add_path = theirs_is)).unwrap();
+        assert_eq!((!up.add_path_receive.is_empty(), !up.add_path_send.is_empty()), (receive, send));
+        assert_eq!(up.rx(false).add_path, [receive; 2]);
+        assert_eq!(up.tx().add_path, [send; 2]);
+    }
+    // Family by family.
+    let config = PeerConfig { add_path: way(true, true), ..ours() };
+    let mut theirs = other(|config| config.add_path = way(true, true));
+    for capability in &mut theirs.capabilities {
+        if let Capability::AddPath(list) = capability {
+            list.truncate(1);
+        }
+    }
+    let up = judge(&config, &theirs).unwrap();
+    assert_eq!(
+        (up.add_path_receive, up.add_path_send),
+        (vec![Family::Ipv4Unicast], vec![Family::Ipv4Unicast])
+    );
+}
+
+#[test]
+fn long_lived_graceful_restart_needs_graceful_restart_and_takes_the_shorter_time() {
+    let config = PeerConfig { long_lived: Some(Duration::from_secs(3600)), ..ours() };
+    let time = |theirs: &Open| judge(&config, theirs).unwrap().long_lived;
+    let day = Duration::from_secs(86_400);
+    let hour = Duration::from_secs(3600);
+    let both = |time| Family::ALL.map(|family| (family, time)).to_vec();
+    assert_eq!(time(&other(|config| config.long_lived = Some(day))), both(hour));
+    assert_eq!(time(&other(|config| config.long_lived = Some(hour / 2))), both(hour / 2));
+    assert_eq!(time(&other(|config| config.long_lived = Some(Duration::ZERO))), []);
+    assert_eq!(time(&theirs()), []);
+    let mut alone = other(|config| config.long_lived = Some(day));
+    alone.capabilities.retain(|capability| !matches!(capability, Capability::GracefulRestart(_)));
+    assert_eq!(time(&alone), []);
+}
+
+#[test]
+fn ipv4_over_ipv6_next_hops_needs_both() {
+    let config = PeerConfig { extended_next_hop: true, ..ours() };
+    assert!(judge(&config, &other(|config| config.extended_next_hop = true)).unwrap().extended_next_hop);
+    assert!(!judge(&config, &theirs()).unwrap().extended_next_hop);
+    assert!(!judge(&ours(), &other(|config| config.extended_next_hop = true)).unwrap().extended_next_hop);
+}
+
+#[test]
+fn the_peer_may_tell_its_name() {
+    let named = |name: &str| judge(&ours(), &other(|config| config.hostname = Some(name.into()))).unwrap();
+    assert_eq!(named("tor1.example.net").hostname().as_deref(), Some("tor1.example.net"));
+    assert_eq!(named("tor1").hostname().as_deref(), Some("tor1"));
+    assert_eq!(judge(&ours(), &theirs()).unwrap().hostname(), None);
+}
+
+#[test]
+fn unknown_capabilities_change_nothing() {
+    let mut theirs = theirs();
+    let plain = judge(&ours(), &theirs).unwrap();
+    theirs.capabilities.insert(0, Capability::Unknown { code: 200, value: [1, 2, 3].into() });
+    let up = judge(&ours(), &theirs).unwrap();
+    assert_eq!(Up { received: plain.received.clone(), ..up }, plain);
 }

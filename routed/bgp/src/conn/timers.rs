@@ -109,6 +109,11 @@ impl Timers {
         self.0.at(Timer::Hold)
     }
 
+    /// When a peer that reads nothing is given up.
+    pub(crate) fn send_hold_due(&self) -> Option<Instant> {
+        self.0.at(Timer::SendHold)
+    }
+
     /// When the next KEEPALIVE goes out.
     pub(crate) fn keepalive_due(&self) -> Option<Instant> {
         self.0.at(Timer::Keepalive)

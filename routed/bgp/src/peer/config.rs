@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use net::{Asn, Family, RouterId};
+use net::{Asn, Family, Role, RouterId};
 
 use crate::wire::Capability;
 
 /// Everything the state machine needs to know of one peer. It does not change
 /// during the life of a [`Peer`](super::Peer): a new configuration makes a new one.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 pub struct PeerConfig {
     /// Our AS number towards this peer.
     pub local_as: Asn,
@@ -41,6 +42,21 @@ pub struct PeerConfig {
     pub extended_messages: bool,
     /// Offer to mark begin and end of a refresh (RFC 7313).
     pub enhanced_refresh: bool,
+    /// Several paths to a prefix (RFC 7911).
+    pub add_path: AddPathConfig,
+    /// Offer IPv4 prefixes with IPv6 next hops (RFC 8950).
+    pub extended_next_hop: bool,
+    /// Our role towards an external peer (RFC 9234); `None`: not told.
+    pub role: Option<Role>,
+    /// The peer is in another member AS of our confederation (RFC 5065): it
+    /// has no role.
+    pub confederation: bool,
+    /// How long the routes of each other may be kept when graceful restart has
+    /// ended without the peer (RFC 9494), at most 2^24-1 s; `None`: not
+    /// offered. Needs `graceful_restart`.
+    pub long_lived: Option<Duration>,
+    /// Our name, told in the FQDN capability.
+    pub hostname: Option<String>,
     /// Further capabilities, sent as they are.
     pub capabilities: Vec<Capability>,
     /// Administratively shut down, with the reason: [`Event::Start`](super::Event::Start)
@@ -62,12 +78,41 @@ pub struct RestartConfig {
     pub forwarding: bool,
     /// Keep routes over a NOTIFICATION as well: the N bit (RFC 8538 §2).
     pub notification: bool,
+    /// What the silence of the peer means where both have set the N bit.
+    pub hold_expiry: HoldExpiry,
+}
+
+/// What an expired hold timer means where both sides have set the N bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HoldExpiry {
+    /// The peer is gone: its routes go, and Hard Reset tells it that ours are
+    /// to go (RFC 8538 §3). Ours: a node that is cut off must not attract
+    /// traffic for the restart time on top of the hold time.
+    #[default]
+    Reset,
+    /// The routes are kept for the restart time (RFC 8538 §4).
+    Keep,
+}
+
+/// Whether several paths to a prefix are received and sent (RFC 7911 §4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AddPathConfig {
+    /// Several may come.
+    pub receive: bool,
+    /// Several are sent where the peer takes them.
+    pub send: bool,
 }
 
 impl RestartConfig {
     /// Restart within `time`, with forwarding kept and the N bit.
     pub fn new(time: Duration) -> Self {
-        Self { time, restarting: false, forwarding: true, notification: true }
+        Self {
+            time,
+            restarting: false,
+            forwarding: true,
+            notification: true,
+            hold_expiry: HoldExpiry::default(),
+        }
     }
 }
 
@@ -91,6 +136,12 @@ impl PeerConfig {
             graceful_restart: None,
             extended_messages: false,
             enhanced_refresh: false,
+            add_path: AddPathConfig::default(),
+            extended_next_hop: false,
+            role: None,
+            confederation: false,
+            long_lived: None,
+            hostname: None,
             capabilities: vec![],
             shutdown: None,
             seed: u64::from(u32::from(router_id)) << 32 | u64::from(peer_as.0),

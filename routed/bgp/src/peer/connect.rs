@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use super::event::{Action, State, Why};
 use super::{Peer, Seek, Timer};
-use crate::conn::negotiate::open;
 use crate::conn::{Beside, Conn, ConnId, Endpoints, notify};
 use crate::wire::Message;
 
@@ -107,7 +106,7 @@ impl Peer {
 
     /// A connection stands: our OPEN goes out.
     fn greet(&mut self, now: Instant, id: ConnId, endpoints: Endpoints, out: &mut Vec<Action>) {
-        let ours = open(&self.config, self.restarting(now));
+        let ours = self.open(now);
         self.conns.push(Conn::open_sent(now, id, endpoints, ours.clone()));
         self.send(now, id, Message::Open(ours), out);
     }

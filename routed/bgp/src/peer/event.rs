@@ -62,6 +62,8 @@ pub enum Event {
     /// The shell has written so many UPDATE messages (counted, and the next
     /// KEEPALIVE moves).
     UpdatesSent(ConnId, u64),
+    /// The shell has written so many ROUTE-REFRESH messages (counted).
+    RefreshesSent(ConnId, u64),
     /// The socket takes no more although bytes wait (RFC 9687).
     Blocked(ConnId),
     /// The socket took bytes again.
@@ -178,6 +180,9 @@ pub struct Graceful {
     pub restart_time: Duration,
     /// The families whose routes may be kept.
     pub families: Vec<Family>,
+    /// How long routes may be kept beyond that, as the least preferred ones
+    /// (RFC 9494 §4.2); of a family that is only here, from now on.
+    pub long_lived: Vec<(Family, Duration)>,
 }
 
 /// Why there is no session.
@@ -220,7 +225,7 @@ impl fmt::Display for Why {
             Self::NotStarted => f.write_str("not started"),
             Self::DialFailed(what) => write!(f, "cannot connect: {what}"),
             Self::Closed(reason) => reason.fmt(f),
-            Self::Sent(Notification { code: 4, .. }) => {
+            Self::Sent(n) if notify::is_hold_expiry(n) => {
                 f.write_str("hold timer expired: the peer was silent for the hold time")
             }
             Self::Sent(n) => write!(f, "sent NOTIFICATION {n}"),

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::config::{HoldExpiry, RestartConfig};
 use super::event::{Admin, Graceful, Why};
 use crate::conn::{Up, notify};
+use crate::wire::Notification;
 
 /// What may be kept when the session `up` ends for this reason; `None`: nothing.
 pub(super) fn outlives(up: &Up, why: &Why) -> Option<Graceful> {
@@ -21,9 +23,25 @@ pub(super) fn outlives(up: &Up, why: &Why) -> Option<Graceful> {
             false
         }
     };
-    let families = up.restartable();
-    (spared && !families.is_empty())
-        .then(|| Graceful { restart_time: Duration::from_secs(restart.restart_time.into()), families })
+    let (families, long_lived) = (up.restartable(), up.long_lived.clone());
+    let restart_time = Duration::from_secs(restart.restart_time.into());
+    (spared && !(families.is_empty() && long_lived.is_empty())).then_some(Graceful {
+        restart_time,
+        families,
+        long_lived,
+    })
+}
+
+/// What an expired hold timer is told as: where the N bits would keep routes
+/// that are not to be kept, as Hard Reset (RFC 8538 §3).
+pub(super) fn hold_expired(up: Option<&Up>, restart: Option<&RestartConfig>) -> Notification {
+    let expired = notify::hold_timer_expired();
+    let reset = restart.is_some_and(|restart| restart.hold_expiry == HoldExpiry::Reset);
+    if reset && up.is_some_and(|up| up.graceful_notification) {
+        notify::hard_reset(&expired)
+    } else {
+        expired
+    }
 }
 
 /// True when the connection may close without a word so that the peer keeps

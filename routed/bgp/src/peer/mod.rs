@@ -62,13 +62,13 @@ use net::Deadlines;
 use crate::conn::negotiate::open;
 use crate::conn::timers::Due;
 use crate::conn::{Conn, ConnId, Phase, notify};
-use crate::wire::{Message, Notification};
+use crate::wire::{Message, Notification, Open};
 
 use self::backoff::Backoff;
 use self::stats::Record;
 
 pub(crate) use self::backoff::Jitter;
-pub use self::config::{PeerConfig, RestartConfig};
+pub use self::config::{AddPathConfig, HoldExpiry, PeerConfig, RestartConfig};
 pub use self::event::{Action, Admin, Down, Event, Graceful, State, Why};
 pub use self::stats::{Counters, Malformed, Messages, Noted, Status, TimersDue};
 
@@ -115,6 +115,9 @@ pub struct Peer {
     jitter: Jitter,
     /// No session has been up since the start of a restarted process.
     restarting: bool,
+    /// The peer has refused our capabilities: the next OPEN goes without
+    /// (RFC 5492 §3).
+    plain: bool,
     started: Option<Instant>,
     dials: u32,
     record: Record,
@@ -130,6 +133,7 @@ impl Peer {
             backoff: Backoff::new(config.idle_hold, config.idle_hold_max),
             jitter: Jitter::new(config.seed),
             restarting: config.graceful_restart.as_ref().is_some_and(|restart| restart.restarting),
+            plain: false,
             started: None,
             dials: 0,
             record: Record::default(),
@@ -154,6 +158,11 @@ impl Peer {
                     self.record.counters.sent.update += count;
                 }
             }
+            Event::RefreshesSent(id, count) => {
+                if self.conns.iter().any(|conn| conn.id == id) {
+                    self.record.counters.sent.route_refresh += count;
+                }
+            }
             Event::Blocked(id) => self.blocked(now, id),
             Event::Writable(id) => {
                 if let Some(conn) = self.conns.iter_mut().find(|conn| conn.id == id) {
@@ -176,7 +185,12 @@ impl Peer {
             match due {
                 Due::Nothing => {}
                 Due::Keepalive => self.keepalive(now, id, out),
-                Due::HoldExpired => self.lose(now, id, Why::Sent(notify::hold_timer_expired()), out),
+                Due::HoldExpired => {
+                    let up = self.conns.iter().find(|conn| conn.id == id).and_then(Conn::up);
+                    let told =
+                        graceful::hold_expired(up.map(AsRef::as_ref), self.config.graceful_restart.as_ref());
+                    self.lose(now, id, Why::Sent(told), out);
+                }
                 Due::SendHoldExpired => self.lose(now, id, Why::SendHoldExpired, out),
             }
         }
@@ -221,6 +235,7 @@ impl Peer {
                 idle_hold: self.timers.at(Timer::IdleHold),
                 hold: furthest.and_then(|conn| conn.timers.hold_due()),
                 keepalive: furthest.and_then(|conn| conn.timers.keepalive_due()),
+                send_hold: furthest.and_then(|conn| conn.timers.send_hold_due()),
             },
             counters: &self.record.counters,
             last_error: (&self.record.last_error.0, self.record.last_error.1),
@@ -299,6 +314,11 @@ impl Peer {
         self.restarting && self.started.is_some_and(|started| now < started + time)
     }
 
+    /// Our OPEN as it is now.
+    fn open(&self, now: Instant) -> Open {
+        greeting(&self.config, self.restarting(now), self.plain)
+    }
+
     fn send(&mut self, now: Instant, id: ConnId, message: Message, out: &mut Vec<Action>) {
         self.record.said(now, &message);
         out.push(Action::Send(id, message));
@@ -308,6 +328,9 @@ impl Peer {
     fn lose(&mut self, now: Instant, id: ConnId, why: Why, out: &mut Vec<Action>) {
         let Some(state) = self.conns.iter().find(|conn| conn.id == id).map(Conn::state) else { return };
         let closed = matches!(why, Why::Closed(_));
+        let unknown = matches!(&why, Why::Received(n) if notify::means_no_capabilities(n));
+        // Without capabilities once; whoever refuses that too is asked anew with them.
+        self.plain = unknown && !self.plain;
         let not_now = matches!(&why, Why::Received(notification) if notify::means_not_now(notification));
         let kept = self.retire(now, id, why.clone(), out);
         if self.conns.is_empty() {
@@ -356,7 +379,7 @@ impl Peer {
         if self.conns.iter().any(|conn| conn.up().is_some()) {
             return;
         }
-        let ours = open(&self.config, self.restarting(now));
+        let ours = self.open(now);
         let tracked = self.conns.iter_mut().find(|conn| matches!(conn.phase, Phase::Tracked(_)));
         if let Some(conn) = tracked {
             let id = conn.id;
@@ -389,6 +412,12 @@ impl Peer {
             out.push(Action::StateChanged(state));
         }
     }
+}
+
+/// Our OPEN; `plain`: without capabilities.
+fn greeting(config: &PeerConfig, restarting: bool, plain: bool) -> Open {
+    let ours = open(config, restarting);
+    if plain { Open { capabilities: vec![], ..ours } } else { ours }
 }
 
 #[cfg(test)]

@@ -7,18 +7,17 @@ use net::Family;
 
 use super::collision;
 use super::event::{Action, Why};
-use super::{Peer, Seek};
-use crate::conn::negotiate::open;
+use super::{Peer, Seek, greeting};
 use crate::conn::{Beside, ConnId, Phase, Step, Up, notify};
 use crate::wire::{Message, Open, RouteRefresh, Update};
 
 impl Peer {
     /// A message on a connection; late ones of connections that are gone do nothing.
     pub(super) fn receive(&mut self, now: Instant, id: ConnId, message: Message, out: &mut Vec<Action>) {
-        let restarting = self.restarting(now);
+        let (restarting, plain) = (self.restarting(now), self.plain);
         let Some(conn) = self.conns.iter_mut().find(|conn| conn.id == id) else { return };
         self.record.heard(now, &message);
-        match conn.receive(now, &self.config, || open(&self.config, restarting), message) {
+        match conn.receive(now, &self.config, || greeting(&self.config, restarting, plain), message) {
             Step::Stay => {}
             Step::Opened { up, ours } => self.opened(now, *up, ours, out),
             Step::Established(up) => self.established(up, out),

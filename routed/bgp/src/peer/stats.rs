@@ -101,6 +101,8 @@ pub struct TimersDue {
     pub hold: Option<Instant>,
     /// The next KEEPALIVE.
     pub keepalive: Option<Instant>,
+    /// A peer that does not read is given up (RFC 9687); only while it does not.
+    pub send_hold: Option<Instant>,
 }
 
 /// A look at a peer.

@@ -3,13 +3,16 @@
 //!
 //! The rules about the list as a whole are in [`update`](super::update).
 
+mod tags;
+
 use std::net::Ipv4Addr;
 
-use net::{
-    Aggregator, AsPath, Asn, Attrs, Community, ExtCommunity, LargeCommunity, NextHop, Origin, RawAttr,
-    RouterId,
-};
+use net::{Aggregator, AsPath, Asn, Attrs, NextHop, Origin, RawAttr, RouterId};
 
+use self::tags::{
+    large_octets, read_aigp, read_communities, read_ext_communities, read_ipv6_ext_communities,
+    read_large_communities, read_otc, write_aigp,
+};
 use super::as_path::{self, Width, is_confed};
 use super::error::EncodeError;
 use super::message::Treatment;
@@ -81,6 +84,8 @@ pub(super) struct Spec {
     pub(super) flags: u8,
     /// What a malformed value leads to (RFC 7606 §7).
     pub(super) malformed: Treatment,
+    /// What wrong flags lead to (RFC 7606 §3 c).
+    pub(super) misflagged: Treatment,
     /// The subcode, should the session have to end for it after all.
     pub(super) subcode: u8,
     /// Discarded unseen when an external peer sends it (RFC 7606 §7.5, 7.9, 7.10).
@@ -95,6 +100,7 @@ impl Spec {
             code,
             flags,
             malformed: Treatment::TreatAsWithdraw,
+            misflagged: Treatment::TreatAsWithdraw,
             subcode,
             internal_only: false,
             read,
@@ -107,6 +113,12 @@ impl Spec {
         self
     }
 
+    /// Discarded, even for its flags (RFC 7311 §3).
+    const fn ignore(mut self) -> Self {
+        self.misflagged = Treatment::Discard;
+        self.discard()
+    }
+
     const fn discard(mut self) -> Self {
         self.malformed = Treatment::Discard;
         self
@@ -115,7 +127,7 @@ impl Spec {
 
 const WELL_KNOWN: u8 = TRANSITIVE;
 const OPTIONAL_TRANSITIVE: u8 = OPTIONAL | TRANSITIVE;
-const TABLE_LEN: usize = 17;
+const TABLE_LEN: usize = 19;
 
 /// Every attribute that is understood, in the order of the codes.
 pub(super) static TABLE: [Spec; TABLE_LEN] = [
@@ -168,15 +180,17 @@ pub(super) static TABLE: [Spec; TABLE_LEN] = [
     Spec::new(17, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_as4_path, write_as4_path).discard(),
     Spec::new(18, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_as4_aggregator, write_as4_aggregator)
         .discard(),
+    Spec::new(25, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_ipv6_ext_communities, |attrs, _, out| {
+        list(&attrs.ipv6_ext_communities, out, |community| community.0)
+    }),
+    Spec::new(26, OPTIONAL, subcode::OPTIONAL, read_aigp, write_aigp).ignore(),
     Spec::new(32, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_large_communities, |attrs, _, out| {
         list(&attrs.large_communities, out, large_octets)
     }),
-    // ONLY_TO_CUSTOMER (RFC 9234 §5): kept as it is, its length is known.
-    Spec::new(OTC, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_otc, |_, _, _| Absent),
+    Spec::new(35, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_otc, |attrs, _, out| {
+        number(attrs.only_to_customer.map(|asn| asn.0), out)
+    }),
 ];
-
-/// `ONLY_TO_CUSTOMER` has no field in `Attrs`; it lives with the raw ones.
-const OTC: u8 = 35;
 
 /// The row of a code.
 pub(super) fn spec(code: u8) -> Option<&'static Spec> {
@@ -311,11 +325,6 @@ fn write_aggregator(attrs: &Attrs, tx: Tx, out: &mut Vec<u8>) -> Presence {
     attrs.aggregator.map_or(Absent, |aggregator| put_aggregator(aggregator, Width::of(tx.as4), out))
 }
 
-fn read_communities(found: &mut Found<'_>, attribute: Attribute<'_>, _: Rx) -> Result<(), &'static str> {
-    found.attrs.communities = items(attribute.value, |octets| Community(u32::from_be_bytes(octets)))?;
-    Ok(())
-}
-
 fn read_originator(found: &mut Found<'_>, attribute: Attribute<'_>, _: Rx) -> Result<(), &'static str> {
     let id = RouterId::try_from(Ipv4Addr::from(exactly::<4>(attribute.value)?));
     found.attrs.originator_id = Some(id.map_err(|_| "the ORIGINATOR_ID is zero")?);
@@ -324,11 +333,6 @@ fn read_originator(found: &mut Found<'_>, attribute: Attribute<'_>, _: Rx) -> Re
 
 fn read_clusters(found: &mut Found<'_>, attribute: Attribute<'_>, _: Rx) -> Result<(), &'static str> {
     found.attrs.cluster_list = items::<4, _>(attribute.value, Ipv4Addr::from)?;
-    Ok(())
-}
-
-fn read_ext_communities(found: &mut Found<'_>, attribute: Attribute<'_>, _: Rx) -> Result<(), &'static str> {
-    found.attrs.ext_communities = items(attribute.value, |octets| ExtCommunity(u64::from_be_bytes(octets)))?;
     Ok(())
 }
 
@@ -375,32 +379,13 @@ fn write_as4_aggregator(attrs: &Attrs, tx: Tx, out: &mut Vec<u8>) -> Presence {
     }
 }
 
-fn read_large_communities(
-    found: &mut Found<'_>,
-    attribute: Attribute<'_>,
-    _: Rx,
-) -> Result<(), &'static str> {
-    found.attrs.large_communities = items(attribute.value, large_from)?;
-    Ok(())
-}
-
-fn large_from(octets: [u8; 12]) -> LargeCommunity {
-    let word = |at: usize| u32::from_be_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]]);
-    LargeCommunity([word(0), word(4), word(8)])
-}
-
-fn large_octets(community: LargeCommunity) -> [u8; 12] {
-    let mut octets = [0; 12];
-    for (place, word) in octets.chunks_exact_mut(4).zip(community.0) {
-        place.copy_from_slice(&word.to_be_bytes());
+/// Notes the partial bit of an attribute that is understood: it stays
+/// (RFC 4271 §5). The wide attributes become part of the narrow ones.
+pub(super) fn note_partial(found: &mut Found<'_>, attribute: Attribute<'_>, spec: &Spec) {
+    let keeps = spec.flags == OPTIONAL_TRANSITIVE && !matches!(spec.code, 17 | 18);
+    if keeps && attribute.flags & PARTIAL != 0 {
+        found.attrs.partial |= 1 << spec.code;
     }
-    octets
-}
-
-fn read_otc(found: &mut Found<'_>, attribute: Attribute<'_>, _: Rx) -> Result<(), &'static str> {
-    exactly::<4>(attribute.value)?;
-    keep(found, attribute, 0);
-    Ok(())
 }
 
 /// Keeps an attribute as bytes. Of its flags, the four low bits are ignored
@@ -418,14 +403,15 @@ pub(super) fn encode(attrs: &Attrs, tx: Tx, classic: bool, out: &mut Vec<u8>) ->
         while let Some(raw) = unknown.next_if(|raw| raw.code < spec.code) {
             put_raw(raw, tx, out)?;
         }
-        put(spec.code, spec.flags, tx, out, |out| (spec.write)(attrs, tx, out))?;
+        let partial = if attrs.partial >> spec.code & 1 == 1 { PARTIAL } else { 0 };
+        put(spec.code, spec.flags | partial, tx, out, |out| (spec.write)(attrs, tx, out))?;
     }
     unknown.try_for_each(|raw| put_raw(raw, tx, out))
 }
 
 /// Writes an attribute that is kept as bytes.
 fn put_raw(raw: &RawAttr, tx: Tx, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    if raw.code != OTC && spec(raw.code).is_some() {
+    if spec(raw.code).is_some() {
         return Err(EncodeError::NotUnknown { code: raw.code });
     }
     put(raw.code, raw.flags & !EXTENDED, tx, out, |out| {

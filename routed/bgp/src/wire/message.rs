@@ -59,14 +59,30 @@ pub enum Capability {
     },
     /// Code 2 (RFC 2918 §2).
     RouteRefresh,
+    /// Code 5 (RFC 8950 §4): AFI, SAFI, and the AFI that the next hop may have.
+    ExtendedNextHop(Vec<(u16, u16, u16)>),
     /// Code 6 (RFC 8654 §2).
     ExtendedMessage,
+    /// Code 9 (RFC 9234 §4.1): the number, because it may be one without a name.
+    Role(u8),
     /// Code 64 (RFC 4724 §3).
     GracefulRestart(GracefulRestart),
     /// Code 65 (RFC 6793 §3).
     FourOctetAs(Asn),
+    /// Code 69 (RFC 7911 §4).
+    AddPath(Vec<AddPath>),
     /// Code 70 (RFC 7313 §3.1).
     EnhancedRouteRefresh,
+    /// Code 71 (RFC 9494 §3.1).
+    LongLivedGracefulRestart(Vec<LongLived>),
+    /// Code 73: the name of the speaker, for people
+    /// (draft-walton-bgp-hostname-capability-02).
+    Fqdn {
+        /// The host name.
+        host: Box<str>,
+        /// The domain; may be empty.
+        domain: Box<str>,
+    },
     /// Any other.
     Unknown {
         /// The capability code.
@@ -74,6 +90,33 @@ pub enum Capability {
         /// Its value.
         value: Box<[u8]>,
     },
+}
+
+/// What the add-path capability says of one family (RFC 7911 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddPath {
+    /// Address family identifier.
+    pub afi: u16,
+    /// Subsequent address family identifier.
+    pub safi: u8,
+    /// The sender can receive several paths.
+    pub receive: bool,
+    /// The sender would like to send several paths.
+    pub send: bool,
+}
+
+/// What the long-lived graceful restart capability says of one family
+/// (RFC 9494 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LongLived {
+    /// Address family identifier.
+    pub afi: u16,
+    /// Subsequent address family identifier.
+    pub safi: u8,
+    /// The F bit: forwarding state was preserved.
+    pub forwarding: bool,
+    /// How long stale routes may be kept, in seconds (24 bits).
+    pub stale_time: u32,
 }
 
 /// The graceful restart capability (RFC 4724 §3, RFC 8538 §2).

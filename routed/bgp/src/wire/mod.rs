@@ -10,8 +10,8 @@
 //!
 //! *Must not know*: who the peer is, what a route is worth, sockets, time.
 //!
-//! RFC 2545, 2918, 4271, 4360, 4456, 4724, 4760, 5065, 5492, 6793, 7313, 7606,
-//! 7607, 7911, 8092, 8538, 8654, 8950, 9003, 9072.
+//! RFC 2545, 2918, 4271, 4360, 4456, 4724, 4760, 5065, 5492, 5701, 6793, 7311,
+//! 7313, 7606, 7607, 7911, 8092, 8538, 8654, 8950, 9003, 9072, 9234, 9494.
 //!
 //! Ours: a next hop that no host can have (0/8, 224/3, `::`, multicast)
 //! withdraws the routes; routes of a family that was not negotiated are
@@ -36,13 +36,14 @@ pub use encode::{Encoder, encode_message};
 pub use error::{EncodeError, WireError};
 pub use frame::{Frame, HEADER, Kind, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, frame};
 pub use message::{
-    Capability, Fault, GracefulRestart, Message, Nlri, Notification, Open, Reach, RouteRefresh, Treatment,
-    Update,
+    AddPath, Capability, Fault, GracefulRestart, LongLived, Message, Nlri, Notification, Open, Reach,
+    RouteRefresh, Treatment, Update,
 };
 pub use notification::Communication;
 
 /// What reading depends on: what was negotiated for this direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one negotiated property of the session")]
 pub struct Rx {
     /// AS numbers have four octets (RFC 6793).
     pub as4: bool,
@@ -52,6 +53,10 @@ pub struct Rx {
     pub extended: bool,
     /// Prefixes come with path identifiers (RFC 7911), by [`net::Family::index`].
     pub add_path: [bool; 2],
+    /// IPv4 prefixes may have an IPv6 next hop (RFC 8950).
+    pub extended_next_hop: bool,
+    /// AIGP is taken (RFC 7311 §3.2: `AIGP_SESSION`); else it is ignored.
+    pub aigp: bool,
     /// The families that both offered, by [`net::Family::index`].
     pub families: [bool; 2],
 }
@@ -66,7 +71,15 @@ impl Rx {
 impl Default for Rx {
     /// An external session of four-octet speakers, both families, no options.
     fn default() -> Self {
-        Self { as4: true, external: true, extended: false, add_path: [false; 2], families: [true; 2] }
+        Self {
+            as4: true,
+            external: true,
+            extended: false,
+            add_path: [false; 2],
+            extended_next_hop: false,
+            aigp: false,
+            families: [true; 2],
+        }
     }
 }
 
@@ -79,6 +92,8 @@ pub struct Tx {
     pub extended_messages: bool,
     /// Prefixes go with path identifiers (RFC 7911), by [`net::Family::index`].
     pub add_path: [bool; 2],
+    /// The peer knows the marks of a refresh (RFC 7313).
+    pub enhanced_refresh: bool,
 }
 
 impl Tx {
@@ -91,7 +106,7 @@ impl Tx {
 impl Default for Tx {
     /// A session of four-octet speakers without options.
     fn default() -> Self {
-        Self { as4: true, extended_messages: false, add_path: [false; 2] }
+        Self { as4: true, extended_messages: false, add_path: [false; 2], enhanced_refresh: false }
     }
 }
 
@@ -102,7 +117,6 @@ fn max(extended: bool) -> usize {
 
 /// Reads a message. Total: every input gives a message or the error to send;
 /// nothing panics, and room is made only for what is there.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what a session negotiates may grow")]
 pub fn decode(frame: Frame<'_>, rx: &Rx) -> Result<Message, WireError> {
     match frame.kind {
         Kind::Open => open::decode(frame.body()).map(Message::Open),

@@ -216,27 +216,54 @@ impl Notification {
         }
     }
 
-    /// The text of an administrative shutdown or reset (RFC 9003).
+    /// What a Hard Reset stands for (RFC 8538 §3); `None` for any other, and
+    /// for one that says nothing.
+    pub fn inner(&self) -> Option<Self> {
+        match (self.code, self.subcode, &*self.data) {
+            (cease::CODE, cease::HARD_RESET, [code, subcode, data @ ..]) => {
+                Some(Self { code: *code, subcode: *subcode, data: data.into() })
+            }
+            _ => None,
+        }
+    }
+
+    /// The text of an administrative shutdown or reset (RFC 9003), also inside
+    /// a Hard Reset.
     pub fn communication(&self) -> Communication<'_> {
-        if self.code != cease::CODE || !matches!(self.subcode, cease::SHUTDOWN | cease::RESET) {
-            return Communication::None;
+        if let (cease::CODE, cease::HARD_RESET, [code, subcode, data @ ..]) =
+            (self.code, self.subcode, &*self.data)
+        {
+            return communication(*code, *subcode, data);
         }
-        let mut data = Reader(&self.data);
-        if data.is_empty() {
-            return Communication::None;
-        }
-        match data.counted8().filter(|_| data.is_empty()).map(std::str::from_utf8) {
-            Some(Ok("")) => Communication::None,
-            Some(Ok(text)) => Communication::Text(text),
-            _ => Communication::Malformed,
-        }
+        communication(self.code, self.subcode, &self.data)
+    }
+}
+
+/// The text that the data of a NOTIFICATION is (RFC 9003 §2).
+fn communication(code: u8, subcode: u8, data: &[u8]) -> Communication<'_> {
+    if code != cease::CODE || !matches!(subcode, cease::SHUTDOWN | cease::RESET) {
+        return Communication::None;
+    }
+    let mut data = Reader(data);
+    if data.is_empty() {
+        return Communication::None;
+    }
+    match data.counted8().filter(|_| data.is_empty()).map(std::str::from_utf8) {
+        Some(Ok("")) => Communication::None,
+        Some(Ok(text)) => Communication::Text(text),
+        _ => Communication::Malformed,
     }
 }
 
 impl fmt::Display for Notification {
-    /// As a log line has it: `Administrative Shutdown (6/2)`.
+    /// As a log line has it: `Administrative Shutdown (6/2)`; a Hard Reset says
+    /// what it stands for.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}/{})", self.text(), self.code, self.subcode)
+        write!(f, "{} ({}/{})", self.text(), self.code, self.subcode)?;
+        match self.inner() {
+            Some(inner) => write!(f, ": {} ({}/{})", inner.text(), inner.code, inner.subcode),
+            None => Ok(()),
+        }
     }
 }
 
@@ -273,9 +300,13 @@ mod tests {
             (6, 0, "Cease (6/0)"),
             (8, 0, "Send Hold Timer Expired (8/0)"),
             (99, 1, "Unknown Error (99/1)"),
+            (6, 9, "Hard Reset (6/9)"),
         ] {
             assert_eq!(notification(code, subcode, &[]).to_string(), text);
         }
+        let hard = notification(6, 9, &[6, 2, 2, b'h', b'i']);
+        assert_eq!(hard.to_string(), "Hard Reset (6/9): Administrative Shutdown (6/2)");
+        assert_eq!(hard.communication(), Communication::Text("hi"));
     }
 
     #[test]

@@ -141,8 +141,13 @@ impl<'a> Walk<'a> {
         }
         let error = |subcode, what| WireError::update(subcode, what).with(attribute.whole);
         if (attribute.flags ^ spec.flags) & (OPTIONAL | TRANSITIVE) != 0 {
-            // RFC 7606 §3 c, for whatever attribute.
-            self.withdraw(code, error(subcode::FLAGS, "the attribute has wrong flags"));
+            // RFC 7606 §3 c: withdraw, unless the attribute's own RFC says otherwise.
+            let what = "the attribute has wrong flags";
+            if spec.misflagged == Treatment::Discard {
+                self.discard(code, what);
+                return Ok(());
+            }
+            self.withdraw(code, error(subcode::FLAGS, what));
             if !matches!(code, attr::MP_REACH | attr::MP_UNREACH) {
                 return Ok(());
             }
@@ -153,7 +158,9 @@ impl<'a> Walk<'a> {
                 Treatment::TreatAsWithdraw => self.withdraw(code, error(spec.subcode, what)),
                 Treatment::Reset => return Err(error(spec.subcode, what)),
             }
+            return Ok(());
         }
+        attr::note_partial(&mut self.found, attribute, spec);
         Ok(())
     }
 
@@ -243,7 +250,8 @@ impl<'a> Walk<'a> {
             return Err(error("MP_REACH_NLRI is too short"));
         };
         let Some(family) = self.mp_family(attribute.code, afi, safi) else { return Ok(None) };
-        let hop = next_hop(family, hop).ok_or_else(|| error("the next hop has a wrong length"))?;
+        let hop = next_hop(family, hop, self.rx.extended_next_hop)
+            .ok_or_else(|| error("the next hop has a wrong length"))?;
         let nlri = nlri::decode(reader.0, family, self.rx.add_path[family.index()]).map_err(error)?;
         if !is_host(hop) {
             self.withdraw(attribute.code, error("the next hop is no host address"));
@@ -311,9 +319,11 @@ impl<'a> Walk<'a> {
 ///
 /// A single IPv6 address is the global one whatever it is; of a pair without
 /// a global address, the link-local one stands in its place.
-fn next_hop(family: Family, octets: &[u8]) -> Option<NextHop> {
+fn next_hop(family: Family, octets: &[u8], extended: bool) -> Option<NextHop> {
     let mut reader = Reader(octets);
     match (family, octets.len()) {
+        // RFC 8950 §4: only where both sides have said so.
+        (Family::Ipv4Unicast, 16 | 32) if !extended => None,
         (Family::Ipv4Unicast, 4) => reader.array().map(Ipv4Addr::from).map(NextHop::V4),
         (_, 16) => {
             reader.array().map(|global: [u8; 16]| NextHop::V6 { global: global.into(), link_local: None })

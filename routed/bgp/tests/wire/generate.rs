@@ -2,10 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bgp::wire::{Capability, GracefulRestart, Nlri, Notification, Open, RouteRefresh, Tx};
+use bgp::wire::{
+    AddPath, Capability, GracefulRestart, LongLived, Nlri, Notification, Open, RouteRefresh, Tx,
+};
 use net::{
-    Aggregator, AsPath, Asn, Attrs, Community, ExtCommunity, Family, LargeCommunity, NextHop, Origin, Prefix,
-    RawAttr, RouterId, Segment, SegmentKind,
+    Aggregator, AsPath, Asn, Attrs, Community, ExtCommunity, Family, Ipv6ExtCommunity, LargeCommunity,
+    NextHop, Origin, Prefix, RawAttr, RouterId, Segment, SegmentKind,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -37,6 +39,7 @@ pub(crate) fn tx() -> impl Strategy<Value = Tx> {
         as4,
         extended_messages,
         add_path,
+        ..Tx::default()
     })
 }
 
@@ -112,7 +115,14 @@ pub(crate) fn attrs(family: Family) -> impl Strategy<Value = Attrs> {
         vec(any::<[u32; 3]>().prop_map(LargeCommunity), 0..30),
         unknown(),
     );
-    (path, tags).prop_map(|(path, tags)| {
+    let rare = (
+        vec(any::<[u8; 20]>().prop_map(Ipv6ExtCommunity), 0..4),
+        option::of(0..u64::MAX),
+        option::of(any::<u32>().prop_map(Asn)),
+        any::<bool>(),
+    );
+    (path, tags, rare).prop_map(|(path, tags, rare)| {
+        let (ipv6_ext_communities, aigp, only_to_customer, partial) = rare;
         let (origin, as_path, next_hop, med, local_pref, atomic_aggregate, aggregator) = path;
         let (communities, originator, cluster_list, ext_communities, large_communities, unknown) = tags;
         Attrs {
@@ -127,7 +137,11 @@ pub(crate) fn attrs(family: Family) -> impl Strategy<Value = Attrs> {
             originator_id: originator.and_then(|address| RouterId::try_from(address).ok()),
             cluster_list,
             ext_communities,
+            ipv6_ext_communities,
+            aigp,
             large_communities,
+            only_to_customer,
+            partial: u64::from(partial && only_to_customer.is_some()) << 35,
             unknown,
             tag: 0,
         }
@@ -145,6 +159,19 @@ fn capability() -> impl Strategy<Value = Capability> {
             Capability::GracefulRestart(GracefulRestart { restarting, notification, restart_time, families })
         }),
         any::<u32>().prop_map(|asn| Capability::FourOctetAs(Asn(asn))),
+        vec(any::<(u16, u16, u16)>(), 0..4).prop_map(Capability::ExtendedNextHop),
+        any::<u8>().prop_map(Capability::Role),
+        vec((any::<(u16, u8)>(), 1..=3_u8), 0..4).prop_map(|list| {
+            let entry = |((afi, safi), way)| AddPath { afi, safi, receive: way & 1 != 0, send: way & 2 != 0 };
+            Capability::AddPath(list.into_iter().map(entry).collect())
+        }),
+        vec((any::<(u16, u8, bool)>(), 0..1_u32 << 24), 0..4).prop_map(|list| {
+            let entry =
+                |((afi, safi, forwarding), stale_time)| LongLived { afi, safi, forwarding, stale_time };
+            Capability::LongLivedGracefulRestart(list.into_iter().map(entry).collect())
+        }),
+        ("[a-z0-9-]{0,63}", "[a-z.]{0,20}")
+            .prop_map(|(host, domain)| Capability::Fqdn { host: host.into(), domain: domain.into() }),
         Just(Capability::EnhancedRouteRefresh),
         (128..=255_u8, vec(any::<u8>(), 0..40))
             .prop_map(|(code, value)| Capability::Unknown { code, value: value.into() }),

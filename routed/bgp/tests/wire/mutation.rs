@@ -86,7 +86,7 @@ fn check(bytes: &[u8], rx: Rx) -> Option<()> {
         assert!(update.reach.iter().all(|reach| !reach.nlri.is_empty()));
         update.faults.clear();
     }
-    let tx = Tx { as4: rx.as4, extended_messages: true, add_path: rx.add_path };
+    let tx = Tx { as4: rx.as4, extended_messages: true, add_path: rx.add_path, ..Tx::default() };
     let mut out = BytesMut::new();
     Encoder::new(tx).encode_message(&mut out, &sound).expect("what was read can be written");
     let mut again = messages(&out, Rx { extended: true, ..rx });
@@ -127,6 +127,8 @@ fn case(random: &[u8], seeds: &[(Vec<u8>, bool)]) -> Result<Option<()>> {
         external: u.arbitrary()?,
         extended: u.arbitrary()?,
         add_path: if u.ratio(1_u8, 4)? { u.arbitrary()? } else { [false; 2] },
+        extended_next_hop: u.arbitrary()?,
+        aigp: u.arbitrary()?,
         families: if u.ratio(1_u8, 8)? { u.arbitrary()? } else { [true; 2] },
     };
     Ok(check(&broken(&mut u, seeds)?, rx))

@@ -49,6 +49,8 @@ fn spoken(mut attrs: Attrs, mut nlri: Vec<Nlri>) -> (Attrs, Vec<Nlri>) {
     for community in &mut attrs.ext_communities {
         community.0 = community.0 & 0xffff_ffff_ffff | 0x0002 << 48;
     }
+    // It takes the partial bit of ONLY_TO_CUSTOMER for an error.
+    attrs.partial = 0;
     nlri.retain(|nlri| !nlri.prefix.address().is_multicast() && !nlri.prefix.is_martian());
     (attrs, nlri)
 }
@@ -63,6 +65,23 @@ fn named(capability: Capability) -> Capability {
             }
             Capability::GracefulRestart(restart)
         }
+        Capability::ExtendedNextHop(tuples) => {
+            Capability::ExtendedNextHop(tuples.iter().map(|_| (1, 1, 2)).collect())
+        }
+        Capability::AddPath(mut families) => {
+            for family in &mut families {
+                (family.afi, family.safi) = (family.afi % 2 + 1, 1);
+            }
+            Capability::AddPath(families)
+        }
+        Capability::LongLivedGracefulRestart(mut families) => {
+            for family in &mut families {
+                (family.afi, family.safi) = (family.afi % 2 + 1, 1);
+            }
+            Capability::LongLivedGracefulRestart(families)
+        }
+        // It knows the roles that have a name.
+        Capability::Role(number) => Capability::Role(number % 5),
         // The code of the old route refresh, for one, has a meaning for netgauze.
         Capability::Unknown { value, .. } => Capability::Unknown { code: 200, value },
         other => other,

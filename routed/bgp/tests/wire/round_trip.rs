@@ -15,6 +15,8 @@ pub(crate) fn reader(tx: Tx) -> Rx {
         external: false,
         extended: tx.extended_messages,
         add_path: tx.add_path,
+        extended_next_hop: true,
+        aigp: true,
         families: [true; 2],
     }
 }

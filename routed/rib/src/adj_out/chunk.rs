@@ -88,7 +88,7 @@ impl<L: Clone> Chunks<L> {
 pub(super) fn next_hops(lines: &[Line]) -> Vec<IpAddr> {
     let next_hop = |line: &Line| match &line.out {
         Out::Reach { attrs, .. } => attrs.next_hop.map(net::NextHop::address),
-        Out::Unreach { .. } | Out::EndOfRib(_) => None,
+        Out::Unreach { .. } | Out::EndOfRib(_) | Out::RefreshBegin(_) | Out::RefreshEnd(_) => None,
     };
     let mut next_hops: Vec<IpAddr> = lines.iter().filter_map(next_hop).collect();
     next_hops.sort_unstable();

@@ -9,7 +9,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::batch::Batch;
 use super::chunk::{self, Chunk, Chunks};
-use super::letter::{Line, Out, Post, To};
+use super::letter::{Line, Post, To};
 use super::member::{Member, Standing};
 use super::told::{Exporter, Scene, Told};
 use super::{Left, Limits, Turn, WasIs};
@@ -217,10 +217,14 @@ impl<F, L: Clone> Group<F, L> {
             return Step::TurnOver;
         }
         if let Some((family, after)) = alone.dumps().filter(|_| !alone.has_news()) {
+            if let Some(begins) = alone.begins() {
+                let letter = post.write(&self.format, &[Line { to: To::ALL, out: begins }]);
+                post.hand(id, &letter);
+            }
             let chunk = self.chunk((table, scene), post, (family, after), turn);
             chunk.letter.iter().for_each(|letter| post.hand(id, letter));
             if let Some(ended) = alone.dumped(chunk.last) {
-                let line = Line { to: To::ALL, out: Out::EndOfRib(ended) };
+                let line = Line { to: To::ALL, out: ended };
                 let letter = post.write(&self.format, &[line]);
                 post.hand(id, &letter);
             }

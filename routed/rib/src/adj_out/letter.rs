@@ -29,6 +29,10 @@ pub enum Out {
     /// The peer has now heard all there was when its session came up
     /// (RFC 4724 §2).
     EndOfRib(Family),
+    /// All routes of a family follow again (RFC 7313 §4).
+    RefreshBegin(Family),
+    /// They have all been told again (RFC 7313 §4).
+    RefreshEnd(Family),
 }
 
 /// The members of a group that a line is for.

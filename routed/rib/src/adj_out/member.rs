@@ -9,7 +9,7 @@ use net::{Attrs, Family, Prefix};
 use rustc_hash::FxBuildHasher;
 
 use super::batch::Batch;
-use super::letter::To;
+use super::letter::{Out, To};
 use super::told::{Exporter, Scene, Told};
 use crate::{PeerId, PeerInfo, Source, Table};
 
@@ -45,6 +45,14 @@ struct Dump {
     /// The last prefix that was told.
     after: Option<Prefix>,
     why: DumpWhy,
+    /// The beginning of a refresh has been told.
+    begun: bool,
+}
+
+impl Dump {
+    fn new(family: Family, why: DumpWhy) -> Self {
+        Self { family, after: None, why, begun: false }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +66,7 @@ enum DumpWhy {
 impl Member {
     /// A member that has been told nothing.
     pub(super) fn new(peer: &PeerInfo, group: usize) -> Self {
-        let dump = |family: &Family| Dump { family: *family, after: None, why: DumpWhy::Start };
+        let dump = |family: &Family| Dump::new(*family, DumpWhy::Start);
         let dumps = peer.families.iter().map(dump).collect();
         let standing = Standing::Alone(Alone { pending: IndexMap::default(), dumps });
         Self { id: peer.id, group, address: peer.address, standing }
@@ -125,30 +133,41 @@ impl Alone {
         self.dumps.front().map(|dump| (dump.family, dump.after))
     }
 
-    /// The dump has come to a prefix, or to its end; then the family whose end
-    /// is to be told, if it is.
-    pub(super) fn dumped(&mut self, last: Option<Prefix>) -> Option<Family> {
+    /// The refresh that is under way and whose beginning is to be told, once.
+    pub(super) fn begins(&mut self) -> Option<Out> {
+        let dump = self.dumps.front_mut()?;
+        let begins = dump.why == DumpWhy::Refresh && !std::mem::replace(&mut dump.begun, true);
+        begins.then_some(Out::RefreshBegin(dump.family))
+    }
+
+    /// The dump has come to a prefix, or to its end, which is to be told then.
+    pub(super) fn dumped(&mut self, last: Option<Prefix>) -> Option<Out> {
         let dump = self.dumps.front_mut()?;
         if last.is_some() {
             dump.after = last;
             return None;
         }
-        let ended = (dump.why == DumpWhy::Start).then_some(dump.family);
+        let ended = match dump.why {
+            DumpWhy::Start => Out::EndOfRib(dump.family),
+            DumpWhy::Refresh => Out::RefreshEnd(dump.family),
+        };
         self.dumps.pop_front();
-        ended
+        Some(ended)
     }
 
     pub(super) fn has_work(&self) -> bool {
         !self.pending.is_empty() || !self.dumps.is_empty()
     }
 
-    /// The peer wants a family again. A dump that has yet to end, from the
-    /// start or not, begins again or goes on.
+    /// The peer wants a family again. A refresh that has yet to end begins
+    /// anew; the first dump goes on, and what it has told already is told again
+    /// behind it: no refresh begins before End-of-RIB (RFC 7313 §4).
     pub(super) fn refresh(&mut self, family: Family) {
-        match self.dumps.iter_mut().find(|dump| dump.family == family) {
-            Some(dump) if dump.why == DumpWhy::Refresh => dump.after = None,
-            Some(_) => {}
-            None => self.dumps.push_back(Dump { family, after: None, why: DumpWhy::Refresh }),
+        let refresh = Dump::new(family, DumpWhy::Refresh);
+        let same = |dump: &&mut Dump| dump.family == family && dump.why == DumpWhy::Refresh;
+        match self.dumps.iter_mut().find(same) {
+            Some(dump) => *dump = refresh,
+            None => self.dumps.push_back(refresh),
         }
     }
 

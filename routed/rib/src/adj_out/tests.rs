@@ -16,7 +16,7 @@ struct Office {
 fn weight(lines: &[Line]) -> usize {
     let of = |line: &Line| match &line.out {
         Out::Reach { prefixes, .. } | Out::Unreach { prefixes, .. } => prefixes.len(),
-        Out::EndOfRib(_) => 1,
+        Out::EndOfRib(_) | Out::RefreshBegin(_) | Out::RefreshEnd(_) => 1,
     };
     lines.iter().map(of).sum()
 }
@@ -135,6 +135,7 @@ impl World {
                     }
                 }
                 Out::EndOfRib(family) => self.ends.entry(id).or_default().push(*family),
+                Out::RefreshBegin(_) | Out::RefreshEnd(_) => {}
             }
             outs.push(out.clone());
         }
@@ -262,6 +263,7 @@ fn a_refresh_tells_everything_again_without_an_end() {
     let outs = w.drain(PeerId(1));
     assert_eq!(reached(&outs), ["10.1.0.0/24", "192.0.2.0/24"].map(p));
     assert!(!outs.iter().any(|out| matches!(out, Out::EndOfRib(_))));
+    assert_eq!((outs.first(), outs.last()), (Some(&Out::RefreshBegin(IPV4)), Some(&Out::RefreshEnd(IPV4))));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use net::{AsPath, Attrs, Origin};
+use net::{AsPath, Attrs, Community, Origin};
 use proptest::prelude::*;
 
 use super::*;
@@ -72,6 +72,10 @@ fn check_decide(rules: &Rules, at: Step, worse: impl FnOnce(&mut Spec)) {
 fn each_step_decides_when_all_before_are_equal() {
     let r = rules();
     let by_id = Rules { compare_router_id: true, ..r };
+    check_decide(&r, Step::Fresh, |s| {
+        s.attrs(|a| a.communities.push(Community::LLGR_STALE));
+        s.path.distance = 1;
+    });
     check_decide(&r, Step::Distance, |s| s.path.distance = 200);
     check_decide(&r, Step::Protocol, |s| s.path.protocol = Protocol::Rip);
     check_decide(&r, Step::LocalPref, |s| s.attrs(|a| a.local_pref = Some(99)));
@@ -90,6 +94,25 @@ fn each_step_decides_when_all_before_are_equal() {
     check_decide(&r, Step::ClusterList, |s| s.attrs(|a| a.cluster_list.push([1, 1, 1, 1].into())));
     check_decide(&r, Step::PeerAddress, |s| s.address = Some(ip("192.0.2.2")));
     check_decide(&r, Step::PathId, |_| {});
+}
+
+#[test]
+fn the_accumulated_metric_counts_before_the_length_of_the_path() {
+    let spec = |aigp, igp_metric, path: &[u32]| {
+        let mut spec = Spec::new(1);
+        spec.attrs(|a| (a.aigp, a.as_path) = (aigp, AsPath::sequence(path.iter().copied())));
+        Spec { igp_metric, ..spec }
+    };
+    let near = spec(Some(100), 5, &[65001, 1, 2, 3]);
+    for worse in [
+        spec(Some(106), 0, &[65001]),          // a longer way, by itself
+        spec(Some(100), 6, &[65001]),          // or with that to the next hop
+        spec(Some(u64::MAX - 1), 9, &[65001]), // nothing is longer than the longest
+        spec(None, 0, &[65001]),               // RFC 7311 §4.1: one without any is left out
+    ] {
+        let decided = outcome(&[worse, near.clone()], &rules());
+        assert_eq!((decided.best, decided.at), (1, Step::Aigp));
+    }
 }
 
 #[test]

@@ -199,3 +199,107 @@ fn a_filter_asks_a_peer_to_drop_packets() {
     let asked = PeerInfo { export: Arc::new(toml::from_str(rules).unwrap()), ..peer(2, 65002) };
     assert_eq!(told(None, &asked, |_| {}).unwrap().communities, [Community::BLACKHOLE]);
 }
+
+/// `ONLY_TO_CUSTOMER` of what is told, or why nothing is.
+fn otc(role: Option<Role>, has: Option<u32>) -> Result<Option<u32>, Why> {
+    let to = PeerInfo { role, ..peer(2, 65002) };
+    let sent = told(Some(&peer(1, 65009)), &to, |a| a.only_to_customer = has.map(Asn))?;
+    Ok(sent.only_to_customer.map(|asn| asn.0))
+}
+
+#[test]
+fn what_was_given_down_goes_down_only_and_what_goes_down_is_marked() {
+    for ours in [Role::Customer, Role::Peer, Role::RsClient] {
+        assert_eq!(otc(Some(ours), Some(7)), Err(Why::OnlyToCustomer(Asn(7))), "{ours}");
+    }
+    for ours in [Role::Provider, Role::Rs] {
+        assert_eq!(otc(Some(ours), Some(7)), Ok(Some(7)), "{ours}: it stays as it is");
+    }
+    for ours in [Role::Provider, Role::Rs, Role::Peer] {
+        assert_eq!(otc(Some(ours), None), Ok(Some(OURS)), "{ours}");
+    }
+    for ours in [Role::Customer, Role::RsClient] {
+        assert_eq!(otc(Some(ours), None), Ok(None), "{ours}");
+    }
+    assert_eq!((otc(None, Some(7)), otc(None, None)), (Ok(Some(7)), Ok(None)));
+}
+
+#[test]
+fn a_member_of_our_confederation_hears_nearly_what_an_internal_peer_hears() {
+    let mut member = peer(2, 65002);
+    member.carries.confederation = true;
+    let from = PeerInfo { route_reflector_client: true, ..peer(1, OURS) };
+    let sent = told(Some(&from), &member, |a| {
+        (a.local_pref, a.med) = (Some(300), Some(5));
+        a.originator_id = Some("10.9.9.9".parse().unwrap());
+        a.communities.push(Community::NO_EXPORT);
+    });
+    let sent = sent.unwrap();
+    assert_eq!(sent.as_path.to_string(), "(64512) 65009");
+    assert_eq!((sent.local_pref, sent.med, sent.originator_id), (Some(300), Some(5), None));
+    assert_eq!(next_hop(&sent), "192.0.2.1");
+    // What has come from another member AS is no iBGP route: no reflection is needed.
+    let mut teller = peer(1, 65003);
+    teller.carries.confederation = true;
+    let inside = |a: &mut Attrs| a.as_path = a.as_path.prepended_inside(Asn(65003));
+    assert_eq!(told(Some(&teller), &member, inside).unwrap().as_path.to_string(), "(64512 65003) 65009");
+    assert_eq!(told(Some(&teller), &peer(2, OURS), inside).unwrap().as_path.to_string(), "(65003) 65009");
+    // Outside nobody sees the members.
+    let outside = PeerInfo { local_asn: Asn(100), ..peer(2, 65002) };
+    assert_eq!(told(Some(&teller), &outside, inside).unwrap().as_path.to_string(), "100 65009");
+    // NO_EXPORT_SUBCONFED ends at the member AS (RFC 1997).
+    let subconfed = |a: &mut Attrs| a.communities.push(Community::NO_EXPORT_SUBCONFED);
+    let why = Err(Why::Community(Community::NO_EXPORT_SUBCONFED));
+    assert_eq!(told(Some(&from), &member, subconfed), why);
+}
+
+#[test]
+fn long_lived_stale_routes_go_to_those_who_know_what_it_means() {
+    let stale = |a: &mut Attrs| a.communities.push(Community::LLGR_STALE);
+    let (from, to) = (peer(1, 65009), peer(2, 65002));
+    assert_eq!(told(Some(&from), &to, stale), Err(Why::Community(Community::LLGR_STALE)));
+    let mut knows = to;
+    knows.carries.long_lived = true;
+    assert_eq!(told(Some(&from), &knows, stale).unwrap().communities, [Community::LLGR_STALE]);
+}
+
+#[test]
+fn the_accumulated_metric_goes_where_the_session_has_it_and_grows_on_the_way() {
+    let metric = |a: &mut Attrs| a.aigp = Some(100);
+    let from = peer(1, 65009);
+    assert_eq!(told(Some(&from), &peer(2, OURS), metric).unwrap().aigp, None);
+    let mut to = peer(2, OURS);
+    to.carries.aigp = true;
+    assert_eq!(told(Some(&from), &to, metric).unwrap().aigp, Some(100), "the next hop is kept");
+    // The next hop is on a link: its metric is 0 and counts 1.
+    let own = PeerInfo { next_hop: NextHopMode::Myself, ..to.clone() };
+    assert_eq!(told(Some(&from), &own, metric).unwrap().aigp, Some(101));
+    let most = |a: &mut Attrs| a.aigp = Some(u64::MAX - 1);
+    assert_eq!(told(Some(&from), &own, most).unwrap().aigp, Some(u64::MAX - 1));
+    assert_eq!(told(Some(&from), &to, |_| {}).unwrap().aigp, None);
+}
+
+#[test]
+fn ipv4_goes_over_ipv6_where_it_was_agreed_on() {
+    let v6_only = LocalEnd { v4: None, ..peer(2, 65002).local };
+    let mut to = PeerInfo { local: v6_only, ..peer(2, 65002) };
+    let from = peer(1, 65009);
+    assert_eq!(told(Some(&from), &to, |_| {}), Err(Why::NoLocalAddress(Family::Ipv4Unicast)));
+    to.carries.extended_next_hop = true;
+    assert_eq!(next_hop(&told(Some(&from), &to, |_| {}).unwrap()), "2001:db8::fe");
+    // Inside the AS an IPv6 next hop is kept for those who take it.
+    let learned = |a: &mut Attrs| a.next_hop = Some(NextHop::from(ip("2001:db8::1")));
+    let mut inside = peer(2, OURS);
+    assert_eq!(next_hop(&told(Some(&from), &inside, learned).unwrap()), "192.0.2.254");
+    inside.carries.extended_next_hop = true;
+    assert_eq!(next_hop(&told(Some(&from), &inside, learned).unwrap()), "2001:db8::1");
+}
+
+#[test]
+fn non_transitive_ipv6_communities_stay_inside() {
+    let community = |first| net::Ipv6ExtCommunity([first; 20]);
+    let both = |a: &mut Attrs| a.ipv6_ext_communities = vec![community(0x40), community(0)];
+    let from = peer(1, 65009);
+    assert_eq!(told(Some(&from), &peer(2, 65002), both).unwrap().ipv6_ext_communities, [community(0)]);
+    assert_eq!(told(Some(&from), &peer(2, OURS), both).unwrap().ipv6_ext_communities.len(), 2);
+}

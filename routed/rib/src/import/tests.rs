@@ -4,7 +4,7 @@ use std::time::Instant;
 use crate::fixture::{OURS, attrs, p, peer, table};
 use crate::{PeerId, PeerInfo, Standing, Table, Why};
 
-use net::{Asn, Community};
+use net::{AsPath, Asn, Community, Role};
 
 use super::*;
 
@@ -128,6 +128,43 @@ fn paths_with_sets_are_not_used_where_the_rules_say_so() {
     }
 }
 
+/// `ONLY_TO_CUSTOMER` of a route after import, or why it is not used.
+fn otc(role: Option<Role>, told: Option<u32>) -> Result<Option<u32>, Why> {
+    let peer = PeerInfo { role, ..peer(1, 65001) };
+    let after = check(&peer, "10.0.0.0/8", |a| a.only_to_customer = told.map(Asn))?;
+    Ok(after.only_to_customer.map(|asn| asn.0))
+}
+
+#[test]
+fn a_route_that_was_given_down_does_not_come_up() {
+    let leak = |only_to| Err(Why::RouteLeak { only_to: Asn(only_to), peer: Asn(65001) });
+    for ours in [Role::Provider, Role::Rs] {
+        assert_eq!(otc(Some(ours), Some(65001)), leak(65001), "{ours}: from a customer");
+        assert_eq!(otc(Some(ours), None), Ok(None), "{ours}: not marked");
+    }
+    assert_eq!(otc(Some(Role::Peer), Some(65009)), leak(65009), "from another peer's customer");
+    assert_eq!(otc(Some(Role::Peer), Some(65001)), Ok(Some(65001)));
+    for ours in [Role::Customer, Role::RsClient] {
+        assert_eq!(otc(Some(ours), Some(65009)), Ok(Some(65009)), "{ours}: what is marked stays so");
+    }
+    // Without a role it goes along.
+    assert_eq!(otc(None, Some(65009)), Ok(Some(65009)));
+}
+
+#[test]
+fn a_route_from_above_or_beside_is_marked() {
+    for (ours, marked) in [
+        (Some(Role::Customer), Some(65001)),
+        (Some(Role::RsClient), Some(65001)),
+        (Some(Role::Peer), Some(65001)),
+        (Some(Role::Provider), None),
+        (Some(Role::Rs), None),
+        (None, None),
+    ] {
+        assert_eq!(otc(ours, None), Ok(marked), "{ours:?}");
+    }
+}
+
 #[test]
 fn the_as_of_the_node_is_a_loop_too_where_the_session_is_in_another() {
     let now = Instant::now();
@@ -164,4 +201,60 @@ fn a_filter_lets_packets_be_dropped_where_the_peer_asks_for_it() {
     let back = t.take_changes(usize::MAX).remove(0).new.unwrap();
     assert_ne!(*back.target, crate::Target::Discard);
     assert_eq!(back.path.attrs().communities, [Community::BLACKHOLE]);
+}
+
+#[test]
+fn a_member_of_our_confederation_stands_first_and_its_local_pref_counts() {
+    let mut member = peer(1, 65001);
+    member.carries.confederation = true;
+    let inside = |a: &mut Attrs| {
+        a.as_path = AsPath::sequence([7]).prepended_inside(Asn(65001));
+        a.local_pref = Some(300);
+    };
+    assert_eq!(check(&member, "10.0.0.0/8", inside).unwrap().local_pref, Some(300));
+    assert_eq!(check(&member, "10.0.0.0/8", |_| {}), Err(Why::NotFromMember(Asn(65001))));
+    let other = |a: &mut Attrs| a.as_path = AsPath::sequence([7]).prepended_inside(Asn(65009));
+    assert_eq!(check(&member, "10.0.0.0/8", other), Err(Why::NotFromMember(Asn(65001))));
+}
+
+#[test]
+fn loops_of_a_confederation_are_found_where_they_stand() {
+    let now = Instant::now();
+    let mut member = peer(1, 65001);
+    member.carries.confederation = true;
+    let mut t = Table::new(Rules { confederation: Some(Asn(100)), ..crate::fixture::rules() });
+    t.peer_up(member.clone());
+    let mut check = |path: AsPath| {
+        let told = Attrs { as_path: path, ..Attrs::clone(&attrs(&[], "192.0.2.1")) };
+        t.update(now, member.id, [(p("10.0.0.0/8"), 0)], &Arc::new(told)).unwrap();
+        t.received(member.id, None, 9).items[0].1.imported.clone().map(|_| ())
+    };
+    let inside = |path: AsPath| path.prepended_inside(Asn(65001));
+    assert_eq!(check(inside(AsPath::sequence([7]))), Ok(()));
+    // Our member AS among members; outside it is somebody else's number.
+    let loop_inside = AsPath::sequence([7]).prepended_inside(Asn(OURS)).prepended_inside(Asn(65001));
+    assert_eq!(check(loop_inside), Err(Why::AsLoop(Asn(OURS))));
+    assert_eq!(check(inside(AsPath::sequence([7, OURS]))), Ok(()));
+    // The confederation as others see it.
+    assert_eq!(check(inside(AsPath::sequence([7, 100]))), Err(Why::AsLoop(Asn(100))));
+}
+
+#[test]
+fn long_paths_and_many_communities_are_refused_where_a_limit_is_set() {
+    let now = Instant::now();
+    let external = peer(1, 65001);
+    let rules = Rules { max_as_path: Some(3), max_communities: Some(2), ..crate::fixture::rules() };
+    let mut t = Table::new(rules);
+    t.peer_up(external.clone());
+    let mut check = |length: u32, communities: usize| {
+        let mut told = Attrs::clone(&attrs(&[], "192.0.2.1"));
+        told.as_path = AsPath::sequence((0..length).map(|n| 65001 + n));
+        told.communities = vec![Community(1); communities];
+        told.large_communities = vec![net::LargeCommunity([1, 2, 3])];
+        t.update(now, external.id, [(p("10.0.0.0/8"), 0)], &Arc::new(told)).unwrap();
+        t.received(external.id, None, 9).items[0].1.imported.clone().map(|_| ())
+    };
+    assert_eq!(check(3, 1), Ok(()));
+    assert_eq!(check(4, 1), Err(Why::LongAsPath { length: 4, most: 3 }));
+    assert_eq!(check(3, 2), Err(Why::ManyCommunities { count: 3, most: 2 }));
 }

@@ -385,3 +385,33 @@ proptest! {
         prop_assert!(t.paths.iter().all(|(_, path)| path.source == Source::Local));
     }
 }
+
+#[test]
+fn what_is_kept_for_long_is_marked_and_what_does_not_want_it_goes() {
+    let now = Instant::now();
+    let info = peer(1, 65001);
+    let mut t = table(now, std::slice::from_ref(&info));
+    let told = |communities: &[net::Community]| {
+        let communities = communities.to_vec();
+        Arc::new(Attrs { communities, ..Attrs::clone(&attrs(&[65001], "192.0.2.1")) })
+    };
+    let v4 = Family::Ipv4Unicast;
+    t.update(now, info.id, [(p("10.0.0.0/8"), 0), (p("10.1.0.0/16"), 0)], &told(&[])).unwrap();
+    t.update(now, info.id, [(p("10.2.0.0/16"), 0)], &told(&[net::Community::NO_LLGR])).unwrap();
+    t.mark_stale(info.id, v4);
+    t.update(now, info.id, [(p("10.1.0.0/16"), 0)], &told(&[])).unwrap();
+    assert_eq!(t.keep_long_lived(info.id, v4), (1, 1));
+    t.take_changes(usize::MAX);
+    let marked = |t: &Table, prefix: &str| {
+        let best = t.route(p(prefix))?.best().map(|best| Arc::clone(best.path.attrs()))?;
+        Some(best.communities.contains(&net::Community::LLGR_STALE))
+    };
+    assert_eq!(marked(&t, "10.0.0.0/8"), Some(true));
+    assert_eq!(marked(&t, "10.1.0.0/16"), Some(false), "told again, it is fresh");
+    assert_eq!(marked(&t, "10.2.0.0/16"), None);
+    // Other filters leave the mark; so does keeping it twice.
+    t.peer_up(info.clone());
+    assert_eq!(t.keep_long_lived(info.id, v4), (1, 0));
+    assert_eq!(marked(&t, "10.0.0.0/8"), Some(true));
+    assert_eq!(t.sweep_stale(info.id, v4), 1);
+}

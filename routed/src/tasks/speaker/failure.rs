@@ -122,7 +122,7 @@ mod tests {
         let listeners = Listeners::bind(&bgp).unwrap();
         let bfd = mpsc::channel(1).0;
         let router_id = "192.0.2.1".parse().unwrap();
-        let config = SpeakerConfig { bgp, router_id, restarting: false, bfd };
+        let config = SpeakerConfig { bgp, router_id, name: "n1".into(), restarting: false, bfd };
         let (table, inputs) = mpsc::channel(16);
         (Speaker::new(config, listeners, table), inputs)
     }

@@ -19,6 +19,7 @@ mod local;
 pub(crate) mod post;
 mod rip;
 pub(crate) mod session;
+mod stale;
 pub(crate) mod view;
 pub(crate) mod watchers;
 
@@ -105,6 +106,20 @@ pub(crate) enum TableInput {
     },
     /// A peer can take more letters, and was asked to say so.
     Ready,
+    /// A peer begins to tell a family again, and marks when it has.
+    RefreshBegin {
+        /// The peer.
+        id: PeerId,
+        /// The family.
+        family: Family,
+    },
+    /// A peer has told a family again.
+    RefreshEnd {
+        /// The peer.
+        id: PeerId,
+        /// The family.
+        family: Family,
+    },
     /// RIP has learned routes, or other ways to them.
     RipLearned {
         /// IPv4 for RIPv2, IPv6 for `RIPng`.
@@ -329,6 +344,8 @@ impl TableTask {
             TableInput::RefreshRequest { id, family } => self.adj_out.refresh(id, family),
             // What follows every input delivers.
             TableInput::Ready => {}
+            TableInput::RefreshBegin { id, family } => self.refresh_begin(now, id, family),
+            TableInput::RefreshEnd { id, family } => self.refresh_end(id, family),
             TableInput::RipLearned { family, routes } => self.rip_learned(now, family, routes),
             TableInput::RipLost { family, prefixes } => self.rip_lost(family, &prefixes),
             TableInput::PullRip { reply } => {
@@ -365,10 +382,7 @@ impl TableTask {
     }
 
     async fn deadline(&mut self, now: Instant) {
-        for (id, family) in self.sessions.expired(now) {
-            let swept = self.table.sweep_stale(id, family);
-            tracing::warn!(peer = id.0, %family, routes = swept, "peer did not come back in time; its routes go");
-        }
+        self.stale_expired(now);
         for id in self.sessions.forgotten() {
             self.table.peer_down(id);
         }

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bgp::conn::Up;
-use bgp::wire::{EncodeError, Encoder, Nlri, Tx};
+use bgp::wire::{EncodeError, Encoder, Message, Nlri, RouteRefresh, Tx};
 use bytes::{Bytes, BytesMut};
-use net::Prefix;
+use net::{Family, Prefix};
 use rib::adj_out::{Line, Out, Post, To};
 use rib::{AdjOut, PeerId};
 use rustc_hash::FxHashMap;
@@ -43,7 +43,23 @@ struct Part {
     to: To,
     /// Where they end.
     end: usize,
-    messages: u64,
+    messages: Sent,
+}
+
+/// How many messages of which type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// UPDATE.
+    pub(crate) updates: u64,
+    /// ROUTE-REFRESH.
+    pub(crate) refreshes: u64,
+}
+
+impl std::ops::AddAssign for Sent {
+    fn add_assign(&mut self, other: Self) {
+        self.updates += other.updates;
+        self.refreshes += other.refreshes;
+    }
 }
 
 impl Letter {
@@ -53,9 +69,9 @@ impl Letter {
 
     /// Hands over the slices that are for a peer; returns how many messages
     /// they are.
-    pub(crate) fn for_peer(&self, id: PeerId, mut send: impl FnMut(Bytes)) -> u64 {
+    pub(crate) fn for_peer(&self, id: PeerId, mut send: impl FnMut(Bytes)) -> Sent {
         let Content { octets, parts } = &*self.0;
-        let (mut begin, mut end, mut messages) = (0, 0, 0);
+        let (mut begin, mut end, mut messages) = (0, 0, Sent::default());
         for part in parts {
             if part.to.reaches(id) {
                 messages += part.messages;
@@ -140,7 +156,7 @@ pub(super) type Outgoing = AdjOut<Office>;
 
 /// What a session must have in common with others to be sent the same octets.
 pub(super) fn format(up: &Up) -> Tx {
-    Tx { as4: up.as4, extended_messages: up.extended_messages, ..Tx::default() }
+    up.tx()
 }
 
 /// Writes letters and carries them to the boxes.
@@ -176,27 +192,30 @@ impl Office {
     }
 
     /// Writes one line to the end of the scratch; says how many messages.
-    fn line(&mut self, encoder: usize, out: &Out) -> Result<u64, EncodeError> {
+    fn line(&mut self, encoder: usize, out: &Out) -> Result<Sent, EncodeError> {
         let Self { encoders, scratch, nlri, .. } = self;
         let encoder = &mut encoders[encoder];
         let mut list = |prefixes: &[Prefix]| {
             nlri.clear();
             nlri.extend(prefixes.iter().copied().map(Nlri::from));
         };
-        match out {
+        let updates = match out {
             Out::Reach { family, attrs, prefixes } => {
                 list(prefixes);
-                encoder.encode_update(scratch, *family, attrs, nlri)
+                encoder.encode_update(scratch, *family, attrs, nlri)?
             }
             Out::Unreach { family, prefixes } => {
                 list(prefixes);
-                encoder.encode_withdraw(scratch, *family, nlri)
+                encoder.encode_withdraw(scratch, *family, nlri)?
             }
             Out::EndOfRib(family) => {
                 encoder.end_of_rib(scratch, *family);
-                Ok(1)
+                1
             }
-        }
+            Out::RefreshBegin(family) => return mark(encoder, scratch, *family, 1),
+            Out::RefreshEnd(family) => return mark(encoder, scratch, *family, 2),
+        };
+        Ok(Sent { updates, refreshes: 0 })
     }
 
     fn encoder(&mut self, format: Tx) -> usize {
@@ -205,6 +224,22 @@ impl Office {
             self.encoders.len() - 1
         })
     }
+}
+
+/// Marks the begin or the end of a refresh, for peers that know the marks
+/// (RFC 7313 §4).
+fn mark(
+    encoder: &mut Encoder,
+    scratch: &mut BytesMut,
+    family: Family,
+    subtype: u8,
+) -> Result<Sent, EncodeError> {
+    if !encoder.tx().enhanced_refresh {
+        return Ok(Sent::default());
+    }
+    let mark = RouteRefresh { afi: family.afi(), subtype, safi: family.safi() };
+    let refreshes = encoder.encode_message(scratch, &Message::RouteRefresh(mark))?;
+    Ok(Sent { updates: 0, refreshes })
 }
 
 impl Post for Office {
@@ -225,7 +260,10 @@ impl Post for Office {
             };
             let end = self.scratch.len();
             match parts.last_mut().filter(|last| last.to == *to) {
-                Some(last) => (last.end, last.messages) = (end, last.messages + messages),
+                Some(last) => {
+                    last.end = end;
+                    last.messages += messages;
+                }
                 None => parts.push(Part { to: *to, end, messages }),
             }
         }

@@ -1,29 +1,24 @@
 //! Peers as the table sees them: up, kept through a restart, or gone.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp::conn::Up;
 use bgp::peer::Graceful;
-use bgp::wire::Update;
+use bgp::wire::{Capability, Update};
 use net::Family;
 use rib::filter::{self, Filter};
 use rib::peer::LocalEnd;
-use rib::{NextHopMode, PeerId, PeerInfo, SendCommunities};
+use rib::{Carries, NextHopMode, PeerId, PeerInfo, SendCommunities};
 use rustc_hash::FxHashSet;
 use tokio::sync::mpsc;
-use tracing::info;
 
 use super::limit::Limit;
+use super::stale::Stales;
 use super::{ByPeer, SessionUp, TableTask};
 use crate::config::{self, Config};
 use crate::tasks::PeerCommand;
-
-/// How long the routes of a peer that is back may wait for its End-of-RIB;
-/// FRR's default of its stale path timer.
-const STALE_PATH: Duration = Duration::from_secs(360);
 
 struct Session {
     /// To end the session when the peer sends too much.
@@ -38,8 +33,8 @@ struct Session {
 pub(super) struct Sessions {
     up: ByPeer<Session>,
     addresses: ByPeer<IpAddr>,
-    /// Until when the routes of a family are kept unheard.
-    stale: BTreeMap<(PeerId, Family), Instant>,
+    /// What waits to be told again.
+    pub(super) stale: Stales,
     /// Peers without a session whose last stale routes have gone.
     forgotten: Vec<PeerId>,
     /// Peers that have told everything since the start.
@@ -67,7 +62,7 @@ impl Sessions {
         Self {
             up: ByPeer::default(),
             addresses: ByPeer::default(),
-            stale: BTreeMap::new(),
+            stale: Stales::default(),
             forgotten: Vec::new(),
             spoken: FxHashSet::default(),
             expected,
@@ -76,16 +71,7 @@ impl Sessions {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.stale.values().copied().chain(self.sweep).min()
-    }
-
-    /// The families whose routes have waited too long.
-    pub(super) fn expired(&mut self, now: Instant) -> Vec<(PeerId, Family)> {
-        let due: Vec<_> = self.stale.iter().filter(|(_, at)| **at <= now).map(|(key, _)| *key).collect();
-        for (id, family) in &due {
-            self.unstale(*id, *family);
-        }
-        due
+        self.stale.next_deadline().into_iter().chain(self.sweep).min()
     }
 
     /// Peers that are without a session and without routes; the table forgets them.
@@ -117,10 +103,9 @@ impl Sessions {
         self.addresses.keys().copied()
     }
 
-    fn unstale(&mut self, id: PeerId, family: Family) {
-        self.stale.remove(&(id, family));
-        let waits = self.stale.keys().any(|(other, _)| *other == id);
-        if !waits && !self.up.contains_key(&id) {
+    /// The table forgets a peer that has neither a session nor routes that wait.
+    pub(super) fn forget_if_gone(&mut self, id: PeerId) {
+        if !self.stale.any_of(id) && !self.up.contains_key(&id) {
             self.forgotten.push(id);
         }
     }
@@ -141,18 +126,7 @@ impl TableTask {
         self.table.peer_up(info.clone());
         self.office.open(id, slot);
         self.adj_out.peer_up(&self.table, &info, super::post::format(&up));
-        // What the peer did not keep over its restart, it has to tell anew (RFC 4724 §4.2).
-        for family in Family::ALL {
-            if !self.sessions.stale.contains_key(&(id, family)) {
-                continue;
-            }
-            if kept(&up, family) {
-                self.sessions.stale.insert((id, family), now + STALE_PATH);
-            } else {
-                self.sessions.stale.remove(&(id, family));
-                self.table.sweep_stale(id, family);
-            }
-        }
+        self.stale_peer_up(now, id, &up);
         let session =
             Session { control, limit: Limit::new(config.max_prefixes), silent: up.families.clone() };
         self.sessions.up.insert(id, session);
@@ -176,6 +150,13 @@ impl TableTask {
             allow_own_asn: config.allow_own_asn,
             as_override: config.as_override,
             send_communities: send_communities(config.send_communities),
+            role: up.role,
+            carries: Carries {
+                confederation: up.confederation,
+                aigp: config.offers.aigp.unwrap_or(up.internal),
+                long_lived: speaks_long_lived(up),
+                extended_next_hop: up.extended_next_hop,
+            },
             next_hop: next_hop(config.next_hop),
             families: up.families.clone(),
             import: filter_named(&self.config, &config.import),
@@ -201,26 +182,14 @@ impl TableTask {
         self.sessions.up.remove(&id);
         self.office.close(id);
         self.adj_out.peer_down(id);
-        let Some(Graceful { restart_time, families }) = graceful else {
-            self.forget(id);
-            return;
-        };
-        for family in Family::ALL {
-            // What was stale already goes at the second loss in a row (RFC 4724 §4.2).
-            self.table.sweep_stale(id, family);
-            self.table.mark_stale(id, family);
-            if families.contains(&family) {
-                self.sessions.stale.insert((id, family), now + restart_time);
-            } else {
-                self.sessions.stale.remove(&(id, family));
-                self.table.sweep_stale(id, family);
-            }
+        match graceful {
+            Some(graceful) => self.keep_stale(now, id, &graceful),
+            None => self.forget(id),
         }
-        info!(peer = %self.peer_name(id), seconds = restart_time.as_secs(), "routes kept while the peer restarts");
     }
 
     fn forget(&mut self, id: PeerId) {
-        self.sessions.stale.retain(|(other, _), _| *other != id);
+        self.sessions.stale.forget(id);
         self.table.peer_down(id);
     }
 
@@ -247,10 +216,7 @@ impl TableTask {
     }
 
     pub(super) fn end_of_rib(&mut self, id: PeerId, family: Family) {
-        if self.sessions.stale.remove(&(id, family)).is_some() {
-            let swept = self.table.sweep_stale(id, family);
-            info!(peer = %self.peer_name(id), %family, swept, "peer is back and has told its routes");
-        }
+        self.stale_end_of_rib(id, family);
         if let Some(session) = self.sessions.up.get_mut(&id) {
             session.silent.retain(|other| *other != family);
             if session.silent.is_empty() {
@@ -303,12 +269,9 @@ impl TableTask {
     }
 }
 
-/// True when the peer says that it forwarded on for this family while it
-/// restarted: only then do its old routes lead anywhere.
-fn kept(up: &Up, family: Family) -> bool {
-    let restart = up.graceful_restart.as_ref();
-    up.families.contains(&family)
-        && restart.is_some_and(|restart| restart.families.contains(&(family.afi(), family.safi(), true)))
+/// True when the peer knows what long-lived stale routes are (RFC 9494 §4.3).
+fn speaks_long_lived(up: &Up) -> bool {
+    up.received.iter().any(|capability| matches!(capability, Capability::LongLivedGracefulRestart(_)))
 }
 
 fn send_communities(sent: config::SendCommunities) -> SendCommunities {

@@ -166,6 +166,10 @@ fn put_attrs(route: &mut v1::Route, attrs: &Attrs) {
     route.cluster_list = attrs.cluster_list.iter().map(ToString::to_string).collect();
     route.aggregator = attrs.aggregator.map(|by| format!("{} {}", by.asn, by.router));
     route.atomic_aggregate = attrs.atomic_aggregate;
+    route.aigp = attrs.aigp;
+    route.only_to_customer = attrs.only_to_customer.map(|asn| asn.0);
+    route.ipv6_ext_communities = attrs.ipv6_ext_communities.iter().map(ToString::to_string).collect();
+    route.unknown_attributes = attrs.unknown.iter().map(|raw| raw.code.into()).collect();
 }
 
 fn state(candidate: &CandidateView) -> v1::RouteState {

@@ -4,7 +4,7 @@ use net::Family;
 
 use super::*;
 use crate::conn::CloseReason;
-use crate::peer::{Admin, RestartConfig, Why};
+use crate::peer::{Admin, Graceful, HoldExpiry, RestartConfig, Why};
 
 const SECOND: ConnId = ConnId::Accepted(7);
 
@@ -168,4 +168,35 @@ fn a_peer_that_flaps_is_held_although_it_speaks_graceful_restart() {
         id = ConnId::Accepted(10 + round);
         bench.event(Event::Accepted(id, ends())).their_open(id, "10.0.0.9").message(id, Message::Keepalive);
     }
+}
+
+#[test]
+fn an_expired_hold_timer_is_final_unless_it_is_to_keep_routes() {
+    let expire = |restart: RestartConfig| {
+        let mut bench = Bench::established(PeerConfig { graceful_restart: Some(restart), ..ours() });
+        while bench.peer.state() == State::Established {
+            bench.tick();
+        }
+        let why = bench.peer.status().last_error.0.to_string();
+        assert!(why.starts_with("hold timer expired"), "{why}");
+        bench.did()
+    };
+    let plain = RestartConfig::new(secs(120));
+    assert_eq!(expire(RestartConfig { notification: false, ..plain.clone() }), "notify 4/0 D, close D, down");
+    // RFC 8538 §3: so that the peer does not keep ours either.
+    assert_eq!(expire(plain.clone()), "notify 6/9 D, close D, down");
+    let keep = RestartConfig { hold_expiry: HoldExpiry::Keep, ..plain };
+    assert_eq!(expire(keep), "notify 4/0 D, close D, down gracefully");
+}
+
+#[test]
+fn a_graceful_loss_says_how_long_each_family_may_be_kept() {
+    let config = PeerConfig { long_lived: Some(secs(3600)), ..restartable(false) };
+    let mut bench = Bench::established(config);
+    bench.event(Event::Closed(DIALLED, CloseReason::Eof));
+    let Some(Action::Down(down)) = bench.out.first() else { panic!("{:?}", bench.out) };
+    let family = Family::Ipv4Unicast;
+    let kept =
+        Graceful { restart_time: secs(120), families: vec![family], long_lived: vec![(family, secs(3600))] };
+    assert_eq!(down.graceful, Some(kept));
 }

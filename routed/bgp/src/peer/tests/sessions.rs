@@ -139,3 +139,36 @@ fn what_comes_late_for_a_closed_connection_does_nothing() {
     assert_eq!(bench.event(Event::Closed(DIALLED, CloseReason::Eof)).did(), "");
     assert_eq!(bench.peer.status().counters.received, heard);
 }
+
+#[test]
+fn a_peer_that_refuses_capabilities_is_asked_without_them_once() {
+    let offers = |bench: &Bench| {
+        let open = bench.out.iter().find_map(|action| match action {
+            Action::Send(_, Message::Open(open)) => Some(!open.capabilities.is_empty()),
+            _ => None,
+        });
+        open.expect("an OPEN is sent")
+    };
+    let mut bench = Bench::new(ours());
+    bench.event(Event::Start);
+    for (round, with) in (0..).zip([true, false, true, false]) {
+        let id = ConnId::Dialled(round);
+        bench.event(Event::Dialled(id, ends()));
+        assert_eq!(offers(&bench), with, "attempt {round}");
+        // RFC 5492 §3: Unsupported Optional Parameter.
+        bench.message(id, notification(2, 4)).tick();
+    }
+    // A session without capabilities: IPv4, narrow AS numbers, nothing else.
+    let mut bench = Bench::new(ours());
+    bench.event(Event::Start).event(Event::Dialled(DIALLED, ends())).message(DIALLED, notification(2, 4));
+    bench.tick();
+    let second = ConnId::Dialled(1);
+    bench.event(Event::Dialled(second, ends())).their_open(second, "10.0.0.9");
+    bench.message(second, Message::Keepalive);
+    let status = bench.peer.status();
+    let up = status.negotiated.expect("a session");
+    assert_eq!(
+        (up.families.as_slice(), up.as4, up.route_refresh),
+        (&[net::Family::Ipv4Unicast][..], false, false)
+    );
+}

@@ -1,7 +1,7 @@
 //! The octets of what is written, and what is refused.
 
 use hex_literal::hex;
-use net::{AsPath, Community, LargeCommunity, Prefix, RawAttr};
+use net::{AsPath, Asn, Community, LargeCommunity, Prefix, RawAttr};
 
 use super::*;
 use crate::wire::{Capability, Notification, Open, Reach, Update};
@@ -51,7 +51,8 @@ fn attributes_stand_in_the_order_of_their_codes() {
     let attrs = Attrs {
         communities: vec![Community(1)],
         large_communities: vec![LargeCommunity([1, 2, 3])],
-        unknown: vec![raw(11), raw(20), raw(35), raw(200)],
+        only_to_customer: Some(Asn(65001)),
+        unknown: vec![raw(11), raw(20), raw(36), raw(200)],
         ..v4()
     };
     let body = body(Tx::default(), Family::Ipv4Unicast, &attrs, &[nlri("10.0.0.0/8")]);
@@ -60,7 +61,7 @@ fn attributes_stand_in_the_order_of_their_codes() {
         codes.push(attribute.code);
         list = rest.0;
     }
-    assert_eq!(codes, [1, 2, 3, 8, 11, 20, 32, 35, 200]);
+    assert_eq!(codes, [1, 2, 3, 8, 11, 20, 32, 35, 36, 200]);
 }
 
 #[test]

@@ -142,6 +142,8 @@ fn an_mp_next_hop_of_a_wrong_length_resets() {
         &hex!("80 0e 0e 0002 01 04 c0000201 00 20 20010db8")[..],
         &hex!("80 0e 0c 0001 01 05 c000020100 00 08 0a"),
         &hex!("80 0e 0a 0002 01 00 00 20 20010db8"),
+        // RFC 8950 §4: IPv4 over IPv6 that was not negotiated.
+        &hex!("80 0e 17 0001 01 10 20010db8000000000000000000000001 00 08 0a"),
     ] {
         check_update(&body(&[], &[mp, ORIGIN, AS_PATH], &[]), external(), &format!("3/9 {mp:02x?}"));
     }
@@ -176,6 +178,8 @@ fn malformed_values_withdraw() {
         (&hex!("c0 20 0d 00000001000000010000000100"), 32), // LARGE_COMMUNITY no multiple of twelve
         (&hex!("c0 20 00"), 32),                            // empty
         (&hex!("c0 23 03 000001"), 35),                     // ONLY_TO_CUSTOMER of three octets
+        (&hex!("c0 19 13 00000000000000000000000000000000000000"), 25), // IPV6 EXTENDED COMMUNITIES of 19
+        (&hex!("c0 19 00"), 25),                            // empty
     ];
     for (attribute, code) in malformed {
         check_attribute(attribute, internal(), &format!("-10.0.0.0/8, withdraw {code}"));
@@ -333,7 +337,8 @@ fn next_hops_have_the_forms_of_their_families() {
         let head = if family == "ipv4" { hex!("0001 01") } else { hex!("0002 01") };
         let value = [&head[..], &[u8::try_from(octets.len()).unwrap()], octets, &[0, 0]].concat();
         let mp = [&[0x80, 14, u8::try_from(value.len()).unwrap()], &value[..]].concat();
-        decode(&body(&[], &[&mp, ORIGIN, AS_PATH], &[]), external()).unwrap().reach[0].attrs.next_hop.unwrap()
+        let rx = Rx { extended_next_hop: true, ..external() };
+        decode(&body(&[], &[&mp, ORIGIN, AS_PATH], &[]), rx).unwrap().reach[0].attrs.next_hop.unwrap()
     };
     let global = hex!("20010db8000000000000000000000001");
     let local = hex!("fe800000000000000000000000000001");
@@ -398,4 +403,58 @@ fn a_malformed_as4_path_is_discarded() {
             "+10.0.0.0/8, discard 17",
         );
     }
+}
+
+#[test]
+fn aigp_is_taken_where_the_session_has_it_and_else_as_if_it_were_unknown() {
+    let aigp = hex!("80 1a 0b 01 000b 0000000000000064");
+    let rx = Rx { aigp: true, ..external() };
+    let sound = [ORIGIN, AS_PATH, NEXT_HOP, &aigp];
+    assert_eq!(attrs(&sound, rx).aigp, Some(100));
+    let without = attrs(&sound, external());
+    assert_eq!((without.aigp, without.unknown.len()), (None, 0));
+    // The first of two counts; other TLVs say nothing.
+    let many = hex!("80 1a 1a 07 0004 ff 01 000b 0000000000000007 01 000b 0000000000000009");
+    assert_eq!(attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &many], rx).aigp, Some(7));
+    assert_eq!(attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &hex!("80 1a 00")], rx).aigp, None);
+}
+
+#[test]
+fn malformed_aigp_is_discarded() {
+    // RFC 7311 §3: whatever is wrong with it, even its flags.
+    for attribute in [
+        &hex!("80 1a 0a 01 000a 00000000000000")[..], // a metric of seven octets
+        &hex!("80 1a 03 01 000b"),                    // runs over the end
+        &hex!("80 1a 03 01 0002"),                    // shorter than its head
+        &hex!("80 1a 01 01"),                         // no length
+        &hex!("80 1a 0b 01 000b ffffffffffffffff"),   // the largest number
+        &hex!("c0 1a 0b 01 000b 0000000000000064"),   // transitive
+    ] {
+        let rx = Rx { aigp: true, ..external() };
+        check_attribute(attribute, rx, "+10.0.0.0/8, discard 26");
+        let update = decode(&body(&[], &[ORIGIN, AS_PATH, NEXT_HOP, attribute], TEN), rx).unwrap();
+        assert_eq!(update.reach[0].attrs.aigp, None);
+    }
+}
+
+#[test]
+fn the_rarer_attributes_are_read() {
+    let otc = hex!("c0 23 04 0000fde9");
+    let ipv6 = hex!("c0 19 14 0002 20010db8000000000000000000000001 0064");
+    let read = attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &otc, &ipv6], external());
+    assert_eq!(read.only_to_customer, Some(Asn(65001)));
+    assert_eq!(read.ipv6_ext_communities.len(), 1);
+    assert!(!read.ipv6_ext_communities[0].is_non_transitive());
+    assert_eq!(read.unknown, []);
+}
+
+#[test]
+fn the_partial_bit_of_what_is_understood_is_kept() {
+    let read = attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &hex!("e0 08 04 00000001")], external());
+    assert_eq!(read.partial, 1 << 8);
+    let mut out = Vec::new();
+    attr::encode(&read, super::super::Tx::default(), true, &mut out).unwrap();
+    assert!(out.ends_with(&hex!("e0 08 04 00000001")), "{out:02x?}");
+    // It says nothing of an optional non-transitive one (RFC 4271 §4.3).
+    assert_eq!(attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &hex!("a0 04 04 00000001")], external()).partial, 0);
 }

@@ -30,7 +30,7 @@ fn read(letter: &Letter, id: u32) -> (Vec<String>, usize, u64) {
         rest = &rest[length..];
     }
     assert_eq!(rest, [0u8; 0]);
-    (texts, pieces, messages)
+    (texts, pieces, messages.updates)
 }
 
 #[test]
