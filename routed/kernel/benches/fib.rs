@@ -1,14 +1,19 @@
 //! The FIB writer beside a bare loop: a million routes in, out, over, and
 //! adopted, in a network namespace of its own. Run as root:
 //! `cargo bench -p kernel --bench fib [-- ROUTES]`.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark says what it finds, and ends where it fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a benchmark says what it finds, and ends where it fails"
+)]
 
 mod bare;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use kernel::{Batch, Down, Fib, FibConfig, FibEvent, FibRoute, Hop, NextHops, RouteOwner, Target};
+use kernel::{Alarm, Batch, Fib, FibConfig, FibEvent, FibRoute, Hop, NextHops, RouteOwner, Target};
 use net::Prefix;
 use nix::sched::{CloneFlags, unshare};
 use rustc_hash::FxHashSet;
@@ -37,7 +42,10 @@ async fn ours(prefixes: &[Prefix], links: [u32; 2], bare: &Bare) {
     let (fib, mut events) = Fib::start(FibConfig::default()).unwrap();
     let route = via("10.0.0.2", links[0]);
     let add = feed(&fib, &mut events, prefixes, Some(&route)).await;
-    println!("  memory of the writer: {:.1} bytes a route", (resident() - before) as f64 / prefixes.len() as f64);
+    println!(
+        "  memory of the writer: {:.1} bytes a route",
+        (resident() - before) as f64 / prefixes.len() as f64
+    );
     beside("add", add, bare.add);
     let withdraw = feed(&fib, &mut events, prefixes, None).await;
     beside("withdraw", withdraw, bare.delete);
@@ -51,10 +59,14 @@ async fn ours(prefixes: &[Prefix], links: [u32; 2], bare: &Bare) {
         let (watching, seen) = bare::watch(probe, links[1]);
         watching.recv().unwrap();
         let started = Instant::now();
-        fib.next_hop_down(Down::Hop("10.0.0.2".parse().unwrap(), links[0])).await.unwrap();
+        fib.alarm(Alarm::HopDown("10.0.0.2".parse().unwrap(), links[0])).await.unwrap();
         let moved = seen.join().unwrap() - started;
         fib.flush().await.unwrap();
-        println!("  {count} routes over the other next hop after {} us, and told {:?}", moved.as_micros(), started.elapsed());
+        println!(
+            "  {count} routes over the other next hop after {} us, and told {:?}",
+            moved.as_micros(),
+            started.elapsed()
+        );
         feed(&fib, &mut events, &prefixes[..count], None).await;
     }
 
@@ -81,18 +93,28 @@ async fn churn(fib: &Fib, events: &mut Receiver<FibEvent>, prefixes: &[Prefix], 
     for some in prefixes[..changes].chunks(10) {
         feed(fib, events, some, Some(&other)).await;
     }
-    println!("  {changes} changes, ten at a time: {:.1} us of CPU each", (cpu() - before).as_secs_f64() * 1e6 / changes as f64);
+    println!(
+        "  {changes} changes, ten at a time: {:.1} us of CPU each",
+        cpu().saturating_sub(before).as_secs_f64() * 1e6 / changes as f64
+    );
 }
 
 /// Hands changes over as the table does, and waits until they are settled.
-async fn feed(fib: &Fib, events: &mut Receiver<FibEvent>, prefixes: &[Prefix], route: Option<&FibRoute>) -> Duration {
+async fn feed(
+    fib: &Fib,
+    events: &mut Receiver<FibEvent>,
+    prefixes: &[Prefix],
+    route: Option<&FibRoute>,
+) -> Duration {
     let started = Instant::now();
     let last = prefixes.len().div_ceil(4096);
     for (number, some) in prefixes.chunks(4096).enumerate() {
         let mut batch = Batch::new(0);
         batch.more = number + 1 < last;
         let route = route.map(|route| batch.route(route.clone()));
-        some.iter().for_each(|prefix| batch.push(*prefix, route));
+        for prefix in some {
+            batch.push(*prefix, route);
+        }
         fib.send(kernel::Command::Set(batch)).await.unwrap();
     }
     fib.flush().await.unwrap();
@@ -163,6 +185,8 @@ fn resident() -> usize {
 /// Processor time of this process so far.
 fn cpu() -> Duration {
     let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap();
-    let of = |time: nix::sys::time::TimeVal| Duration::new(time.tv_sec().unsigned_abs(), 0) + Duration::from_micros(time.tv_usec().unsigned_abs());
+    let of = |time: nix::sys::time::TimeVal| {
+        Duration::new(time.tv_sec().unsigned_abs(), 0) + Duration::from_micros(time.tv_usec().unsigned_abs())
+    };
     of(usage.user_time()) + of(usage.system_time())
 }
