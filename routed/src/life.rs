@@ -109,7 +109,7 @@ impl Daemon {
         let (links_out, links_reader) = watch::channel(links.clone());
         let more = config.rip.as_ref().map(|_| Arc::new(Notify::new()));
         let addresses = open_addresses(&config)?;
-        let restarting = !kernel::query::dump_owned(config.node.table)?.is_empty();
+        let restarting = fib.adopted() > 0;
         let start = TableStart {
             config: Arc::clone(&config),
             rules: rules(&config, router_id),
@@ -127,7 +127,7 @@ impl Daemon {
         let mut owned_first = owned_reader.clone();
         owned_first.mark_changed();
         let address = tokio::spawn(address::run(addresses.clone(), owned_first));
-        let bfd = bfd::start(links_reader.clone()).map_err(Fatal::Runtime)?;
+        let bfd = bfd::start(links_reader.clone(), fib.clone()).map_err(Fatal::Runtime)?;
         let around = Around {
             config: &config,
             state: &state,

@@ -4,6 +4,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::cast_precision_loss,
     reason = "a benchmark says what it finds, and ends where it fails"
 )]
 
@@ -12,7 +13,7 @@ mod bare;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use kernel::{Batch, Down, Fib, FibConfig, FibEvent, FibRoute, Hop, NextHops, RouteOwner, Target};
+use kernel::{Alarm, Batch, Fib, FibConfig, FibEvent, FibRoute, Hop, NextHops, RouteOwner, Target};
 use net::Prefix;
 use nix::sched::{CloneFlags, unshare};
 use rustc_hash::FxHashSet;
@@ -58,7 +59,7 @@ async fn ours(prefixes: &[Prefix], links: [u32; 2], bare: &Bare) {
         let (watching, seen) = bare::watch(probe, links[1]);
         watching.recv().unwrap();
         let started = Instant::now();
-        fib.next_hop_down(Down::Hop("10.0.0.2".parse().unwrap(), links[0])).await.unwrap();
+        fib.alarm(Alarm::HopDown("10.0.0.2".parse().unwrap(), links[0])).await.unwrap();
         let moved = seen.join().unwrap() - started;
         fib.flush().await.unwrap();
         println!(
@@ -94,7 +95,7 @@ async fn churn(fib: &Fib, events: &mut Receiver<FibEvent>, prefixes: &[Prefix], 
     }
     println!(
         "  {changes} changes, ten at a time: {:.1} us of CPU each",
-        (cpu() - before).as_secs_f64() * 1e6 / changes as f64
+        cpu().saturating_sub(before).as_secs_f64() * 1e6 / changes as f64
     );
 }
 
@@ -111,7 +112,9 @@ async fn feed(
         let mut batch = Batch::new(0);
         batch.more = number + 1 < last;
         let route = route.map(|route| batch.route(route.clone()));
-        some.iter().for_each(|prefix| batch.push(*prefix, route));
+        for prefix in some {
+            batch.push(*prefix, route);
+        }
         fib.send(kernel::Command::Set(batch)).await.unwrap();
     }
     fib.flush().await.unwrap();

@@ -7,7 +7,7 @@
 //! - **Nexthop objects**: where the kernel has them, routes through a gateway
 //!   point at an object, one for each source, next hops and backup. So a source
 //!   that ends takes its routes with it by one message, and a next hop that
-//!   dies ([`Fib::next_hop_down`]) costs one message an object, not one a route.
+//!   dies ([`Fib::alarm`]) costs one message an object, not one a route.
 //!   With a backup the kernel itself moves the routes when the link fails.
 //!   Otherwise, and with [`NexthopObjects::Off`], each route says where it leads.
 //! - **Start**: routes with our protocol numbers in our table are adopted. They
@@ -38,13 +38,13 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::batch::Batch;
-use crate::route::{Hop, RouteOwner};
+use crate::route::RouteOwner;
 use crate::watch::KernelEvent;
 use crate::writer::Writer;
 use crate::{FibRoute, Refusal};
 
 /// Commands that may wait for the writer before [`Fib::send`] waits.
-const COMMANDS: usize = 64;
+const COMMANDS: usize = 16;
 /// Events that may wait for the reader; further ones are merged meanwhile.
 const EVENTS: usize = 64;
 
@@ -136,6 +136,8 @@ pub enum Command {
     ObjectChanged(u32),
     /// What is there for a prefix.
     Ask(Prefix, oneshot::Sender<Result<Done, Refusal>>),
+    /// The table has said all that follows from [`Alarm::SourceEnds`].
+    Ended,
     /// Whether a link can carry packets now.
     Link {
         /// Its index.
@@ -155,23 +157,27 @@ pub enum Command {
     Shutdown,
 }
 
-/// A next hop, or a link, that no longer carries packets.
+/// What cannot wait for the routes that are being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Down {
-    /// A gateway on a link.
-    Hop(IpAddr, u32),
-    /// A whole link.
-    Link(u32),
-}
-
-impl Down {
-    /// True when a hop can be used no more.
-    pub(crate) fn concerns(self, hop: &Hop) -> bool {
-        match self {
-            Self::Hop(gateway, interface) => hop.gateway == Some(gateway) && hop.interface == interface,
-            Self::Link(interface) => hop.interface == interface,
-        }
-    }
+pub enum Alarm {
+    /// A gateway on a link no longer answers: what goes over it goes over its
+    /// backup, or the other next hops, one message an object. Which routes are
+    /// desired then is still the table's to say.
+    HopDown(IpAddr, u32),
+    /// It answers again.
+    HopUp(IpAddr, u32),
+    /// A link no longer carries packets.
+    LinkDown(u32),
+    /// A peer or other source of routes has ended. What has a backup goes over
+    /// it, before the table speaks of each route; when the table has,
+    /// [`Command::Ended`] says so.
+    SourceEnds {
+        /// Its number, see [`FibRoute::source`].
+        source: u32,
+        /// No other source has routes to speak of: what only this one had
+        /// ([`FibRoute::only`]) goes at once.
+        alone: bool,
+    },
 }
 
 /// What became of a route.
@@ -260,9 +266,10 @@ pub struct Ended;
 #[derive(Clone, Debug)]
 pub struct Fib {
     commands: mpsc::Sender<Command>,
-    urgent: mpsc::Sender<Down>,
+    urgent: mpsc::Sender<Alarm>,
     config: FibConfig,
     port: u32,
+    adopted: usize,
 }
 
 impl Fib {
@@ -274,12 +281,13 @@ impl Fib {
         let (outbox, events) = mpsc::channel(EVENTS);
         let writer = Writer::open(config.clone())?;
         let port = writer.port();
+        let adopted = writer.adopted();
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(FibError::Thread)?;
         std::thread::Builder::new()
             .name("fib".to_owned())
             .spawn(move || runtime.block_on(writer.run(inbox, alarms, outbox)))
             .map_err(FibError::Thread)?;
-        Ok((Self { commands, urgent, config, port }, events))
+        Ok((Self { commands, urgent, config, port, adopted }, events))
     }
 
     /// Hands a command to the writer; waits while its queue is full.
@@ -300,11 +308,15 @@ impl Fib {
         self.send(Command::Set(batch)).await
     }
 
-    /// A next hop has died: moves what went over it to its backup, or to the
-    /// other next hops, one message an object and before anything else that
-    /// waits. What routes are desired then is still the table's to say.
-    pub async fn next_hop_down(&self, down: Down) -> Result<(), Ended> {
-        self.urgent.send(down).await.map_err(|_| Ended)
+    /// Tells what cannot wait.
+    pub async fn alarm(&self, alarm: Alarm) -> Result<(), Ended> {
+        self.urgent.send(alarm).await.map_err(|_| Ended)
+    }
+
+    /// The same from where nobody can wait; false when too much waits already,
+    /// and the slow way must do.
+    pub fn try_alarm(&self, alarm: Alarm) -> bool {
+        self.urgent.try_send(alarm).is_ok()
     }
 
     /// What is there for a prefix, when what was sent before is written.
@@ -333,6 +345,11 @@ impl Fib {
     /// echo of our own writes.
     pub fn port(&self) -> u32 {
         self.port
+    }
+
+    /// How many routes of an earlier run were found at the start.
+    pub fn adopted(&self) -> usize {
+        self.adopted
     }
 
     /// Takes what the watcher heard, so that routes are repaired. Events that

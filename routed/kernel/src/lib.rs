@@ -36,7 +36,7 @@ mod socket;
 mod writer;
 
 pub use batch::{Batch, InBatch};
-pub use fib::{Command, Done, Down, Fib, FibConfig, FibError, FibEvent, FibStats, NexthopObjects, Nexthops};
+pub use fib::{Alarm, Command, Done, Fib, FibConfig, FibError, FibEvent, FibStats, NexthopObjects, Nexthops};
 pub use links::{Link, Links};
 pub use refusal::Refusal;
 pub use route::{FibRoute, Hop, NextHops, RouteOwner, Target};

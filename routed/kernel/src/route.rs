@@ -63,12 +63,14 @@ pub struct FibRoute {
     /// apart. Routes that share it and where they lead share a nexthop object,
     /// so that the end of a source is one message.
     pub source: u32,
+    /// No other source has a route for the prefix: it ends with its source.
+    pub only: bool,
 }
 
 impl FibRoute {
     /// A route without backup, from source 0.
     pub fn new(owner: RouteOwner, target: Target) -> Self {
-        Self { owner, target, backup: None, source: 0 }
+        Self { owner, target, backup: None, source: 0, only: false }
     }
 }
 

@@ -5,6 +5,7 @@
 //! route is two numbers (see [`ways`]), and what waits is a list of prefixes:
 //! a million routes are some 20 MB, and nothing is kept of those that are done.
 
+mod alarm;
 mod flush;
 mod objects;
 mod place;
@@ -15,6 +16,7 @@ mod slab;
 mod ways;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use indexmap::IndexMap;
 use net::{Prefix, PrefixMap};
@@ -24,17 +26,17 @@ use tokio::sync::{mpsc, oneshot};
 use self::objects::Objects;
 use self::queue::Queue;
 use self::removal::Removals;
-use self::ways::{LOST, NONE, Side, Ways};
+use self::ways::{LOST, NONE, STALE, Side, Ways};
 use crate::Refusal;
 use crate::batch::Batch;
-use crate::fib::{Command, Done, Down, FibConfig, FibError, FibEvent, FibStats, Nexthops};
+use crate::fib::{Alarm, Command, Done, FibConfig, FibError, FibEvent, FibStats, Nexthops};
 use crate::msg::{Messages, RouteKey};
-use crate::route::{RouteOwner, Target};
+use crate::route::{NextHops, RouteOwner, Target};
 use crate::socket::RouteSocket;
 
 /// Routes written between two looks at the commands; sorted, because the kernel
 /// takes sorted runs of some ten thousand fastest.
-const CHUNK: usize = 8192;
+const CHUNK: usize = 16_384;
 /// Messages in one send: their errors fit the receive buffer at its default.
 const SEND: usize = 256;
 /// Messages in one send at least, however small the receive buffer.
@@ -64,6 +66,8 @@ pub(crate) struct Writer {
     outdated: FxHashSet<Prefix>,
     /// Lost, but nobody has looked yet whether they are there: what they were.
     doubtful: FxHashMap<Prefix, u32>,
+    /// Gateways on links that do not answer.
+    dead: FxHashSet<(IpAddr, u32)>,
     /// Links that routes were ever sent over, and whether they are up.
     links: FxHashMap<u32, LinkState>,
     due: Due,
@@ -77,7 +81,7 @@ pub(crate) struct Writer {
     object_message: Messages,
     /// Messages in one send; an overrun halves it.
     send: usize,
-    alarms: Option<mpsc::Receiver<Down>>,
+    alarms: Option<mpsc::Receiver<Alarm>>,
 }
 
 /// What is to be read back.
@@ -118,6 +122,7 @@ impl Writer {
             refused: FxHashMap::default(),
             outdated: FxHashSet::default(),
             doubtful: FxHashMap::default(),
+            dead: FxHashSet::default(),
             links: FxHashMap::default(),
             due: Due::default(),
             ending: false,
@@ -140,12 +145,17 @@ impl Writer {
         self.socket.port()
     }
 
+    /// How many routes of an earlier run there are.
+    pub(crate) fn adopted(&self) -> usize {
+        self.ways.stale + self.elsewhere.len()
+    }
+
     /// Works until the queue closes or [`Command::Shutdown`] comes. The
     /// netlink calls block this thread, which is the writer's own.
     pub(crate) async fn run(
         mut self,
         mut inbox: mpsc::Receiver<Command>,
-        alarms: mpsc::Receiver<Down>,
+        alarms: mpsc::Receiver<Alarm>,
         outbox: mpsc::Sender<FibEvent>,
     ) {
         self.alarms = Some(alarms);
@@ -178,7 +188,7 @@ impl Writer {
         let Some(mut alarms) = self.alarms.take() else { return };
         tokio::select! {
             biased;
-            Some(down) = alarms.recv() => self.next_hop_down(down),
+            Some(alarm) = alarms.recv() => self.alarm(alarm),
             command = inbox.recv() => self.take_or_end(command),
             permit = outbox.reserve(), if self.has_events() => match (permit, self.next_event()) {
                 (Ok(permit), Some(event)) => permit.send(event),
@@ -191,8 +201,8 @@ impl Writer {
 
     /// What cannot wait for the routes that are being written.
     fn alarms(&mut self) {
-        while let Some(Ok(down)) = self.alarms.as_mut().map(mpsc::Receiver::try_recv) {
-            self.next_hop_down(down);
+        while let Some(Ok(alarm)) = self.alarms.as_mut().map(mpsc::Receiver::try_recv) {
+            self.alarm(alarm);
         }
     }
 
@@ -223,6 +233,7 @@ impl Writer {
             Command::Lost(prefixes) => prefixes.into_iter().for_each(|prefix| self.look_again(prefix)),
             Command::ObjectChanged(id) => self.due.objects |= self.objects.with_id(id).is_some(),
             Command::Link { index, up } => self.link(index, up),
+            Command::Ended => self.source_ended(),
             Command::Retry => self.retry_refused(),
             Command::AddressGone(index) => self.address_gone(index),
             Command::Flush(reply) => {
@@ -271,7 +282,8 @@ impl Writer {
         let (routes, changes) = batch.into_parts();
         for route in &routes {
             if let Target::Via(hops) = &route.target {
-                for hop in hops.hops() {
+                let backup = route.backup.iter().flat_map(NextHops::hops);
+                for hop in hops.hops().iter().chain(backup) {
                     self.links.entry(hop.interface).or_insert(LinkState::Unheard);
                 }
             }
@@ -295,34 +307,51 @@ impl Writer {
     }
 
     fn set(&mut self, prefix: Prefix, want: u32) {
-        let old = *self.sides.get_or_default(prefix);
+        let slot = self.sides.get_or_default(prefix);
+        let old = *slot;
         let mut side = old;
         side.set_want(want);
-        let met = side.is_there() && self.is_met(side);
+        if !side.is_there() {
+            if !side.queued() {
+                side.set_queued(true);
+                self.queue.push(prefix);
+            }
+            *slot = side;
+            self.ways.moved(old, side);
+            return;
+        }
+        let met = self.is_met(side);
         if !met && !side.queued() {
             side.set_queued(true);
             self.queue.push(prefix);
         }
         self.put(prefix, old, side);
-        if met {
+        if met && side.told() {
             self.clear(prefix);
         }
     }
 
     fn unset(&mut self, prefix: Prefix) {
-        let Some(old) = self.sides.get(prefix).copied() else { return };
+        let Some(slot) = self.sides.get_mut(prefix) else { return };
+        let old = *slot;
         let mut side = old;
         side.set_want(NONE);
         if side.have == LOST {
             // Nobody may have looked yet whether it really went.
             side.have = self.doubtful.remove(&prefix).unwrap_or(NONE);
         }
-        if side.is_there() && !side.queued() {
-            side.set_queued(true);
-            self.queue.push(prefix);
+        if side.is_there() {
+            if !side.queued() {
+                self.removals.push(prefix);
+            }
+            *slot = side;
+            self.ways.moved(old, side);
+        } else {
+            self.put(prefix, old, side);
         }
-        self.put(prefix, old, side);
-        self.clear(prefix);
+        if side.told() {
+            self.clear(prefix);
+        }
     }
 
     /// Notes new sides of a prefix; where there is nothing on either, nothing stays.
@@ -351,10 +380,12 @@ impl Writer {
                 side.set_queued(true);
                 self.queue.push(prefix);
             }
-        } else {
+        } else if side.want() == STALE {
             side.have = NONE;
             side.set_want(NONE);
         }
+        // What is to go is removed all the same: it may have been put back
+        // since what is heard of only now.
         self.put(prefix, old, side);
     }
 

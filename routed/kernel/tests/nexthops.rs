@@ -7,7 +7,7 @@ mod common;
 use common::*;
 use kernel::watch::{self, WatchConfig};
 use kernel::{
-    Batch, Command, Down, Fib, FibConfig, FibRoute, Hop, KernelEvent, NextHops, NexthopObjects, Nexthops,
+    Alarm, Batch, Command, Fib, FibConfig, FibRoute, Hop, KernelEvent, NextHops, NexthopObjects, Nexthops,
     RouteOwner, Target,
 };
 use net::Prefix;
@@ -124,6 +124,40 @@ fn a_source_that_ends_takes_its_routes_by_one_message() {
 }
 
 #[test]
+fn what_only_a_source_had_goes_before_the_table_speaks() {
+    in_one(NexthopObjects::Auto, || async {
+        let v0 = veth();
+        let rig = Rig::start(FibConfig::default()).await;
+        let only = FibRoute { only: true, ..from(1, via("10.0.0.2", v0)) };
+        let shared = from(1, via("10.0.0.2", v0));
+        rig.fib.set((0..500).map(|n| (prefix(n), Some(only.clone()))).collect()).await.unwrap();
+        rig.fib.set((500..600).map(|n| (prefix(n), Some(shared.clone()))).collect()).await.unwrap();
+        soon(rig.fib.flush()).await.unwrap();
+        let before = rig.fib.stats().await.unwrap();
+        assert!(rig.fib.try_alarm(Alarm::SourceEnds { source: 1, alone: true }));
+        soon(async { while count("") > 100 {} }).await;
+        // The table says the same of most, and after all wants the last two.
+        rig.fib.set((0..498).map(|n| (prefix(n), None)).collect()).await.unwrap();
+        rig.fib.set((500..600).map(|n| (prefix(n), None)).collect()).await.unwrap();
+        rig.set(vec![]).await;
+        assert_eq!(count(""), 0);
+        rig.fib.send(Command::Ended).await.unwrap();
+        soon(rig.fib.flush()).await.unwrap();
+        let after = rig.fib.stats().await.unwrap();
+        assert_eq!((count(""), after.installed, after.pending), (2, 2, 0));
+        assert_eq!(after.written - before.written, 2);
+        // Another source that leads the same way has an object of its own.
+        let other = FibRoute { only: true, ..from(2, via("10.0.0.2", v0)) };
+        rig.fib.set(vec![(prefix(499), Some(other))]).await.unwrap();
+        soon(rig.fib.flush()).await.unwrap();
+        assert!(rig.fib.try_alarm(Alarm::SourceEnds { source: 1, alone: true }));
+        soon(async { while count("") > 1 {} }).await;
+        assert_eq!(rig.fib.ask(prefix(499)).await.unwrap(), Ok(kernel::Done::Installed));
+        assert_eq!(count(""), 1);
+    });
+}
+
+#[test]
 fn a_dead_next_hop_is_left_by_one_message_an_object() {
     in_one(NexthopObjects::Auto, || async {
         let v0 = veth();
@@ -144,7 +178,7 @@ fn a_dead_next_hop_is_left_by_one_message_an_object() {
         rig.set(vec![("10.1.0.0/16", Some(shared))]).await;
         assert!(ip("route get 20.0.0.1").contains("via 10.0.0.2"), "{}", ip("route get 20.0.0.1"));
         let before = rig.fib.stats().await.unwrap();
-        rig.fib.next_hop_down(Down::Hop("10.0.0.2".parse().unwrap(), v0)).await.unwrap();
+        rig.fib.alarm(Alarm::HopDown("10.0.0.2".parse().unwrap(), v0)).await.unwrap();
         rig.fib.flush().await.unwrap();
         assert!(ip("route get 20.0.0.1").contains("via 10.0.2.2"), "{}", ip("route get 20.0.0.1"));
         assert!(ip("route get 10.1.0.1").contains("via 10.0.2.2"));
@@ -152,11 +186,36 @@ fn a_dead_next_hop_is_left_by_one_message_an_object() {
         rig.fib.set(many(1000, Some(&via("10.0.2.2", v2)))).await.unwrap();
         rig.set(vec![("10.1.0.0/16", Some(via("10.0.2.2", v2)))]).await;
         assert_eq!(rig.fib.stats().await.unwrap().written, before.written);
-        // The next hop comes back.
+        // The next hop comes back: first it is said to be, then it is wanted.
+        rig.fib.alarm(Alarm::HopUp("10.0.0.2".parse().unwrap(), v0)).await.unwrap();
+        rig.fib.flush().await.unwrap();
+        assert!(ip("route get 20.0.0.1").contains("via 10.0.2.2"), "the table has not said so");
         rig.fib.set(many(1000, Some(&safe))).await.unwrap();
         soon(rig.fib.flush()).await.unwrap();
         assert!(ip("route get 20.0.0.1").contains("via 10.0.0.2"));
         assert!(ip("route get 10.1.0.1").contains("via 10.0.2.2"));
+    });
+}
+
+#[test]
+fn a_next_hop_that_is_back_before_the_table_speaks_is_used_again() {
+    in_one(NexthopObjects::Auto, || async {
+        let v0 = veth();
+        let v2 = second();
+        let rig = Rig::start(FibConfig::default()).await;
+        let hop = ("10.0.0.2".parse().unwrap(), v0);
+        rig.fib.set(many(100, Some(&with_backup(via("10.0.0.2", v0), "10.0.2.2", v2)))).await.unwrap();
+        soon(rig.fib.flush()).await.unwrap();
+        rig.fib.alarm(Alarm::HopDown(hop.0, hop.1)).await.unwrap();
+        // Nothing that happens meanwhile brings it back.
+        rig.fib.send(Command::Retry).await.unwrap();
+        rig.fib.send(Command::Resync).await.unwrap();
+        rig.fib.flush().await.unwrap();
+        assert!(ip("route get 20.0.0.1").contains("via 10.0.2.2"));
+        rig.fib.alarm(Alarm::HopUp(hop.0, hop.1)).await.unwrap();
+        rig.fib.flush().await.unwrap();
+        assert!(ip("route get 20.0.0.1").contains("via 10.0.0.2"));
+        assert_eq!(rig.fib.stats().await.unwrap().written, 100);
     });
 }
 

@@ -1,5 +1,7 @@
 //! Writes what is pending, and finds out whose routes are in the way.
 
+use std::net::IpAddr;
+
 use net::{Family, Prefix};
 use nix::errno::Errno;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -10,7 +12,6 @@ use super::{CHUNK, SEND_BYTES, SEND_LEAST, Writer};
 use crate::Refusal;
 use crate::fib::FibEvent;
 use crate::msg::{Seen, Way, Written};
-use crate::route::Target;
 
 /// A route to write. Its side says already that it is there.
 #[derive(Clone, Copy, Debug)]
@@ -20,11 +21,25 @@ struct Job {
     have: u32,
     /// What is there now: [`NONE`] or [`LOST`] when the route is to be added.
     before: u32,
-    /// Onto a link: written first, because gateways are reached by it.
-    on_link: bool,
+    /// In which order it is written: routes onto a link come first, because
+    /// gateways are reached by them, then by address.
+    order: u64,
 }
 
 impl Job {
+    fn new(prefix: Prefix, have: u32, before: u32, on_link: bool) -> Self {
+        let address = match prefix.address() {
+            IpAddr::V4(address) => u64::from(address.to_bits()) << 8 | u64::from(prefix.len()),
+            // What differs only in the rest may come in any order.
+            IpAddr::V6(address) => 1 << 62 | u64::try_from(address.to_bits() >> 66).unwrap_or(u64::MAX),
+        };
+        Self { prefix, have, before, order: if on_link { address } else { address | 1 << 63 } }
+    }
+
+    fn on_link(&self) -> bool {
+        self.order >> 63 == 0
+    }
+
     fn adds(&self) -> bool {
         matches!(self.before, NONE | LOST)
     }
@@ -72,7 +87,7 @@ impl Writer {
     /// Writes a chunk; gives how many routes onto a link were newly installed.
     fn write_some(&mut self) -> usize {
         let mut jobs = self.plan();
-        jobs.sort_unstable_by_key(|job| (!job.on_link, job.prefix));
+        jobs.sort_unstable_by_key(|job| job.order);
         let mut conflicts = Vec::new();
         let mut written = 0;
         let mut rest = &jobs[..];
@@ -92,9 +107,19 @@ impl Writer {
         while jobs.len() < CHUNK
             && let Some(prefix) = self.queue.pop()
         {
-            let Some(old) = self.sides.get(prefix).copied() else { continue };
+            let Some(slot) = self.sides.get_mut(prefix) else { continue };
+            let old = *slot;
             let mut side = old;
             side.set_queued(false);
+            if !side.is_there()
+                && let Some(have) = self.ways.known(side.want())
+            {
+                jobs.push(Job::new(prefix, have, side.have, self.ways.on_link(have)));
+                side.have = have;
+                *slot = side;
+                self.ways.moved(old, side);
+                continue;
+            }
             if side.is_wanted() {
                 jobs.extend(self.job(prefix, &mut side));
             } else if side.want() != STALE && side.is_there() {
@@ -117,13 +142,8 @@ impl Writer {
         }
         match self.place(side.want()) {
             Ok(have) => {
-                let on_link = match &self.ways.haves.get(have)?.shape.place {
-                    Place::Object(_) | Place::Strange => false,
-                    Place::Plain(Target::Via(hops)) => hops.hops().iter().any(|hop| hop.gateway.is_none()),
-                    Place::Plain(_) => true,
-                };
                 let before = std::mem::replace(&mut side.have, have);
-                Some(Job { prefix, have, before, on_link })
+                Some(Job::new(prefix, have, before, self.ways.on_link(have)))
             }
             Err(refusal) => {
                 if side.is_there() {
@@ -214,7 +234,7 @@ impl Writer {
         if !self.refused.is_empty() || !self.results.is_empty() {
             self.clear(job.prefix);
         }
-        usize::from(job.adds() && job.on_link)
+        usize::from(job.adds() && job.on_link())
     }
 
     /// A route was not written: what was there before still is.

@@ -32,8 +32,9 @@ pub(super) struct Key {
 pub(super) enum Role {
     /// To be in groups.
     Member,
-    /// For routes of a family that come from this source.
-    Routes(Family, u32),
+    /// For routes of a family that come from this source, and from no other
+    /// source when the last is true.
+    Routes(Family, u32, bool),
 }
 
 impl Key {
@@ -158,6 +159,26 @@ impl Objects {
     pub(super) fn is_member(&self, number: u32) -> bool {
         let Some(id) = self.slab.get(number).map(|object| object.id) else { return false };
         self.slab.iter().any(|(_, object)| object.content.has(id))
+    }
+
+    /// The objects whose routes end with a source.
+    pub(super) fn only_from(&self, source: u32) -> Vec<u32> {
+        let is_from = |object: &Object| matches!(&object.key, Some(Key { role: Role::Routes(_, from, true), .. }) if *from == source);
+        self.slab.iter().filter(|(_, object)| is_from(object)).map(|(number, _)| number).collect()
+    }
+
+    /// The groups that a source's routes are on, and what they become when
+    /// they go over to their backup.
+    pub(super) fn backups(&self, source: u32) -> Vec<(u32, Content)> {
+        let backup = |(number, object): (u32, &Object)| match (&object.key, &object.content) {
+            (Some(Key { role: Role::Routes(_, from, _), .. }), Content::Failover(ids))
+                if *from == source && ids.len() > 1 && !object.degraded =>
+            {
+                Some((number, Content::Failover(ids[1..].to_vec())))
+            }
+            _ => None,
+        };
+        self.slab.iter().filter_map(backup).collect()
     }
 
     /// Groups that have a member for which `dead` holds, and what is left of them.

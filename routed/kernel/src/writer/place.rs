@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::Writer;
 use super::objects::{Key, Role};
 use super::ways::{Have, LOST, NONE, Place, STALE, Shape, Side, Want};
-use crate::fib::{Down, FibEvent, Nexthops};
+use crate::fib::{FibEvent, Nexthops};
 use crate::msg::{Content, Member, Messages};
 use crate::route::{Hop, NextHops, RouteOwner, Target};
 use crate::{FibRoute, Refusal};
@@ -69,23 +69,25 @@ impl Writer {
                         })
                 }
             };
-        if met
-            && want.have == NONE
-            && self.may_stay(want, have)
-            && let Some(want) = self.ways.wants.get_mut(side.want())
-        {
-            want.have = side.have;
-            want.refused = None;
+        let stay = self.stay(want, have);
+        if met && stay == Stay::All && want.have == NONE {
+            self.ways.link(side.want(), side.have);
         }
-        met
+        met && stay != Stay::None
     }
 
-    /// True when new routes for a want may go to a place, too: not to the
-    /// object of another source, with which they would end.
-    fn may_stay(&self, want: &Want, have: &Have) -> bool {
-        let Place::Object(object) = have.shape.place else { return true };
+    /// Which routes of a want may be on a place that was made for another.
+    fn stay(&self, want: &Want, have: &Have) -> Stay {
+        let Place::Object(object) = have.shape.place else { return Stay::All };
         let key = self.objects.slab.get(object).and_then(|object| object.key.as_ref());
-        key.is_none_or(|key| key.role == Role::Routes(want.family, want.route.source))
+        let role = Role::Routes(want.family, want.route.source, want.route.only);
+        match key.map(|key| key.role) {
+            None => Stay::All,
+            Some(made_for) if made_for == role => Stay::All,
+            // It goes when that source ends.
+            Some(Role::Routes(_, _, true)) => Stay::None,
+            Some(_) => Stay::Present,
+        }
     }
 
     /// The object for a key, whole; it is made where there is none.
@@ -95,7 +97,7 @@ impl Writer {
             if !degraded {
                 return Ok(number);
             }
-            if self.strays(number, key) == 0 {
+            if !self.is_dead(key) && self.strays(number, key) == 0 {
                 self.restore(number, key)?;
                 return Ok(number);
             }
@@ -108,6 +110,10 @@ impl Writer {
             match self.tell_object(|messages| messages.add_nexthop(id, &content)) {
                 Ok(()) => return Ok(self.objects.insert(id, Some(key.clone()), content)),
                 Err((Errno::EEXIST, _)) => self.objects.take(id),
+                // The answer was lost; it may be there, and is tried under another id.
+                Err((Errno::ENOBUFS, _)) if self.due.objects => {
+                    drop(self.tell_object(|messages| messages.delete_nexthop(id)));
+                }
                 Err((errno, said)) => return Err(Refusal::from_errno(errno, said)),
             }
         }
@@ -163,6 +169,36 @@ impl Writer {
         self.sides.iter().filter(|(_, side)| on.contains(&side.have) && !wants.contains(&side.want())).count()
     }
 
+    /// Some like an object as it is, others want more of it: those are looked
+    /// at again, and go to a new one.
+    fn part(&mut self, number: u32, of: impl Fn(&Key) -> bool) {
+        let on: FxHashSet<u32> = self.ways.on_object(number).map(|(have, _)| have).collect();
+        let more = |key: &Key| of(key) && !self.is_dead(key);
+        let wants: FxHashSet<u32> = self
+            .ways
+            .wants
+            .iter()
+            .filter(|(_, want)| key_of(want).as_ref().is_some_and(more))
+            .map(|(want, _)| want)
+            .collect();
+        let queue = &mut self.queue;
+        self.sides.retain(|prefix, side| {
+            if on.contains(&side.have) && wants.contains(&side.want()) && !side.queued() {
+                side.set_queued(true);
+                queue.push(prefix);
+            }
+            true
+        });
+    }
+
+    /// True when a next hop of an object was said to be dead, and not yet to
+    /// be back.
+    fn is_dead(&self, key: &Key) -> bool {
+        let dead =
+            |hop: &Hop| hop.gateway.is_some_and(|gateway| self.dead.contains(&(gateway, hop.interface)));
+        key.hops.hops().iter().any(dead)
+    }
+
     /// Mends what links that came back have taken from objects.
     pub(super) fn mend(&mut self) {
         let degraded: Vec<(u32, Option<Key>)> = self
@@ -173,8 +209,17 @@ impl Writer {
             .map(|(number, object)| (number, object.key.clone()))
             .collect();
         for (number, key) in degraded {
-            let Some(key) = key else { continue };
+            let Some(key) = key else {
+                // Of an earlier run, or kept only for who is on it.
+                self.part(number, |_| true);
+                continue;
+            };
+            if self.is_dead(&key) {
+                continue;
+            }
             if self.strays(number, &key) > 0 {
+                self.objects.forget_key(number);
+                self.part(number, |wanted| *wanted == key);
                 continue;
             }
             if let Err(refusal) = self.restore(number, &key) {
@@ -183,19 +228,14 @@ impl Writer {
         }
     }
 
-    /// Moves traffic off next hops that are dead: one message an object.
-    pub(super) fn next_hop_down(&mut self, down: Down) {
-        for (number, left) in self.objects.without(|hop| down.concerns(hop)) {
-            let Some(id) = self.objects.slab.get(number).map(|object| object.id) else { continue };
-            match self.tell_object(|messages| messages.replace_nexthop(id, &left)) {
-                Ok(()) => {
-                    self.objects.holds(number, &left);
-                    self.ways.unlink(number);
-                }
-                Err((errno, said)) => {
-                    tracing::debug!(%errno, said, id, "a nexthop object could not be moved off a dead next hop");
-                    self.due.objects = true;
-                }
+    /// Deletes an object and with it its routes; false when it stays.
+    pub(super) fn delete_object(&mut self, number: u32) -> bool {
+        let Some(id) = self.objects.slab.get(number).map(|object| object.id) else { return false };
+        match self.tell_object(|messages| messages.delete_nexthop(id)) {
+            Ok(()) | Err((Errno::ENOENT, _)) => true,
+            Err((errno, said)) => {
+                tracing::debug!(%errno, said, id, "a nexthop object stays, its routes go one by one");
+                false
             }
         }
     }
@@ -243,23 +283,28 @@ impl Writer {
 
     /// Objects went, and all routes on them.
     pub(super) fn objects_gone(&mut self, gone: &FxHashSet<u32>) {
+        let on = self.forget_objects(gone);
+        if !on.is_empty() {
+            self.lose(|side, _| on.contains(&side.have));
+        }
+    }
+
+    /// Forgets objects; gives what routes on them were, if there are any.
+    pub(super) fn forget_objects(&mut self, gone: &FxHashSet<u32>) -> FxHashSet<u32> {
+        let is_on = |place: &Place| matches!(place, Place::Object(object) if gone.contains(object));
         let on: FxHashSet<u32> = self
             .ways
             .haves
             .iter()
-            .filter(|(_, have)| matches!(have.shape.place, Place::Object(object) if gone.contains(&object)))
+            .filter(|(_, have)| is_on(&have.shape.place) && have.routes > 0)
             .map(|(number, _)| number)
             .collect();
-        let routes: u32 =
-            on.iter().filter_map(|have| self.ways.haves.get(*have)).map(|have| have.routes).sum();
         for object in gone {
             self.ways.unlink(*object);
             self.objects.remove(*object);
         }
-        if routes > 0 {
-            self.lose(|side, _| on.contains(&side.have));
-        }
         self.ways.garbage = true;
+        on
     }
 
     /// Routes went; what is still desired is to be put back.
@@ -349,12 +394,23 @@ impl Writer {
     }
 }
 
+/// Which routes of a want may be on a place that leads to the right next hops.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stay {
+    /// All, and new ones may join.
+    All,
+    /// Those that are there.
+    Present,
+    /// None: the place ends with another source.
+    None,
+}
+
 /// The object that routes for a want point at; `None` when they say
 /// themselves where they lead: onto a link, over a link that the kernel is to
 /// find, or nowhere.
 fn key_of(want: &Want) -> Option<Key> {
     let Target::Via(hops) = &want.route.target else { return None };
-    let role = Role::Routes(want.family, want.route.source);
+    let role = Role::Routes(want.family, want.route.source, want.route.only);
     let whole = hops.hops().iter().all(is_whole);
     whole.then(|| Key { role, hops: hops.clone(), backup: backup_of(&want.route) })
 }

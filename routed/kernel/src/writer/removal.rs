@@ -55,6 +55,11 @@ impl Removals {
         self.held
     }
 
+    /// Nothing is to go any more.
+    fn clear(&mut self) {
+        *self = Self { random: self.random, ..Self::default() };
+    }
+
     /// Some of them, in no order: the kernel is slowest in deleting a large
     /// table in its order.
     fn some(&mut self, count: usize) -> Vec<Prefix> {
@@ -66,7 +71,7 @@ impl Removals {
             some.push(self.prefixes.swap_remove(place));
         }
         if self.prefixes.is_empty() {
-            *self = Self { random: self.random, ..Self::default() };
+            self.clear();
         }
         some
     }
@@ -103,21 +108,15 @@ impl Writer {
         let mut gone = FxHashSet::default();
         for (object, _) in objects.into_iter().filter(|(_, stay)| *stay == 0) {
             let routes: u32 = self.ways.on_object(object).map(|(_, have)| have.routes).sum();
-            let Some(id) = self.objects.slab.get(object).map(|object| object.id) else { continue };
-            if routes <= FEW || self.objects.is_member(object) {
-                continue;
-            }
-            match self.tell_object(|messages| messages.delete_nexthop(id)) {
-                Ok(()) | Err((Errno::ENOENT, _)) => {
-                    gone.insert(object);
-                }
-                Err((errno, said)) => {
-                    tracing::debug!(%errno, said, id, "a nexthop object stays, its routes go one by one");
-                }
+            if routes > FEW && !self.objects.is_member(object) && self.delete_object(object) {
+                gone.insert(object);
             }
         }
         if !gone.is_empty() {
             self.objects_gone(&gone);
+        }
+        if self.ways.leaving() == 0 {
+            self.removals.clear();
         }
     }
 
@@ -137,10 +136,15 @@ impl Writer {
         }
         let answers = match self.socket.exchange(&mut self.messages) {
             Ok(answers) => answers,
-            Err(error) => return self.fail(&format!("removing routes: {error}")),
+            Err(error) => {
+                self.removals.prefixes.extend(asked);
+                return self.fail(&format!("removing routes: {error}"));
+            }
         };
         self.stats.written += asked.len() as u64;
         if !answers.complete {
+            // They are read back first, and then removed where that is still needed.
+            self.removals.prefixes.extend(asked);
             return self.overrun();
         }
         let mut errors = answers.errors.into_iter().peekable();

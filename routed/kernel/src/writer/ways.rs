@@ -173,6 +173,16 @@ impl Ways {
         number
     }
 
+    /// True for routes onto a link, by which gateways are reached, and for
+    /// those that lead nowhere.
+    pub(super) fn on_link(&self, have: u32) -> bool {
+        match self.haves.get(have).map(|have| &have.shape.place) {
+            None | Some(Place::Object(_) | Place::Strange) => false,
+            Some(Place::Plain(Target::Via(hops))) => hops.hops().iter().any(|hop| hop.gateway.is_none()),
+            Some(Place::Plain(_)) => true,
+        }
+    }
+
     /// Notes that the sides of a prefix have changed.
     pub(super) fn moved(&mut self, old: Side, new: Side) {
         if old.leaves() != new.leaves() {
@@ -190,6 +200,11 @@ impl Ways {
             self.count_have(old.have, false);
             self.count_have(new.have, true);
         }
+    }
+
+    /// How many routes are there and wanted no more.
+    pub(super) fn leaving(&self) -> usize {
+        self.haves.iter().map(|(_, have)| have.leaving as usize).sum()
     }
 
     fn count_want(&mut self, number: u32, more: bool) {
@@ -219,6 +234,19 @@ impl Ways {
     /// The numbers of what leads to an object.
     pub(super) fn on_object(&self, object: u32) -> impl Iterator<Item = (u32, &Have)> {
         self.haves.iter().filter(move |(_, have)| have.shape.place == Place::Object(object))
+    }
+
+    /// A want is met by this.
+    pub(super) fn link(&mut self, want: u32, have: u32) {
+        if let Some(want) = self.wants.get_mut(want) {
+            want.have = have;
+            want.refused = None;
+        }
+    }
+
+    /// What meets a want, if that is known.
+    pub(super) fn known(&self, want: u32) -> Option<u32> {
+        self.wants.get(want).map(|want| want.have).filter(|have| *have != NONE)
     }
 
     /// Forgets that a want is met by anything that leads to an object.

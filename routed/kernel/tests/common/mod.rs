@@ -20,6 +20,11 @@ thread_local! {
     static OBJECTS: Cell<NexthopObjects> = const { Cell::new(NexthopObjects::Auto) };
 }
 
+/// True when routes of the test of this thread point at objects.
+pub(crate) fn objects_on() -> bool {
+    OBJECTS.get() == NexthopObjects::Auto
+}
+
 /// Runs a test twice, with nexthop objects and without, each time in a thread
 /// with its own network namespace, loopback up. The namespace ends with the
 /// thread and what it started.

@@ -5,7 +5,7 @@
 //! ```text
 //!  peer, rip ──Want, Unwant──┐                        ┌─► sockets
 //!  sockets, deadlines ───────┼─► machine ─► actions ──┤
-//!  links (watch), serve ─────┘                        └─► PeerCommand::BfdDown, RipCommand::BfdDown
+//!  links (watch), serve ─────┘                        └─► PeerCommand::BfdDown, RipCommand::BfdDown, FIB writer
 //! ```
 //! A session that was never Up tells nobody anything (RFC 5882 §3.2): BFD
 //! that the other end does not speak holds no protocol down.
@@ -23,7 +23,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bfd::{Action, Event, Fate, Path, Received, SessionStatus, Sessions};
-use kernel::Links;
+use kernel::{Alarm, Fib, Links};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
@@ -101,6 +101,7 @@ pub(crate) struct BfdReport {
 struct Task {
     machine: Sessions,
     links: watch::Receiver<Links>,
+    fib: Fib,
     wants: BTreeMap<Client, (Want, Result<Path, Absence>)>,
     receivers: BTreeMap<Place, Receiver>,
     senders: BTreeMap<Path, Sender>,
@@ -108,12 +109,13 @@ struct Task {
 }
 
 /// Starts the thread and returns the way to it.
-pub(crate) fn start(links: watch::Receiver<Links>) -> io::Result<mpsc::Sender<BfdCommand>> {
+pub(crate) fn start(links: watch::Receiver<Links>, fib: Fib) -> io::Result<mpsc::Sender<BfdCommand>> {
     let (sender, commands) = mpsc::channel(COMMANDS);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let task = Task {
         machine: Sessions::new(RandomState::new().hash_one("bfd")),
         links,
+        fib,
         wants: BTreeMap::new(),
         receivers: BTreeMap::new(),
         senders: BTreeMap::new(),
@@ -285,14 +287,28 @@ impl Task {
                         debug!(peer = %path.remote(), %error, "bfd packet not sent");
                     }
                 }
-                Action::Up(path) => info!(peer = %path.remote(), "bfd session up"),
+                Action::Up(path) => {
+                    info!(peer = %path.remote(), "bfd session up");
+                    self.alarm(path, Alarm::HopUp);
+                }
                 Action::Down(path, why, fate) => {
                     warn!(peer = %path.remote(), %why, "bfd session down");
                     if why.is_failure() {
+                        self.alarm(path, Alarm::HopDown);
                         self.tell(path, fate);
                     }
                 }
             }
+        }
+    }
+
+    /// Tells the FIB writer of a gateway, past everybody else, so that packets
+    /// go another way before the protocols have spoken.
+    fn alarm(&self, path: Path, alarm: fn(IpAddr, u32) -> Alarm) {
+        if let Path::OneHop { interface, remote } = path
+            && !self.fib.try_alarm(alarm(remote, interface))
+        {
+            debug!(peer = %remote, "the FIB writer is busy; its routes move with the protocols");
         }
     }
 

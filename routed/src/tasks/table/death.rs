@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use kernel::{Down, KernelEvent};
+use kernel::{Alarm, KernelEvent};
 use tracing::{debug, error};
 
 use super::TableTask;
@@ -15,8 +15,8 @@ impl TableTask {
     /// Tells the writer what has died since the last call.
     pub(super) async fn bury(&mut self) {
         let lost = self.table.take_lost_hops();
-        let lost = lost.filter_map(|hop| Some(Down::Hop(hop.gateway?, hop.ifindex)));
-        let dead: Vec<Down> = self.dead.drain(..).chain(lost).collect();
+        let lost = lost.filter_map(|hop| Some(Alarm::HopDown(hop.gateway?, hop.ifindex)));
+        let dead: Vec<Alarm> = self.dead.drain(..).chain(lost).collect();
         for down in dead {
             self.tell_down(down).await;
         }
@@ -25,7 +25,7 @@ impl TableTask {
     /// BFD says that packets to a neighbour no longer arrive.
     pub(super) fn path_down(&mut self, address: IpAddr) {
         if let Some(ifindex) = self.links.connected(address) {
-            self.dead.push(Down::Hop(address, ifindex));
+            self.dead.push(Alarm::HopDown(address, ifindex));
         }
     }
 
@@ -40,13 +40,13 @@ impl TableTask {
             _ => None,
         };
         if let Some(index) = gone {
-            self.tell_down(Down::Link(index)).await;
+            self.tell_down(Alarm::LinkDown(index)).await;
         }
     }
 
-    async fn tell_down(&self, down: Down) {
+    async fn tell_down(&self, down: Alarm) {
         debug!(?down, "next hops are dead");
-        if self.fib.handle().next_hop_down(down).await.is_err() {
+        if self.fib.handle().alarm(down).await.is_err() {
             error!("the FIB writer has ended; restart routed");
         }
     }

@@ -3,18 +3,25 @@
 use std::hash::{BuildHasher, BuildHasherDefault};
 use std::sync::Arc;
 
-use kernel::{Batch, Fib, FibEvent, FibRoute, InBatch, KernelEvent, NextHops, Refusal, RouteOwner};
+use kernel::{Alarm, Batch, Fib, FibEvent, FibRoute, InBatch, KernelEvent, NextHops, Refusal, RouteOwner};
 use net::Prefix;
 use rib::table::Best;
-use rib::{Change, Protocol, Source};
+use rib::{Change, PeerId, Protocol, Source};
 use rustc_hash::{FxHashMap, FxHasher};
 use tracing::{error, info, warn};
 
 /// How many marks there are of what is on the way.
 const MARKS: usize = 1 << 14;
 
-/// What a route of a batch was made of; the target by its address.
-type Made = (usize, RouteOwner, u32);
+/// What a route of a batch was made of; target and backup by their addresses.
+type Made = (usize, usize, RouteOwner, u32, bool);
+
+/// A route that stands in the last waiting batch.
+struct Known {
+    /// So that no other target gets their addresses meanwhile.
+    _held: (Arc<rib::Target>, Option<Arc<rib::Target>>),
+    route: Option<InBatch>,
+}
 
 /// What is on the way to the writer, and what it refused.
 pub(super) struct FibState {
@@ -24,7 +31,7 @@ pub(super) struct FibState {
     /// Changes that have not been handed over yet, in their order.
     waiting: Vec<Batch>,
     /// The routes of the last waiting batch, by what they were made of.
-    known: FxHashMap<Made, (Arc<rib::Target>, Option<InBatch>)>,
+    known: FxHashMap<Made, Known>,
     /// The number of the last waiting batch.
     number: u64,
     /// The last batch that the writer has settled.
@@ -35,6 +42,8 @@ pub(super) struct FibState {
     /// What the kernel does not take, and why.
     refused: FxHashMap<Prefix, Refusal>,
     swept: bool,
+    /// A source has ended, and the writer waits to hear that all is said.
+    ended: bool,
 }
 
 impl FibState {
@@ -49,6 +58,7 @@ impl FibState {
             marks: vec![0; MARKS].into_boxed_slice(),
             refused: FxHashMap::default(),
             swept: false,
+            ended: false,
         }
     }
 
@@ -70,9 +80,11 @@ impl FibState {
         }
         let Some(batch) = self.waiting.last_mut() else { return };
         let route = new.and_then(|way| {
-            let key = (Arc::as_ptr(way.target).addr(), way.owner, way.source);
-            let made = || (Arc::clone(way.target), way.route().map(|route| batch.route(route)));
-            self.known.entry(key).or_insert_with(made).1
+            let made = || Known {
+                _held: (Arc::clone(way.target), way.backup.cloned()),
+                route: way.route().map(|route| batch.route(route)),
+            };
+            self.known.entry(way.made()).or_insert_with(made).route
         });
         batch.push(change.prefix, route);
         self.marks[mark_of(change.prefix)] = self.number;
@@ -87,6 +99,15 @@ impl FibState {
             batch.more = more || left > 0;
             self.tell(kernel::Command::Set(batch)).await;
         }
+        if !more && std::mem::take(&mut self.ended) {
+            self.tell(kernel::Command::Ended).await;
+        }
+    }
+
+    /// A peer's routes are about to go: has the writer move what has a backup,
+    /// and, when no other source has routes to speak of, drop the rest.
+    pub(super) fn peer_ends(&mut self, id: PeerId, alone: bool) {
+        self.ended |= self.fib.try_alarm(Alarm::SourceEnds { source: source_of(Source::Peer(id)), alone });
     }
 
     /// Has the writer remove what an earlier run left and nobody wants now.
@@ -171,13 +192,21 @@ fn mark_of(prefix: Prefix) -> usize {
 struct Way<'a> {
     owner: RouteOwner,
     source: u32,
+    /// There is no other path.
+    only: bool,
     target: &'a Arc<rib::Target>,
+    backup: Option<&'a Arc<rib::Target>>,
 }
 
 impl PartialEq for Way<'_> {
     fn eq(&self, other: &Self) -> bool {
-        // Who told it makes no difference to packets.
-        self.owner == other.owner && (Arc::ptr_eq(self.target, other.target) || self.target == other.target)
+        let same = |a: &Arc<rib::Target>, b: &Arc<rib::Target>| Arc::ptr_eq(a, b) || a == b;
+        (self.owner, self.source, self.only) == (other.owner, other.source, other.only)
+            && same(self.target, other.target)
+            && match (self.backup, other.backup) {
+                (Some(a), Some(b)) => same(a, b),
+                (a, b) => a.is_none() && b.is_none(),
+            }
     }
 }
 
@@ -188,17 +217,35 @@ impl Way<'_> {
             rib::Target::Discard => kernel::Target::Blackhole,
             rib::Target::Unreachable => kernel::Target::Unreachable,
             rib::Target::Prohibit => kernel::Target::Prohibit,
-            rib::Target::Hops(hops) => {
-                let hops = hops.iter().map(|hop| kernel::Hop {
-                    gateway: hop.gateway,
-                    interface: hop.ifindex,
-                    weight: 1,
-                    onlink: false,
-                });
-                kernel::Target::Via(NextHops::new(hops.collect())?)
-            }
+            hops @ rib::Target::Hops(_) => kernel::Target::Via(hops_of(hops)?),
         };
-        Some(FibRoute { source: self.source, ..FibRoute::new(self.owner, target) })
+        let backup = self.backup.and_then(|backup| hops_of(backup));
+        Some(FibRoute { owner: self.owner, target, backup, source: self.source, only: self.only })
+    }
+
+    /// What tells it from others, by addresses.
+    fn made(&self) -> Made {
+        let address = |target: &Arc<rib::Target>| Arc::as_ptr(target).addr();
+        (address(self.target), self.backup.map_or(0, address), self.owner, self.source, self.only)
+    }
+}
+
+fn hops_of(target: &rib::Target) -> Option<NextHops> {
+    let rib::Target::Hops(hops) = target else { return None };
+    let hops = hops.iter().map(|hop| kernel::Hop {
+        gateway: hop.gateway,
+        interface: hop.ifindex,
+        weight: 1,
+        onlink: false,
+    });
+    NextHops::new(hops.collect())
+}
+
+/// The number by which the writer knows a source.
+fn source_of(source: Source) -> u32 {
+    match source {
+        Source::Local => 0,
+        Source::Peer(id) => id.0 + 1,
     }
 }
 
@@ -215,12 +262,12 @@ fn way_of(best: &Best) -> Option<Way<'_>> {
         rib::Target::Kernel => None,
         // The subnet of a bridge that this node owns: the kernel has it.
         rib::Target::Hops(_) if best.path.protocol == Protocol::Local => None,
-        _ => {
-            let source = match best.path.source {
-                Source::Local => 0,
-                Source::Peer(id) => id.0 + 1,
-            };
-            Some(Way { owner, source, target: &best.target })
-        }
+        _ => Some(Way {
+            owner,
+            source: source_of(best.path.source),
+            only: best.at == rib::Step::Only,
+            target: &best.target,
+            backup: best.backup.as_ref(),
+        }),
     }
 }

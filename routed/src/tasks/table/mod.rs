@@ -203,7 +203,7 @@ pub(crate) struct TableTask {
     watchers: Watchers,
     links: Links,
     /// What the FIB writer is to hear of before anything else.
-    dead: Vec<kernel::Down>,
+    dead: Vec<kernel::Alarm>,
     owned: watch::Sender<Owned>,
     links_out: watch::Sender<Links>,
     rip: Option<RipSide>,

@@ -190,6 +190,12 @@ impl TableTask {
 
     fn forget(&mut self, id: PeerId) {
         self.sessions.stale.forget(id);
+        let others =
+            |other: PeerId| Family::ALL.iter().any(|family| self.table.counts(other, *family).received > 0);
+        let alone = self.rip.is_none() && !self.sessions.ids().any(|other| other != id && others(other));
+        // What was said of its routes until now goes before.
+        self.settle();
+        self.fib.peer_ends(id, alone);
         self.table.peer_down(id);
     }
 
