@@ -16,6 +16,7 @@ pub mod originate;
 mod print;
 mod reader;
 pub mod rip;
+pub mod runtime;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +30,7 @@ use serde::Serialize;
 
 pub use bgp::{AtLimit, Dynamic, MaxPrefixes};
 pub use diagnostic::{Diagnostic, Severity};
-pub use file::parse;
+pub use file::{parse, parse_with};
 pub use originate::{Aggregate, StaticRoute, StaticTo};
 
 /// A whole configuration.
@@ -188,6 +189,8 @@ pub enum PeerOrigin {
     /// The configuration file.
     #[default]
     File,
+    /// The API; it is kept in the state directory.
+    Runtime,
     /// It has dialled in from this range.
     Range(Prefix),
 }
