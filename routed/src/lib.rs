@@ -82,16 +82,33 @@ pub enum Fatal {
 /// Reads the configuration: the named file, or the default one where there
 /// is one, or else the defaults.
 pub fn load(file: Option<&Path>) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let path = file.unwrap_or(Path::new(defaults::CONFIG_FILE));
-    let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(source) => config::parse(&name, &source),
-        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-            config::parse(&name, "")
-        }
-        Err(error) => {
-            let message = format!("cannot be read: {error}; name the file with --config");
-            Err(vec![Diagnostic { file: name, line: 1, column: 1, severity: Severity::Error, message }])
+    let text = Text::read(file)?;
+    config::parse(&text.name, &text.source)
+}
+
+/// The text of a configuration file.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    /// The name that findings bear.
+    pub(crate) name: String,
+    /// What stands in it.
+    pub(crate) source: String,
+}
+
+impl Text {
+    /// Reads the named file, or the default one where there is one.
+    pub(crate) fn read(file: Option<&Path>) -> Result<Self, Vec<Diagnostic>> {
+        let path = file.unwrap_or(Path::new(defaults::CONFIG_FILE));
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(source) => Ok(Self { name, source }),
+            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Self { name, source: String::new() })
+            }
+            Err(error) => {
+                let message = format!("cannot be read: {error}; name the file with --config");
+                Err(vec![Diagnostic { file: name, line: 1, column: 1, severity: Severity::Error, message }])
+            }
         }
     }
 }

@@ -1,5 +1,8 @@
 //! From start to stop: the order in which tasks come and go, and reloads.
 
+mod file;
+mod order;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,8 +18,9 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::config::Config;
 use crate::config::change::{Change, diff};
-use crate::config::{Bgp, Config};
+use crate::config::runtime::Runtime;
 use crate::serve::{self, NodeInfo};
 use crate::state::StateDir;
 use crate::tasks::bfd::{self, BfdCommand};
@@ -27,8 +31,8 @@ use crate::tasks::policy::{self, Settings};
 use crate::tasks::rip::{self, RipStart};
 use crate::tasks::speaker::{Speaker, SpeakerConfig};
 use crate::tasks::table::{self, TableInput, TableStart};
-use crate::tasks::{COMMANDS, Handles, Owned, Reload, Reloaded, RipCommand, SpeakerCommand, address};
-use crate::{Fatal, SYSCTLS};
+use crate::tasks::{COMMANDS, Handles, Order, Owned, Reload, Reloaded, RipCommand, SpeakerCommand, address};
+use crate::{Fatal, SYSCTLS, Text};
 
 /// Where the configuration came from, to read it again.
 #[derive(Clone, Debug)]
@@ -82,7 +86,12 @@ struct Daemon {
     servers: serve::Servers,
     stop: CancellationToken,
     reloads: mpsc::Receiver<oneshot::Sender<Reloaded>>,
+    orders: mpsc::Receiver<Order>,
     state: Arc<StateDir>,
+    /// The file as it was last read.
+    text: Text,
+    /// What operators have changed of the peers since.
+    runtime: Runtime,
 }
 
 impl Daemon {
@@ -90,6 +99,7 @@ impl Daemon {
         let started = Instant::now();
         let state = Arc::new(StateDir::open(&config.node.state_dir)?);
         let draining = drain::kept(&state)?;
+        let (config, text, runtime) = file::with_kept(config, &source, &state)?;
         // What another daemon may hold comes first: nothing of the kernel has
         // been touched when one of these fails.
         let api = serve::bind(&config.api).await?;
@@ -143,9 +153,20 @@ impl Daemon {
         let speaker = start_speaker(&config, (router_id, restarting), &inputs, &bfd, listeners)?;
 
         let (reload, reloads) = mpsc::channel(COMMANDS);
+        let (order, orders) = mpsc::channel(COMMANDS);
         let notes = notes(&addresses, restarting);
-        let handles =
-            Handles { table: table_handle, speaker, rip, bfd, claim, drain, policy, addresses, reload };
+        let handles = Handles {
+            table: table_handle,
+            speaker,
+            rip,
+            bfd,
+            claim,
+            drain,
+            policy,
+            addresses,
+            reload,
+            order,
+        };
         let stop = CancellationToken::new();
         let info = NodeInfo {
             name: config.node.name.clone(),
@@ -156,7 +177,22 @@ impl Daemon {
         };
         let servers = serve::start(api, info, handles.clone(), stop.clone()).await;
         info!(node = %config.node.name, version = env!("CARGO_PKG_VERSION"), "routed runs");
-        Ok(Self { config, source, handles, inputs, table, address, fib, servers, stop, reloads, state })
+        Ok(Self {
+            config,
+            source,
+            handles,
+            inputs,
+            table,
+            address,
+            fib,
+            servers,
+            stop,
+            reloads,
+            orders,
+            state,
+            text,
+            runtime,
+        })
     }
 
     async fn until_stopped(mut self, mut signals: Signals) -> Result<(), Fatal> {
@@ -172,6 +208,7 @@ impl Daemon {
                     // What went wrong is in the log; nobody waits for an answer.
                     let _ = self.reload().await;
                 }
+                Some(order) = self.orders.recv() => self.order(order).await,
                 Some(reply) = self.reloads.recv() => {
                     let outcome = self.reload().await;
                     let _ = reply.send(outcome);
@@ -231,9 +268,7 @@ impl Daemon {
     /// Reads the configuration again and does what differs. A file with
     /// errors changes nothing.
     async fn reload(&mut self) -> Reloaded {
-        let default = self.source.file == std::path::Path::new(crate::config::defaults::CONFIG_FILE);
-        let file = (!default || self.source.file.exists()).then_some(self.source.file.as_path());
-        let (config, warnings) = crate::load(file).inspect_err(|findings| {
+        let (text, (config, warnings)) = file::read(&self.source, &self.runtime).inspect_err(|findings| {
             for finding in findings {
                 warn!(%finding, "not reloaded");
             }
@@ -241,10 +276,18 @@ impl Daemon {
         for finding in &warnings {
             warn!(%finding, "configuration");
         }
+        self.text = text;
+        let changes = self.take(config).await;
+        info!(changes = changes.join("; "), "configuration reloaded");
+        Ok(Reload { changes, warnings })
+    }
+
+    /// Does what differs in another configuration; returns it in words.
+    async fn take(&mut self, config: Config) -> Vec<String> {
         let config =
             crate::with_overrides(config, self.source.state_dir.as_ref(), self.source.socket.as_ref());
         let changes = diff(&self.config, &config);
-        let config = Arc::new(keep_fixed(&self.config, config));
+        let config = Arc::new(file::keep_fixed(&self.config, config));
         // The filters must be there before a session that uses them is.
         // A table that is gone means that the daemon stops.
         let _ = self.inputs.send(TableInput::Configure(Arc::clone(&config))).await;
@@ -260,9 +303,7 @@ impl Daemon {
             let _ = rip.send(RipCommand::Configure(Arc::clone(&config))).await;
         }
         self.config = config;
-        let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
-        info!(changes = changes.join("; "), "configuration reloaded");
-        Ok(Reload { changes, warnings })
+        changes.iter().map(ToString::to_string).collect()
     }
 
     async fn carry_out(&self, change: &Change, config: &Config) {
@@ -290,19 +331,6 @@ impl Daemon {
             let _ = speaker.send(command).await;
         }
     }
-}
-
-/// The new configuration with the old values of what is read at start only.
-fn keep_fixed(old: &Config, new: Config) -> Config {
-    let bgp = old.bgp.clone().zip(new.bgp.clone()).map(|(bgp, new)| Bgp {
-        peers: new.peers,
-        dynamic: new.dynamic,
-        graceful_shutdown: new.graceful_shutdown,
-        ..bgp
-    });
-    // A node that spoke BGP does so until it starts anew.
-    let bgp = bgp.or_else(|| old.bgp.clone().map(|bgp| Bgp { peers: vec![], dynamic: vec![], ..bgp }));
-    Config { node: old.node.clone(), api: old.api.clone(), kernel: old.kernel.clone(), bgp, ..new }
 }
 
 /// What the RIP and claim tasks are started with.

@@ -339,3 +339,58 @@ fn a_peer_has_packets_dropped_here_where_a_filter_allows_it() -> Result<()> {
     assert_eq!(detail(&routed, &theirs)?["established_count"], 1);
     Ok(())
 }
+
+#[test]
+fn peers_added_and_disabled_over_the_api_are_kept_over_restarts_and_not_in_the_file() -> Result<()> {
+    let lab = Lab::new("runtime")?;
+    let (ours, theirs) = (lab.host("n1")?, lab.router("peer")?);
+    let config = base_config(&ours, ASN)
+        + "\n[[bgp.group]]\nname = \"g\"\nconnect_retry = 1\nhold_time = 9\n\
+           [[bgp.peer]]\naddress = \"192.0.2.77\"\nasn = 64999\n";
+    let mut routed = Routed::start(&ours, &config)?;
+    let _bird = bird(&theirs, &ours, "")?;
+    let (peer, asn) = (theirs.ipv4().to_string(), THEIRS.to_string());
+    let add = ["peers", "add", &peer, "--asn", &asn, "--group", "g"];
+    let refused = |routed: &Routed, words: &[&str], says: &str| -> Result<()> {
+        let answer = routed.routectl(words.iter().copied())?;
+        assert!(answer.status == 1 && answer.stderr.contains(says), "{words:?}: {answer}");
+        Ok(())
+    };
+    refused(
+        &routed,
+        &["peers", "add", &peer, "--asn", &asn, "--set", "hold_tme=9"],
+        "did you mean `hold_time`",
+    )?;
+    refused(&routed, &["peers", "add", &peer, "--asn", &asn, "--import", "none-such"], "there is no filter")?;
+    routed.routectl(add)?.ok()?;
+    let added = await_detail(&routed, &theirs, "the added peer is up", is_up)?;
+    assert_eq!((&added["settings"]["runtime"], &added["hold_time_seconds"]), (&true.into(), &9.into()));
+    routed.routectl(add)?.ok()?;
+    refused(&routed, &["peers", "add", &peer, "--asn", "7"], "configured already")?;
+    refused(&routed, &["peers", "remove", "192.0.2.77"], "stands in ")?;
+
+    // A reload leaves it alone, and so does a restart.
+    routed.routectl(["reload"])?.ok()?;
+    assert_eq!(detail(&routed, &theirs)?["established_count"], 1);
+    routed.restart()?;
+    await_detail(&routed, &theirs, "it is there after a restart", is_up)?;
+
+    routed.routectl(["peers", "disable", &peer, "--message", "moving house"])?.ok()?;
+    await_detail(&routed, &theirs, "it is disabled", |d| d["disabled"] == true)?;
+    routed.routectl(["peers", "disable", "192.0.2.77"])?.ok()?;
+    routed.restart()?;
+    let kept = await_detail(&routed, &theirs, "it is disabled after a restart", |d| d["disabled"] == true)?;
+    assert_eq!(kept["settings"]["shutdown"], "moving house");
+    let of_file = routed.routectl_json(["peers", "192.0.2.77"])?;
+    assert_eq!(of_file["disabled"], true, "one of the file stays disabled too");
+    routed.routectl(["peers", "enable", &peer])?.ok()?;
+    await_detail(&routed, &theirs, "it is up again", is_up)?;
+
+    routed.routectl(["peers", "remove", &peer])?.ok()?;
+    assert_eq!(routed.session_state(&peer)?, "no such peer");
+    routed.restart()?;
+    assert_eq!(routed.session_state(&peer)?, "no such peer");
+    let file = std::fs::read_to_string(routed.config_path()).map_err(Error::file(&routed.config_path()))?;
+    assert_eq!(file, config, "the file is the user's");
+    Ok(())
+}

@@ -1,11 +1,12 @@
 //! `peers`: BGP peers.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use api::v1::peer_service_client::PeerServiceClient;
 use api::v1::{
-    DisablePeerRequest, EnablePeerRequest, Family, GetPeerRequest, ListPeersRequest, RefreshPeerRequest,
-    ResetPeerRequest,
+    AddPeerRequest, DisablePeerRequest, EnablePeerRequest, Family, GetPeerRequest, ListPeersRequest,
+    RefreshPeerRequest, RemovePeerRequest, ResetPeerRequest,
 };
 use clap::{Args, Subcommand};
 use tonic::transport::Channel;
@@ -20,6 +21,7 @@ Examples:
   routectl peers
   routectl peers -o wide
   routectl peers 192.0.2.2
+  routectl peers add 192.0.2.9 --asn 64513 --group leaves --set hold_time=9
   routectl peers disable 192.0.2.2 --message 'maintenance until 14:00'
   routectl peers refresh 192.0.2.2 --family 4";
 
@@ -34,6 +36,18 @@ pub(crate) struct Peers {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Add a peer; it is kept over restarts, and not in the configuration file
+    Add {
+        /// The peer
+        address: IpAddr,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Remove a peer that was added
+    Remove {
+        /// The peer
+        address: IpAddr,
+    },
     /// Let a disabled peer connect again
     Enable {
         /// The peer
@@ -63,6 +77,58 @@ enum Action {
         #[arg(long, value_parser = value::family())]
         family: Vec<Family>,
     },
+}
+
+/// What a peer is added with.
+#[derive(Debug, Args)]
+struct Settings {
+    /// Its AS number; not needed where its group has one
+    #[arg(long, value_name = "N")]
+    asn: Option<String>,
+    /// A word for operators
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// The [[bgp.group]] whose keys it has
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// The filter that its routes pass
+    #[arg(long, value_name = "FILTER")]
+    import: Option<String>,
+    /// The filter that routes to it pass
+    #[arg(long, value_name = "FILTER")]
+    export: Option<String>,
+    /// The file with the TCP-MD5 key, on the node
+    #[arg(long, value_name = "PATH")]
+    password_file: Option<String>,
+    /// Any other key of [[bgp.peer]], with its value as in the file
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) =
+        text.split_once('=').ok_or_else(|| format!("{text:?}: write KEY=VALUE, as hold_time=9"))?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+impl Settings {
+    /// The keys with their values as in TOML, where a text of JSON is one too.
+    fn into_map(self) -> HashMap<String, String> {
+        let asn = self.asn.map(|asn| if asn.contains('.') { quoted(&asn) } else { asn });
+        let texts = [
+            ("description", self.description),
+            ("group", self.group),
+            ("import", self.import),
+            ("export", self.export),
+            ("password_file", self.password_file),
+        ];
+        let texts = texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), quoted(&text?))));
+        asn.map(|asn| ("asn".to_owned(), asn)).into_iter().chain(texts).chain(self.set).collect()
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 impl Peers {
@@ -98,6 +164,8 @@ async fn show(
 impl Action {
     fn name(&self) -> &'static str {
         match self {
+            Self::Add { .. } => "add",
+            Self::Remove { .. } => "remove",
             Self::Enable { .. } => "enable",
             Self::Disable { .. } => "disable",
             Self::Reset { .. } => "reset",
@@ -107,6 +175,8 @@ impl Action {
 
     fn done(&self) -> &'static str {
         match self {
+            Self::Add { .. } => "added",
+            Self::Remove { .. } => "removed",
             Self::Enable { .. } => "enabled",
             Self::Disable { .. } => "disabled",
             Self::Reset { .. } => "reset",
@@ -117,6 +187,17 @@ impl Action {
     async fn run(self, mut client: PeerServiceClient<Channel>, context: &mut Context) -> Result<(), Failure> {
         let done = self.done();
         let (address, answer) = match self {
+            Self::Add { address, settings } => {
+                let (address, settings) = (address.to_string(), settings.into_map());
+                (address.clone(), client.add_peer(AddPeerRequest { address, settings }).await?)
+            }
+            Self::Remove { address } => {
+                let address = address.to_string();
+                client.remove_peer(RemovePeerRequest { address: address.clone() }).await?;
+                let sentence = format!("peer {address}: {done}");
+                let view = PeerActionView { address, state: "removed".to_owned() };
+                return Ok(context.printer.line(&view, sentence)?);
+            }
             Self::Enable { address } => {
                 let address = address.to_string();
                 (address.clone(), client.enable_peer(EnablePeerRequest { address }).await?)

@@ -119,6 +119,7 @@ fn a_peer_in_detail_for_people() {
             malformed updates:      0 treated as withdraw, 1 attribute discarded, 0 session reset
             notification sent:      -
             notification received:  6/4 Cease, Administrative Reset (data 00ab) at 2026-11-21T03:32:00Z
+            kept in:                the configuration
             group:                  fabric
             dialled in from:        -
             max prefixes:           10000 of a family, warning from 7500, then shut, tried again after 30s
@@ -315,7 +316,8 @@ fn a_peer_in_detail_for_scripts() {
                 ],
                 "shutdown": null,
                 "import_note": "only prefixes inside cluster.pools come in",
-                "export_note": null
+                "export_note": null,
+                "runtime": false
               },
               "discarded": 0,
               "capabilities_sent": [
@@ -343,6 +345,22 @@ fn a_peer_is_disabled_and_asked_for_its_routes() {
           "address": "192.0.2.2",
           "state": "Established"
         }
+    "#]],
+    );
+}
+
+#[test]
+fn a_peer_is_added_and_removed() {
+    check(
+        "peers add 192.0.2.9 --asn 64513 --description \"n9\" --set hold_time=9",
+        &expect![[r#"
+        peer 192.0.2.9: added, state Connect
+    "#]],
+    );
+    check(
+        "peers remove 192.0.2.2",
+        &expect![[r#"
+        peer 192.0.2.2: removed
     "#]],
     );
 }

@@ -1,5 +1,6 @@
 //! `[bgp]` and its peers.
 
+mod added;
 mod dynamic;
 mod group;
 mod key;
@@ -38,10 +39,19 @@ struct Around<'a, 'i> {
     groups: &'a Groups<'i>,
 }
 
-pub(super) fn read(
-    top: &mut Section<'_>,
-    filters: &[NamedFilter],
-    bfd: &Bfd,
+/// What operators have changed since the file was written.
+#[derive(Clone, Copy)]
+pub(super) struct Since<'i> {
+    /// The tables of the peers that they added.
+    pub(super) added: &'i [(IpAddr, String)],
+    /// The peers that they disabled.
+    pub(super) disabled: &'i BTreeMap<IpAddr, String>,
+}
+
+pub(super) fn read<'i>(
+    top: &mut Section<'i>,
+    (filters, bfd): (&[NamedFilter], &Bfd),
+    since: Since<'i>,
     findings: &mut Findings<'_>,
 ) -> Option<Bgp> {
     let mut section = top.section("bgp", findings)?;
@@ -87,6 +97,7 @@ pub(super) fn read(
     }
     bgp.dynamic = dynamic::read(&mut section, around, findings);
     no_peer_is_this_node(&bgp.peers, &seen, findings);
+    added::read(&mut bgp.peers, around, since, &section.span, findings);
     section.finish(findings);
     Some(bgp)
 }

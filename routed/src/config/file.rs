@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Findings;
 use super::reader::{FromToml, Located, Section};
+use super::runtime::Runtime;
 use super::{
     Advertise, Api, Cluster, Config, DefaultAction, Diagnostic, Ipam, Kernel, NamedFilter, Node, Policy,
     Severity, bfd, bgp, defaults, originate, rip,
@@ -23,6 +24,17 @@ use super::{
 /// Returns the configuration with its warnings, or, when one finding or more
 /// is an error, all findings in the order of the file.
 pub fn parse(file: &str, source: &str) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+    parse_with(file, source, &Runtime::default())
+}
+
+/// The same with what operators have changed of the peers since. A peer of
+/// theirs that the file leaves no room for is left out with a warning.
+pub fn parse_with(
+    file: &str,
+    source: &str,
+    runtime: &Runtime,
+) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let added = runtime.texts();
     let mut findings = Findings::new(file, source);
     let (table, errors) = DeTable::parse_recoverable(source);
     for error in errors {
@@ -30,7 +42,7 @@ pub fn parse(file: &str, source: &str) -> Result<(Config, Vec<Diagnostic>), Vec<
     }
     let span = table.span();
     let mut top = Section::new("", span.start..span.start, table.into_inner());
-    let config = read(&mut top, &mut findings);
+    let config = read(&mut top, bgp::Since { added: &added, disabled: &runtime.disabled }, &mut findings);
     top.finish(&mut findings);
     let list = findings.into_list();
     if list.iter().any(|finding| finding.severity == Severity::Error) {
@@ -40,14 +52,14 @@ pub fn parse(file: &str, source: &str) -> Result<(Config, Vec<Diagnostic>), Vec<
     }
 }
 
-fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Config {
+fn read<'i>(top: &mut Section<'i>, since: bgp::Since<'i>, findings: &mut Findings<'_>) -> Config {
     let node = node(top.section("node", findings), findings);
     let cluster = cluster(top.section("cluster", findings), findings);
     let api = api(top.section("api", findings), findings);
     let filters = filters(top, findings);
     top.not_yet(&["docker"], findings);
     let bfd = bfd::read(top, findings);
-    let (mut advertise, bgp) = (advertise(top, findings), bgp::read(top, &filters, &bfd, findings));
+    let (mut advertise, bgp) = (advertise(top, findings), bgp::read(top, (&filters, &bfd), since, findings));
     // A `[rip]` that says more, a key for one, takes nothing from zero configuration.
     let zero = bgp.is_none() && advertise.is_empty();
     let ipam = ipam(top.section("ipam", findings), &cluster, zero, findings);

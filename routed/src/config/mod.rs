@@ -16,6 +16,7 @@ pub mod originate;
 mod print;
 mod reader;
 pub mod rip;
+pub mod runtime;
 pub mod session;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ use serde::Serialize;
 
 pub use bgp::{AtLimit, Dynamic, MaxPrefixes};
 pub use diagnostic::{Diagnostic, Severity};
-pub use file::parse;
+pub use file::{parse, parse_with};
 pub use originate::{Aggregate, StaticRoute, StaticTo};
 pub use session::{AddPath, Confederation, GracefulRestart, HoldExpiry, Offers};
 
@@ -191,6 +192,8 @@ pub enum PeerOrigin {
     /// The configuration file.
     #[default]
     File,
+    /// The API; it is kept in the state directory.
+    Runtime,
     /// It has dialled in from this range.
     Range(Prefix),
 }

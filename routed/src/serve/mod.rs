@@ -37,6 +37,7 @@ use tonic::transport::Server;
 use tracing::{info, warn};
 
 pub(crate) use self::node::NodeInfo;
+pub(crate) use self::peers::unknown_peer;
 use crate::config;
 use crate::tasks::Handles;
 

@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 use super::convert;
 use crate::config::PeerOrigin;
 use crate::tasks::table::ask::PeerCounts;
-use crate::tasks::{Handles, PeerCommand, PeerReport, SpeakerCommand};
+use crate::tasks::{Handles, Order, PeerCommand, PeerOrder, PeerReport, SpeakerCommand};
 
 pub(super) struct Peers {
     pub(super) handles: Handles,
@@ -108,6 +108,20 @@ impl Peers {
         }
     }
 
+    /// Has the configured peers changed, for good.
+    async fn order(&self, address: IpAddr, what: PeerOrder) -> Result<(), Status> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order { address, what, reply };
+        self.handles.order.send(order).await.map_err(|_| convert::stopping())?;
+        Ok(answer.await.map_err(|_| convert::stopping())??)
+    }
+
+    /// True for a peer of a range: there is nothing to keep of it.
+    async fn dialled_in(&self, address: IpAddr) -> Result<bool, Status> {
+        let found = self.reports(Some(address)).await?.into_iter().next();
+        Ok(found.and_then(|detail| detail.peer).is_some_and(|peer| peer.dynamic))
+    }
+
     /// Does something with a peer and answers with its state afterwards.
     async fn act(
         &self,
@@ -148,10 +162,37 @@ impl PeerService for Peers {
         Ok(Response::new(v1::PeerDetail { bfd, ..detail }))
     }
 
+    async fn add_peer(
+        &self,
+        request: Request<v1::AddPeerRequest>,
+    ) -> Result<Response<v1::PeerActionResponse>, Status> {
+        let v1::AddPeerRequest { address: text, settings } = request.into_inner();
+        let address = convert::address("address", &text)?;
+        let keys = settings.into_iter().map(|(key, value)| {
+            let value = value.parse::<toml::Value>().unwrap_or(toml::Value::String(value));
+            (key, value)
+        });
+        self.order(address, PeerOrder::Add(keys.collect())).await?;
+        self.act(&text, PeerCommand::Enable).await
+    }
+
+    async fn remove_peer(
+        &self,
+        request: Request<v1::RemovePeerRequest>,
+    ) -> Result<Response<v1::RemovePeerResponse>, Status> {
+        let address = convert::address("address", &request.get_ref().address)?;
+        self.order(address, PeerOrder::Remove).await?;
+        Ok(Response::new(v1::RemovePeerResponse {}))
+    }
+
     async fn enable_peer(
         &self,
         request: Request<v1::EnablePeerRequest>,
     ) -> Result<Response<v1::PeerActionResponse>, Status> {
+        let address = convert::address("address", &request.get_ref().address)?;
+        if !self.dialled_in(address).await? {
+            self.order(address, PeerOrder::Enable).await?;
+        }
         self.act(&request.get_ref().address, PeerCommand::Enable).await
     }
 
@@ -160,6 +201,10 @@ impl PeerService for Peers {
         request: Request<v1::DisablePeerRequest>,
     ) -> Result<Response<v1::PeerActionResponse>, Status> {
         let v1::DisablePeerRequest { address, message } = request.into_inner();
+        let peer = convert::address("address", &address)?;
+        if !self.dialled_in(peer).await? {
+            self.order(peer, PeerOrder::Disable(message.clone())).await?;
+        }
         self.act(&address, PeerCommand::Stop(Admin::Shutdown(message))).await
     }
 
@@ -181,9 +226,14 @@ impl PeerService for Peers {
 }
 
 fn unknown(address: IpAddr) -> Status {
-    Problem::new(problem::Kind::NotFound, format!("peer {address}"), "is not configured")
-        .hint("`routectl peers` lists the peers; add it as [[bgp.peer]] and reload")
-        .into()
+    unknown_peer(address).into()
+}
+
+/// The answer about an address that is no peer.
+pub(crate) fn unknown_peer(address: IpAddr) -> Problem {
+    Problem::new(problem::Kind::NotFound, format!("peer {address}"), "is not configured").hint(
+        "`routectl peers` lists the peers; add it as [[bgp.peer]] and reload, or with `routectl peers add`",
+    )
 }
 
 fn seconds(time: Duration) -> u32 {

@@ -110,6 +110,33 @@ pub(crate) struct Handles {
     pub(crate) addresses: ipam::Ipam,
     /// Asks the main task for a reload.
     pub(crate) reload: mpsc::Sender<oneshot::Sender<Reloaded>>,
+    /// Has the main task change the peers.
+    pub(crate) order: mpsc::Sender<Order>,
+}
+
+/// What an operator wants of the peers that are configured; it is kept over
+/// restarts.
+#[derive(Debug)]
+pub(crate) struct Order {
+    /// The peer.
+    pub(crate) address: IpAddr,
+    /// What is to become of it.
+    pub(crate) what: PeerOrder,
+    /// Gets the answer once it is on disk.
+    pub(crate) reply: oneshot::Sender<Result<(), api::Problem>>,
+}
+
+/// What is to become of a peer.
+#[derive(Debug)]
+pub(crate) enum PeerOrder {
+    /// It is added, with these keys of `[[bgp.peer]]`.
+    Add(toml::Table),
+    /// One that was added is removed.
+    Remove,
+    /// It is kept down, with these words to it.
+    Disable(Option<String>),
+    /// It is kept down no longer.
+    Enable,
 }
 
 impl Handles {

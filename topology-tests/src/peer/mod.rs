@@ -2,11 +2,12 @@
 //! configuration, control socket and pid file in the lab's directory, and typed
 //! readings of what it knows.
 //!
-//! Versions read here: BIRD 2.0, FRR 8.4, `GoBGP` 3.10.
+//! Versions read here: BIRD 2.0, FRR 8.4, `GoBGP` 3.10, `OpenBGPD` 7.7.
 
 mod bird;
 mod frr;
 mod gobgp;
+mod openbgpd;
 pub mod raw;
 pub mod raw_rip;
 mod routed;
@@ -15,6 +16,7 @@ pub use bird::Bird;
 pub use frr::Frr;
 pub(crate) use frr::frr_user;
 pub use gobgp::Gobgp;
+pub use openbgpd::Openbgpd;
 pub use raw::RawBgp;
 pub use raw_rip::RawRip;
 pub use routed::{Routed, find_binary};

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::view::Cell;
 
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the configuration, read by name")]
 pub(super) struct SettingsView {
     group: Option<String>,
     range: Option<String>,
@@ -25,6 +26,7 @@ pub(super) struct SettingsView {
     shutdown: Option<String>,
     pub(super) import_note: Option<String>,
     pub(super) export_note: Option<String>,
+    runtime: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,6 +63,7 @@ impl From<v1::PeerSettings> for SettingsView {
             shutdown: settings.shutdown,
             import_note: settings.import_note,
             export_note: settings.export_note,
+            runtime: settings.runtime,
         }
     }
 }
@@ -68,6 +71,7 @@ impl From<v1::PeerSettings> for SettingsView {
 impl SettingsView {
     pub(super) fn lines(&self) -> Vec<(&'static str, Cell)> {
         vec![
+            ("kept in", Cell::new(if self.runtime { "the state directory" } else { "the configuration" })),
             ("group", Cell::maybe(self.group.as_ref())),
             ("dialled in from", Cell::maybe(self.range.as_ref())),
             ("max prefixes", Cell::new(self.max_prefixes.summary())),

@@ -74,6 +74,19 @@ impl PeerService for Fixed {
         answer(fixtures::detail())
     }
 
+    async fn add_peer(&self, request: Request<AddPeerRequest>) -> Answer<PeerActionResponse> {
+        let mut settings: Vec<_> = request.into_inner().settings.into_iter().collect();
+        settings.sort();
+        let wanted = [("asn", "64513"), ("description", "\"\\\"n9\\\"\""), ("hold_time", "9")];
+        assert_eq!(settings, wanted.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        answer(PeerActionResponse { state: PeerState::Connect.into() })
+    }
+
+    async fn remove_peer(&self, request: Request<RemovePeerRequest>) -> Answer<RemovePeerResponse> {
+        known_peer(&request.get_ref().address)?;
+        answer(RemovePeerResponse {})
+    }
+
     async fn enable_peer(&self, request: Request<EnablePeerRequest>) -> Answer<PeerActionResponse> {
         known_peer(&request.get_ref().address)?;
         answer(PeerActionResponse { state: PeerState::Connect.into() })

@@ -2,6 +2,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::super::change::{Change, diff};
+use super::super::runtime::Runtime;
 use super::super::{Config, SendCommunities, parse};
 use super::*;
 
@@ -216,4 +217,34 @@ fn paths_with_sets_are_refused_unless_the_file_says_otherwise() {
         findings.starts_with("n1.toml:3:21: warning: deterministic_med: routes are always"),
         "{findings}"
     );
+}
+
+#[test]
+fn peers_added_over_the_api_are_read_with_the_file_which_comes_first() {
+    let table = |text: &str| text.parse::<toml::Table>().unwrap();
+    let (file, added, bad): (IpAddr, IpAddr, IpAddr) =
+        ("192.0.2.2".parse().unwrap(), "192.0.2.9".parse().unwrap(), "192.0.2.10".parse().unwrap());
+    let runtime = Runtime {
+        peers: [
+            (file, table("asn = 1")),
+            (added, table("asn = 64514\ngroup = \"g\"")),
+            (bad, table("asn = 1\nimport = \"gone\"")),
+        ]
+        .into(),
+        disabled: [(file, "work".to_owned())].into(),
+    };
+    let source = format!("{PEER}[[bgp.group]]\nname = \"g\"\nhold_time = 9\n");
+    let (config, warnings) = super::super::parse_with("n1.toml", &source, &runtime).unwrap();
+    let peers = config.bgp.unwrap().peers;
+    assert_eq!(peers.iter().map(|peer| peer.address).collect::<Vec<_>>(), [file, added]);
+    assert_eq!((peers[0].asn, peers[0].shutdown.as_deref()), (Asn(64513), Some("work")));
+    assert_eq!((peers[1].origin, peers[1].hold_time), (PeerOrigin::Runtime, Duration::from_secs(9)));
+    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert!(warnings[0].contains("192.0.2.2 was added over the API and stands in the file"), "{warnings:?}");
+    assert!(
+        warnings[1].contains("192.0.2.10, added over the API, is left out: import: there is no filter"),
+        "{warnings:?}"
+    );
+    let kept: Runtime = serde_json::from_str(&serde_json::to_string(&runtime).unwrap()).unwrap();
+    assert_eq!(kept, runtime, "the state directory keeps it");
 }

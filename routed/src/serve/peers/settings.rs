@@ -15,7 +15,7 @@ pub(super) fn settings(report: &PeerReport, external: bool) -> v1::PeerSettings 
     v1::PeerSettings {
         group: peer.group.clone(),
         range: match peer.origin {
-            PeerOrigin::File => None,
+            PeerOrigin::File | PeerOrigin::Runtime => None,
             PeerOrigin::Range(range) => Some(range.to_string()),
         },
         max_prefixes: max.limit,
@@ -42,6 +42,7 @@ pub(super) fn settings(report: &PeerReport, external: bool) -> v1::PeerSettings 
         shutdown: peer.shutdown.clone(),
         import_note: note(&peer.import, external),
         export_note: note(&peer.export, external),
+        runtime: peer.origin == PeerOrigin::Runtime,
     }
 }
 

@@ -47,7 +47,7 @@ impl Speaker {
     pub(super) fn range_of(&self, address: IpAddr) -> Option<Prefix> {
         match self.peers.get(&address)?.config.origin {
             PeerOrigin::Range(range) => Some(range),
-            PeerOrigin::File => None,
+            PeerOrigin::File | PeerOrigin::Runtime => None,
         }
     }
 
