@@ -86,6 +86,8 @@ pub(crate) struct PeerTask {
     told: Told,
     keys: Keys,
     stay: Stay,
+    /// BFD has told of the restart of the peer before it was back.
+    restart_heard: bool,
 }
 
 /// What exists only while the session is up.
@@ -119,6 +121,7 @@ impl PeerTask {
             bfd,
             keys: Keys::new(config.passwords.clone()),
             stay: Stay::default(),
+            restart_heard: false,
             config: Box::new(config),
             machine,
             conns: Vec::new(),
@@ -284,7 +287,8 @@ impl PeerTask {
             conn.negotiated(&up, self.config.offers.aigp.unwrap_or(up.internal));
         }
         let (slot, mailbox) = mailbox();
-        let recovery = Recovery::of(Instant::now(), &up);
+        let heard = std::mem::take(&mut self.restart_heard);
+        let recovery = Recovery::of(Instant::now(), &up, heard);
         self.session = Some(Session { up: Arc::clone(&up), mailbox, recovery });
         let config = (*self.config).clone();
         let control = self.control.clone();

@@ -13,20 +13,25 @@ use super::{PeerTask, Session};
 use crate::tasks::bfd::{BfdCommand, Client, Subscriber, Want};
 use crate::tasks::table::TableInput;
 
-/// The families that a peer which has restarted has yet to tell.
+/// What a peer that has restarted has yet to do.
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
+    /// The families that it has yet to tell.
     families: Vec<Family>,
+    /// BFD has yet to hear of the restart: a neighbour that is back before it
+    /// was missed says that it is down at first, and that is no failure.
+    unheard: bool,
     until: Option<Instant>,
 }
 
 impl Recovery {
     /// Of a session that has begun; it lasts no longer than the peer said
-    /// that its restart does.
-    pub(super) fn of(now: Instant, up: &Arc<Up>) -> Self {
+    /// that its restart does. `heard` when BFD has told of the restart already.
+    pub(super) fn of(now: Instant, up: &Arc<Up>, heard: bool) -> Self {
         match up.graceful_restart.as_ref().filter(|restart| restart.restarting) {
             Some(restart) => Self {
                 families: up.restartable(),
+                unheard: !heard,
                 until: Some(now + Duration::from_secs(restart.restart_time.into())),
             },
             None => Self::default(),
@@ -39,7 +44,7 @@ impl Recovery {
     }
 
     fn runs(&self, now: Instant) -> bool {
-        !self.families.is_empty() && self.until.is_some_and(|until| now < until)
+        (self.unheard || !self.families.is_empty()) && self.until.is_some_and(|until| now < until)
     }
 }
 
@@ -103,7 +108,10 @@ impl PeerTask {
         let outcome = judge(standing, fate);
         info!(%peer, ?standing, ?fate, ?outcome, "bfd says that the path has failed");
         match outcome {
-            Outcome::Wait => {}
+            Outcome::Wait => match &mut self.session {
+                Some(Session { recovery, .. }) if recovery.unheard => recovery.unheard = false,
+                _ => self.restart_heard = true,
+            },
             Outcome::End => {
                 self.outbox.push(TableInput::PathDown(peer));
                 self.handle(Event::Stop(Admin::BfdDown));
@@ -143,12 +151,14 @@ mod tests {
     fn a_peer_recovers_until_it_has_told_all_and_no_longer_than_it_said() {
         let now = Instant::now();
         let until = Some(now + Duration::from_secs(120));
-        let mut recovery = Recovery { families: Family::ALL.to_vec(), until };
+        let mut recovery = Recovery { families: Family::ALL.to_vec(), unheard: false, until };
         recovery.told(Family::Ipv4Unicast);
         assert!(recovery.runs(now));
         assert!(!recovery.runs(now + Duration::from_secs(120)));
         recovery.told(Family::Ipv6Unicast);
         assert!(!recovery.runs(now));
         assert!(!Recovery::default().runs(now));
+        let back_at_once = Recovery { families: Vec::new(), unheard: true, until };
+        assert!(back_at_once.runs(now));
     }
 }
