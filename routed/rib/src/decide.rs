@@ -23,7 +23,7 @@
 //!    or where it comes from, loses to every other (RFC 9494 §4.3); the step
 //!    comes first so that no distance can put such a path in front.
 //! 2. [`Step::Distance`], smaller administrative distance.
-//! 3. [`Step::Protocol`], at equal distance, in the order of [`Protocol`](crate::Protocol).
+//! 3. [`Step::Protocol`], at equal distance, in the order of [`Protocol`].
 //! 4. [`Step::LocalPref`], higher; 100 where there is none.
 //! 5. [`Step::LocalOrigin`], what this node originates.
 //! 6. [`Step::Aigp`], lower with the metric to the next hop on top, one before
@@ -38,7 +38,7 @@
 //! 10. [`Step::External`], external before internal; another member AS of our
 //!     confederation is internal (RFC 5065 §5.3).
 //! 11. [`Step::IgpMetric`], lower metric to the next hop, or of the protocol.
-//!     *Paths equal so far may share the traffic (`multipath`).*
+//!     *Paths equal so far may share the traffic (`multipath`, of BGP).*
 //! 12. [`Step::Older`], of external paths the older, unless `compare_router_id`
 //!     (RFC 5004: it saves a change of path).
 //! 13. [`Step::RouterId`], 14. [`Step::ClusterList`], 15. [`Step::PeerAddress`], lower.
@@ -53,7 +53,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use net::{Asn, Community, RouterId};
 
-use crate::Path;
+use crate::{Path, Protocol};
 
 /// The knobs of the decision, and who we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,8 @@ pub struct Rules {
     pub router_id: RouterId,
     /// Our cluster (RFC 4456 §7); the router id where none is configured.
     pub cluster_id: Ipv4Addr,
-    /// How many paths may share the traffic of a prefix; 0 and 1 are one.
+    /// How many paths of BGP may share the traffic of a prefix; 0 and 1 are
+    /// one. Other protocols choose among their next hops before they tell them.
     pub multipath: usize,
     /// Paths of different AS paths of one length may share traffic.
     pub multipath_as_path_relax: bool,
@@ -263,7 +264,9 @@ fn share(candidates: &[Candidate<'_>], best: usize, lost: &[(usize, Step)], rule
         .collect();
     ecmp.sort_by(|i, j| compare(&candidates[*i], &candidates[*j], rules, Med::Skip).0);
     ecmp.insert(0, best);
-    ecmp.truncate(rules.multipath.max(1));
+    if candidates[best].path.protocol == Protocol::Bgp {
+        ecmp.truncate(rules.multipath.max(1));
+    }
     ecmp
 }
 

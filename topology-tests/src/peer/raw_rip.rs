@@ -74,6 +74,16 @@ pub fn response(routes: &[Entry]) -> Vec<u8> {
     packet
 }
 
+/// A response with these routes under a plain password (RFC 2453 §4.1).
+pub fn response_under(password: &str, routes: &[Entry]) -> Vec<u8> {
+    let mut packet = response(routes);
+    let mut first = vec![0xff, 0xff, 0, 2];
+    first.extend(password.bytes());
+    first.resize(20, 0);
+    packet.splice(4..4, first);
+    packet
+}
+
 fn entries(body: &[u8]) -> Vec<Entry> {
     let word = |entry: &[u8], at: usize| -> u32 {
         entry[at..at + 4].iter().fold(0, |word, byte| word << 8 | u32::from(*byte))

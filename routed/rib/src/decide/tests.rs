@@ -167,6 +167,19 @@ fn paths_equal_up_to_the_tie_breakers_share_traffic() {
     assert_eq!(outcome(&specs, &two).ecmp, [0, 1]);
 }
 
+/// RIP has chosen how many before: a node without BGP has no knob for it here.
+#[test]
+fn all_next_hops_that_rip_tells_share_traffic() {
+    let mut specs: Vec<_> = (1..=3).map(Spec::new).collect();
+    for (n, spec) in (1..).zip(&mut specs) {
+        spec.router_id = n;
+        spec.path.protocol = Protocol::Rip;
+    }
+    assert_eq!(outcome(&specs, &rules()).ecmp, [0, 1, 2]);
+    specs[0].igp_metric = 9;
+    assert_eq!(outcome(&specs, &rules()).ecmp, [1, 2]);
+}
+
 /// The RFC's form: a set from which each step takes what is not the best.
 fn by_elimination(specs: &[Spec], rules: &Rules) -> usize {
     let mut left: Vec<usize> = (0..specs.len()).collect();

@@ -12,14 +12,13 @@
 mod drain;
 mod failure;
 mod import;
+mod receive;
 mod report;
 mod socket;
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kernel::Links;
@@ -88,6 +87,13 @@ struct Version {
     running: BTreeMap<u32, Interface>,
     /// Since when each neighbour has been there.
     since: BTreeMap<(u32, IpAddr), Instant>,
+}
+
+/// Packets to one destination, one after the other.
+struct Burst {
+    interface: u32,
+    to: SocketAddr,
+    packets: Vec<Vec<u8>>,
 }
 
 struct Task {
@@ -203,7 +209,7 @@ impl Task {
     }
 
     async fn wake(&mut self, commands: &mut mpsc::Receiver<RipCommand>) -> Wake {
-        let deadlines = self.versions.iter().filter_map(|version| version.machine.next_deadline());
+        let deadlines = self.versions.iter().filter_map(Version::next_deadline);
         let deadline = deadlines.chain(self.retry).min();
         let Self { start, versions, .. } = self;
         tokio::select! {
@@ -211,7 +217,7 @@ impl Task {
             changed = start.links.changed() => if changed.is_ok() { Wake::Links } else { Wake::Command(None) },
             changed = start.owned.changed() => if changed.is_ok() { Wake::Owned } else { Wake::Command(None) },
             () = start.more.notified() => Wake::More,
-            (version, index) = packets(versions) => Wake::Packets(version, index),
+            (version, index) = receive::packets(versions) => Wake::Packets(version, index),
             () = super::sleep_until(deadline) => Wake::Deadline,
         }
     }
@@ -370,25 +376,11 @@ impl Task {
         }
     }
 
-    async fn receive(&mut self, index: usize, interface: u32) {
-        let version = &mut self.versions[index];
-        let Some(socket) = version.sockets.get(&interface) else { return };
-        let mut actions = Vec::new();
-        match socket.receive(&mut self.buffer) {
-            Ok(packets) => {
-                for packet in packets {
-                    version.machine.handle(Instant::now(), Event::Received(packet), &mut actions);
-                }
-            }
-            Err(error) => warn!(interface, %error, "rip cannot receive"),
-        }
-        self.perform(index, actions).await;
-    }
-
     async fn tick(&mut self) {
         let now = Instant::now();
         for index in 0..self.versions.len() {
             let mut actions = Vec::new();
+            self.versions[index].read_resting(now, &mut self.buffer, &mut actions);
             self.versions[index].machine.tick(now, &mut actions);
             self.perform(index, actions).await;
         }
@@ -401,14 +393,13 @@ impl Task {
         let version = &mut self.versions[index];
         let family = version.machine.family();
         let (mut inputs, mut came, mut went) = (Vec::new(), Vec::new(), Vec::new());
+        let mut sends: Vec<Burst> = Vec::new();
         for action in actions {
             match action {
-                Action::Send { interface, to, bytes } => {
-                    let Some(socket) = version.sockets.get(&interface) else { continue };
-                    if let Err(error) = socket.send(to, &bytes) {
-                        debug!(interface, %to, %error, "rip packet not sent");
-                    }
-                }
+                Action::Send { interface, to, bytes } => match sends.last_mut() {
+                    Some(last) if (last.interface, last.to) == (interface, to) => last.packets.push(bytes),
+                    _ => sends.push(Burst { interface, to, packets: vec![bytes] }),
+                },
                 Action::Learned(routes) => inputs.push(TableInput::RipLearned { family, routes }),
                 Action::Lost(prefixes) => inputs.push(TableInput::RipLost { family, prefixes }),
                 Action::NeighborUp { interface, address } => {
@@ -421,6 +412,12 @@ impl Task {
                     went.push(Client::Rip(interface, address));
                     warn!(neighbor = %address, interface = version.name(interface), %why, "rip neighbour down");
                 }
+            }
+        }
+        for Burst { interface, to, packets } in sends {
+            let Some(socket) = version.sockets.get_mut(&interface) else { continue };
+            if let Err(error) = socket.send(to, &packets) {
+                debug!(interface, %to, %error, "rip packets not sent");
             }
         }
         for (interface, address) in came {
@@ -439,6 +436,11 @@ impl Task {
 impl Version {
     fn name(&self, index: u32) -> &str {
         self.running.get(&index).map_or("?", |interface| &interface.name)
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let resting = self.sockets.values().filter_map(RipSocket::rests_until);
+        resting.chain(self.machine.next_deadline()).min()
     }
 }
 
@@ -459,19 +461,4 @@ fn open(version: &mut Version, interface: &Interface) -> bool {
             false
         }
     }
-}
-
-/// Waits for packets: which version, which interface.
-async fn packets(versions: &[Version]) -> (usize, u32) {
-    poll_fn(|context| {
-        for (place, version) in versions.iter().enumerate() {
-            for (index, socket) in &version.sockets {
-                if socket.poll_readable(context).is_ready() {
-                    return Poll::Ready((place, *index));
-                }
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }

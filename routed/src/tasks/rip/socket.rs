@@ -1,15 +1,24 @@
 //! UDP sockets for RIP: one an interface and version, bound to its device, so
 //! that a packet's interface is never in doubt.
+//!
+//! A wake-up for each packet, and a way through the kernel's stack for each,
+//! cost more than all that the machine does with them. So a socket on which
+//! one packet follows the other is left alone for [`REST`] and then read
+//! until it is empty; and what goes to one destination goes in one datagram
+//! that the kernel cuts into packets (`UDP_SEGMENT`), where the link can.
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use net::Family;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
+};
 use rip::Received;
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -30,11 +39,33 @@ const BATCH: usize = 64;
 /// The largest packet: `RIPng` fills the link's MTU.
 pub(super) const LARGEST: usize = 65_535;
 
+/// How long a busy socket is left alone. Its buffer has room for more than what
+/// a Gigabit link brings in that time.
+const REST: Duration = Duration::from_millis(10);
+/// The most packets that the kernel cuts one datagram into.
+const MAX_SEGMENTS: usize = 64;
+/// The most octets of such a datagram.
+const MAX_DATAGRAM: usize = 65_000;
+
 /// A socket of one version on one interface.
 #[derive(Debug)]
 pub(super) struct RipSocket {
-    socket: UdpSocket,
+    watch: Watch,
+    socket: Socket,
     index: u32,
+    /// When something was last read.
+    read: Option<Instant>,
+    /// The kernel cuts datagrams for this link.
+    segments: bool,
+}
+
+/// How the next packet is noticed.
+#[derive(Debug)]
+enum Watch {
+    /// The runtime says that it is there.
+    Woken(UdpSocket),
+    /// It is looked for at that time.
+    Resting(Instant),
 }
 
 impl RipSocket {
@@ -51,26 +82,65 @@ impl RipSocket {
             Family::Ipv4Unicast => prepare_v4(&socket, index)?,
             Family::Ipv6Unicast => prepare_v6(&socket, index)?,
         }
-        Ok(Self { socket: UdpSocket::from_std(socket.into())?, index })
+        Ok(Self { watch: woken(&socket)?, socket, index, read: None, segments: true })
     }
 
+    /// Ready when there may be something to read; never while it rests.
     pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
-        // A socket whose readiness cannot be asked is read, and says why.
-        self.socket.poll_recv_ready(context).map(drop)
+        match &self.watch {
+            // A socket whose readiness cannot be asked is read, and says why.
+            Watch::Woken(ready) => ready.poll_recv_ready(context).map(drop),
+            Watch::Resting(_) => Poll::Pending,
+        }
+    }
+
+    /// When to read it although it says nothing.
+    pub(super) fn rests_until(&self) -> Option<Instant> {
+        match self.watch {
+            Watch::Woken(_) => None,
+            Watch::Resting(until) => Some(until),
+        }
     }
 
     /// What has come, up to a batch; `buffer` has room for the largest packet.
-    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<Vec<Received>> {
+    pub(super) fn receive(&mut self, now: Instant, buffer: &mut [u8]) -> io::Result<Vec<Received>> {
         let mut packets = Vec::new();
-        while packets.len() < BATCH {
-            match self.socket.try_io(Interest::READABLE, || self.one(buffer)) {
-                Ok(packet) => packets.extend(packet),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // What has come already is worth more than the error, which will be back.
-                Err(error) => return if packets.is_empty() { Err(error) } else { Ok(packets) },
-            }
+        let mut result = Ok(());
+        while packets.len() < BATCH && result.is_ok() {
+            let one = match &self.watch {
+                Watch::Woken(ready) => ready.try_io(Interest::READABLE, || self.one(buffer)),
+                Watch::Resting(_) => self.one(buffer),
+            };
+            result = one.map(|packet| packets.extend(packet));
         }
-        Ok(packets)
+        self.watch_on(now, packets.len())?;
+        match result {
+            // What has come already is worth more than the error, which will be back.
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock && packets.is_empty() => Err(error),
+            _ => Ok(packets),
+        }
+    }
+
+    /// After `count` packets: a socket that brings one soon after the other
+    /// rests, until it has brought none.
+    fn watch_on(&mut self, now: Instant, count: usize) -> io::Result<()> {
+        let busy = self.read.is_some_and(|read| now.saturating_duration_since(read) < 2 * REST);
+        match (&self.watch, count) {
+            (Watch::Woken(_), 0) => {}
+            (Watch::Resting(until), 0) if *until > now => {}
+            (Watch::Resting(_), 0) => {
+                // What holds if the runtime refuses.
+                self.watch = Watch::Resting(now + REST);
+                self.watch = woken(&self.socket)?;
+            }
+            (_, BATCH..) => self.watch = Watch::Resting(now),
+            (Watch::Woken(_), _) if !busy => {}
+            _ => self.watch = Watch::Resting(now + REST),
+        }
+        if count > 0 {
+            self.read = Some(now);
+        }
+        Ok(())
     }
 
     fn one(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
@@ -105,8 +175,8 @@ impl RipSocket {
         Ok(received)
     }
 
-    /// Sends a datagram out of the interface.
-    pub(super) fn send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+    /// Sends packets out of the interface, in order; the last error, if any.
+    pub(super) fn send(&mut self, to: SocketAddr, mut packets: &[Vec<u8>]) -> io::Result<()> {
         let to = match to {
             SocketAddr::V6(mut to) => {
                 to.set_scope_id(self.index);
@@ -114,8 +184,53 @@ impl RipSocket {
             }
             v4 @ SocketAddr::V4(_) => v4,
         };
-        SockRef::from(&self.socket).send_to(bytes, &to.into()).map(drop)
+        let to = SockaddrStorage::from(to);
+        let mut result = Ok(());
+        while !packets.is_empty() {
+            let (run, rest) = packets.split_at(if self.segments { segments(packets) } else { 1 });
+            if let Err(error) = self.send_run(&to, run).or_else(|error| self.send_each(&to, run, error)) {
+                result = Err(error);
+            }
+            packets = rest;
+        }
+        result
     }
+
+    /// Sends packets one by one that were refused together. Where that is
+    /// well, it was the cutting that this link cannot do.
+    fn send_each(&mut self, to: &SockaddrStorage, run: &[Vec<u8>], error: io::Error) -> io::Result<()> {
+        if run.len() == 1 {
+            return Err(error);
+        }
+        let sent = run.iter().map(|packet| self.send_run(to, std::slice::from_ref(packet)));
+        let result = sent.fold(Ok(()), Result::and);
+        self.segments = result.is_err();
+        result
+    }
+
+    /// Sends packets as one datagram that the kernel cuts.
+    fn send_run(&self, to: &SockaddrStorage, run: &[Vec<u8>]) -> io::Result<()> {
+        let slices: Vec<IoSlice<'_>> = run.iter().map(|packet| IoSlice::new(packet)).collect();
+        let length = run.first().and_then(|packet| u16::try_from(packet.len()).ok()).unwrap_or(u16::MAX);
+        let cut = [ControlMessage::UdpGsoSegments(&length)];
+        let control = if run.len() > 1 { &cut[..] } else { &[] };
+        sendmsg(self.socket.as_raw_fd(), &slices, control, MsgFlags::empty(), Some(to))?;
+        Ok(())
+    }
+}
+
+/// How many packets at the beginning may go as one datagram: all of one length
+/// but the last, which may be shorter.
+fn segments(packets: &[Vec<u8>]) -> usize {
+    let Some(length) = packets.first().map(Vec::len) else { return 0 };
+    let most = MAX_SEGMENTS.min(MAX_DATAGRAM / length.max(1)).max(1);
+    let full = packets.iter().take(most).take_while(|packet| packet.len() == length).count();
+    let shorter = packets.get(full).is_some_and(|packet| packet.len() < length);
+    full + usize::from(shorter && full < most)
+}
+
+fn woken(socket: &Socket) -> io::Result<Watch> {
+    UdpSocket::from_std(socket.try_clone()?.into()).map(Watch::Woken)
 }
 
 fn source_of(address: &SockaddrStorage) -> Option<SocketAddr> {
@@ -149,3 +264,6 @@ fn prepare_v6(socket: &Socket, index: u32) -> io::Result<()> {
     socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT_V6)).into())?;
     socket.join_multicast_v6(&GROUP_V6, index)
 }
+
+#[cfg(test)]
+mod tests;
