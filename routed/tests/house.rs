@@ -8,8 +8,16 @@ use std::path::{Path, PathBuf};
 const LINES: usize = 500;
 
 /// Crates without a clock and without a socket.
-const ENGINES: [&str; 7] =
-    ["routed/net", "routed/bgp", "routed/rip", "routed/bfd", "routed/rib", "policy", "ipam"];
+const ENGINES: [&str; 8] = [
+    "routed/net",
+    "routed/bgp",
+    "routed/rip",
+    "routed/bfd",
+    "routed/monitor",
+    "routed/rib",
+    "policy",
+    "ipam",
+];
 
 /// What an engine must not name in its dependencies.
 const SHELL: [&str; 7] = ["tokio", "socket2", "netlink-sys", "rtnetlink", "nix", "libc", "tonic"];

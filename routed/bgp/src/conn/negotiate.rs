@@ -31,6 +31,8 @@ pub struct Up {
     pub internal: bool,
     /// The peer's BGP identifier.
     pub router_id: RouterId,
+    /// Both OPEN messages, ours first.
+    pub opens: Box<[Open; 2]>,
     /// The smaller of both hold times; zero: the session never times out
     /// (RFC 4271 §4.2).
     pub hold_time: Duration,
@@ -248,6 +250,7 @@ pub fn negotiate(
         peer_as,
         internal,
         router_id,
+        opens: Box::new([ours.clone(), theirs.clone()]),
         hold_time,
         keepalive: keepalive(config, hold_time),
         as4: [ours, theirs].into_iter().all(wide),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use net::Family;
 
+use super::graceful;
 use crate::conn::{CloseReason, ConnId, Endpoints, Refused, Up, notify};
 use crate::wire::{Communication, Message, Notification, Update};
 
@@ -209,6 +210,15 @@ pub enum Why {
 }
 
 impl Why {
+    /// The NOTIFICATION with which we ended a session, if there was one.
+    pub fn sent(&self, up: &Up) -> Option<Notification> {
+        match self {
+            Self::Stopped(admin) if graceful::leaves_silently(up, admin) => None,
+            Self::Stopped(admin) => Some(admin.notification(up.graceful_notification)),
+            _ => self.notification(),
+        }
+    }
+
     /// The NOTIFICATION that tells the peer, if one does.
     pub(crate) fn notification(&self) -> Option<Notification> {
         match self {

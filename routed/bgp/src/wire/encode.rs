@@ -242,6 +242,15 @@ impl Encoder {
     }
 }
 
+/// Writes path attributes alone, as a session with this format would have them.
+///
+/// An IPv4 next hop is there as `NEXT_HOP`, another is not: where there is no
+/// message there is no `MP_REACH_NLRI` (RFC 6396 §4.3.4 has a form of its own).
+pub fn encode_attributes(attrs: &Attrs, tx: Tx, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let classic = matches!(attrs.next_hop, Some(NextHop::V4(_)));
+    attr::encode(attrs, tx, classic, out)
+}
+
 /// Writes a message before anything is negotiated: an OPEN, KEEPALIVE or
 /// NOTIFICATION; others as a session without options has them.
 pub fn encode_message(message: &Message, out: &mut BytesMut) -> Result<(), EncodeError> {
