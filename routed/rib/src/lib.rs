@@ -36,6 +36,7 @@ pub mod filter;
 mod import;
 pub mod intern;
 pub mod nexthop;
+pub mod observe;
 pub mod path;
 pub mod peer;
 mod pending;

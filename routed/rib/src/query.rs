@@ -263,7 +263,7 @@ impl Table {
     }
 
     /// True when a path waits to be told again, or swept.
-    fn is_stale(&self, prefix: Prefix, slot: &Slot, path: &Path) -> bool {
+    pub(crate) fn is_stale(&self, prefix: Prefix, slot: &Slot, path: &Path) -> bool {
         let peer = path.peer().and_then(|id| self.peers.get(&id));
         peer.is_some_and(|peer| peer.cycle[prefix.family().index()] != slot.cycle)
     }

@@ -16,6 +16,7 @@ impl Table {
     /// Puts a path in its place. One that says the same keeps its age, and
     /// nothing has to be decided.
     pub(crate) fn put(&mut self, prefix: Prefix, slot: Slot) {
+        self.note(prefix, slot);
         let dest = self.dests.get_or_default(prefix);
         let put = dest.put(slot, &mut self.paths);
         if put == Put::Same {
@@ -44,6 +45,9 @@ impl Table {
             goes
         });
         let Some(path) = taken else { return };
+        if let (Some(observed), Source::Peer(id)) = (&mut self.observed, key.0) {
+            observed.insert((id, prefix, key.2));
+        }
         if dest.is_nothing() {
             dests.remove(prefix);
         } else {
@@ -94,7 +98,7 @@ impl Table {
     /// Takes away the paths of a peer that meet a condition, in one walk and
     /// in place; returns how many.
     pub(crate) fn remove_where(&mut self, id: PeerId, goes: impl Fn(Prefix, &Slot) -> bool) -> usize {
-        let Self { dests, paths, pending, peers, of_protocol, .. } = self;
+        let Self { dests, paths, pending, peers, of_protocol, observed, .. } = self;
         let Some(peer) = peers.get_mut(&id) else { return 0 };
         let mut removed = 0;
         dests.retain(|prefix, dest| {
@@ -103,6 +107,9 @@ impl Table {
                 let goes = path.source == Source::Peer(id) && goes(prefix, slot);
                 if goes {
                     removed += 1;
+                    if let Some(observed) = observed {
+                        observed.insert((id, prefix, slot.path_id));
+                    }
                     counts.remove(path);
                     of_protocol[path.protocol.index()] -= 1;
                 }

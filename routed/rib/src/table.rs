@@ -159,6 +159,8 @@ pub struct Table {
     pub(crate) links: FxHashSet<Link>,
     /// How many paths each protocol has, in the order of [`Protocol::ALL`].
     pub(crate) of_protocol: [usize; Protocol::ALL.len()],
+    /// Which paths of peers changed, if somebody observes.
+    pub(crate) observed: crate::observe::Observed,
     /// How many prefixes the world has been told.
     pub(crate) told: usize,
     /// The first instant that was given: ages count from there.
@@ -187,6 +189,7 @@ impl Table {
             local_changed: false,
             links: FxHashSet::default(),
             of_protocol: [0; Protocol::ALL.len()],
+            observed: None,
             told: 0,
             epoch: None,
         }
@@ -221,7 +224,10 @@ impl Table {
     /// A session is down for good: its paths go. Where they are to be kept
     /// through a graceful restart, call [`Table::mark_stale`] instead.
     pub fn peer_down(&mut self, id: PeerId) {
+        let observed = self.observed.take();
         self.remove_where(id, |_, _| true);
+        self.observed = observed;
+        self.forget_observed(id);
         self.pending.forget(id);
         self.peers.remove(&id);
     }
