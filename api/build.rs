@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 8] = ["common", "node", "peers", "routes", "ipam", "policy", "rip", "bfd"];
+const FILES: [&str; 9] = ["common", "node", "peers", "routes", "ipam", "policy", "rip", "bfd", "monitor"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");

@@ -3,7 +3,7 @@
 set -eu
 
 # package:program that shows it is there
-needed="nftables:nft bird2:bird frr:/usr/lib/frr/bgpd gobgpd:gobgpd openbgpd:bgpctl iproute2:ip
+needed="nftables:nft bird2:bird bgpdump:bgpdump frr:/usr/lib/frr/bgpd gobgpd:gobgpd openbgpd:bgpctl iproute2:ip
         iputils-ping:ping procps:sysctl tcpdump:tcpdump util-linux:nsenter coreutils:timeout"
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -15,6 +15,7 @@ fn the_descriptor_set_holds_every_service_of_routed_v1() {
         [
             "BfdService",
             "IpamService",
+            "MonitorService",
             "NodeService",
             "PeerService",
             "PolicyService",

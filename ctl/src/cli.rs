@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cmd::{bfd, docker, ipam, node, peers, policy, rip, routes};
+use crate::cmd::{bfd, bmp, docker, ipam, mrt, node, peers, policy, rip, routes};
 use crate::connect::Target;
 
 const EXAMPLES: &str = "\
@@ -85,6 +85,12 @@ pub(crate) enum Command {
     /// BFD: the sessions that watch the paths to neighbours
     #[command(after_help = bfd::EXAMPLES)]
     Bfd,
+    /// BMP: the collectors that are shown sessions and routes
+    #[command(after_help = bmp::EXAMPLES)]
+    Bmp,
+    /// MRT: the table as a file
+    #[command(subcommand, after_help = mrt::EXAMPLES)]
+    Mrt(mrt::Mrt),
     /// Addresses of containers: pools, blocks, who has what
     #[command(subcommand, after_help = ipam::EXAMPLES)]
     Ipam(ipam::Ipam),

@@ -1,8 +1,10 @@
 //! One file for each noun: its arguments, its requests, its views.
 
 pub(crate) mod bfd;
+pub(crate) mod bmp;
 pub(crate) mod docker;
 pub(crate) mod ipam;
+pub(crate) mod mrt;
 pub(crate) mod node;
 pub(crate) mod pages;
 pub(crate) mod peers;
@@ -51,6 +53,8 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<(), F
         Command::Peers(peers) => peers.run(context).await,
         Command::Routes(routes) => routes.run(context).await,
         Command::Bfd => bfd::run(context).await,
+        Command::Bmp => bmp::run(context).await,
+        Command::Mrt(mrt) => mrt.run(context).await,
         Command::Rip(rip) => rip.run(context).await,
         Command::Ipam(ipam) => ipam.run(context).await,
         Command::Docker(docker) => docker.run(context).await,

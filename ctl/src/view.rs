@@ -6,6 +6,7 @@
 
 pub(crate) mod address;
 pub(crate) mod bfd;
+pub(crate) mod bmp;
 pub(crate) mod diff;
 pub(crate) mod docker;
 pub(crate) mod node;

@@ -24,6 +24,7 @@ use crate::config::runtime::Runtime;
 use crate::serve::{self, NodeInfo};
 use crate::state::StateDir;
 use crate::tasks::bfd::{self, BfdCommand};
+use crate::tasks::bmp;
 use crate::tasks::claim::{self, ClaimHandle, ClaimStart};
 use crate::tasks::drain;
 use crate::tasks::listener::Listeners;
@@ -31,7 +32,9 @@ use crate::tasks::policy::{self, Settings};
 use crate::tasks::rip::{self, RipStart};
 use crate::tasks::speaker::{Speaker, SpeakerConfig};
 use crate::tasks::table::{self, TableInput, TableStart};
-use crate::tasks::{COMMANDS, Handles, Order, Owned, Reload, Reloaded, RipCommand, SpeakerCommand, address};
+use crate::tasks::{
+    BmpCommand, COMMANDS, Handles, Order, Owned, Reload, Reloaded, RipCommand, SpeakerCommand, address,
+};
 use crate::{Fatal, SYSCTLS, Text};
 
 /// Where the configuration came from, to read it again.
@@ -154,12 +157,15 @@ impl Daemon {
 
         let (reload, reloads) = mpsc::channel(COMMANDS);
         let (order, orders) = mpsc::channel(COMMANDS);
+        let node = bmp::Node { name: config.node.name.as_str().into(), table: table_handle.clone() };
+        let bmp = bmp::start(node, config.bmp.clone());
         let notes = notes(&addresses, restarting);
         let handles = Handles {
             table: table_handle,
             speaker,
             rip,
             bfd,
+            bmp,
             claim,
             drain,
             policy,
@@ -242,6 +248,11 @@ impl Daemon {
                 let _ = done.await;
             }
         }
+        let (reply, done) = oneshot::channel();
+        if self.handles.bmp.send(BmpCommand::Stop(reply)).await.is_ok() {
+            // An error means that the task has ended by itself.
+            let _ = done.await;
+        }
         // After the sessions: who has heard that we restart does not take the
         // end of BFD for a failure of the path (RFC 5882 §4.3.2).
         let (reply, done) = oneshot::channel();
@@ -322,6 +333,11 @@ impl Daemon {
             }
             Change::NeedsRestart(key) => {
                 warn!(key, "this key is read at start only; restart routed to change it");
+                None
+            }
+            Change::Collectors => {
+                // A task that is gone means that the daemon stops.
+                let _ = self.handles.bmp.send(BmpCommand::Configure(config.bmp.clone())).await;
                 None
             }
             Change::Originated | Change::Addresses | Change::Marks => None,

@@ -3,6 +3,7 @@
 #![expect(clippy::needless_raw_string_hashes, reason = "expect_test writes them when it updates")]
 
 mod bfd;
+mod bmp;
 mod docker;
 mod fake;
 mod ipam;

@@ -20,6 +20,8 @@ pub enum Change {
     Ranges,
     /// Whether all that is told is marked (RFC 8326).
     Marks,
+    /// Collectors of BMP.
+    Collectors,
     /// What this node originates.
     Originated,
     /// Network policy and address translation.
@@ -44,6 +46,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     ];
     changes.extend(fixed.iter().filter(|(_, differs)| *differs).map(|(key, _)| Change::NeedsRestart(key)));
     diff_peers(old, new, &mut changes);
+    if old.bmp != new.bmp {
+        changes.push(Change::Collectors);
+    }
     let told = |config: &Config| (config.advertise.clone(), config.aggregates.clone());
     if told(old) != told(new) || old.statics != new.statics {
         changes.push(Change::Originated);
@@ -146,6 +151,7 @@ impl std::fmt::Display for Change {
             }
             Self::Ranges => f.write_str("ranges of peers that may dial in changed, or their filters"),
             Self::Marks => f.write_str("bgp.graceful_shutdown changed; peers are told everything anew"),
+            Self::Collectors => f.write_str("collectors of BMP changed"),
             Self::Originated => f.write_str("advertised prefixes, aggregates or static routes changed"),
             Self::Policy => f.write_str("policy settings changed"),
             Self::Addresses => f.write_str("blocks changed"),

@@ -16,7 +16,7 @@ use super::reader::{FromToml, Located, Section};
 use super::runtime::Runtime;
 use super::{
     Advertise, Api, Cluster, Config, DefaultAction, Diagnostic, Ipam, Kernel, NamedFilter, Node, Policy,
-    Severity, bfd, bgp, defaults, originate, rip,
+    Severity, bfd, bgp, bmp, defaults, originate, rip,
 };
 
 /// Reads a configuration. `file` is the name that the findings bear.
@@ -68,6 +68,7 @@ fn read<'i>(top: &mut Section<'i>, since: bgp::Since<'i>, findings: &mut Finding
     }
     let rip = rip::read(top, &filters, &bfd, findings);
     Config {
+        bmp: bmp::read(top, bgp.is_some(), findings),
         advertise,
         statics: originate::statics(top, findings),
         aggregates: originate::aggregates(top, findings),

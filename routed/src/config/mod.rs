@@ -8,6 +8,7 @@
 
 pub mod bfd;
 mod bgp;
+pub mod bmp;
 pub mod change;
 pub mod defaults;
 pub mod diagnostic;
@@ -56,6 +57,9 @@ pub struct Config {
     /// BGP, if this node speaks it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bgp: Option<Bgp>,
+    /// Who is shown what BGP does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bmp: Vec<bmp::Bmp>,
     /// RIP, if this node speaks it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rip: Option<rip::Rip>,

@@ -267,3 +267,27 @@ fn a_reload_touches_only_what_changed() {
         [Change::NeedsRestart("node.table")]
     );
 }
+
+#[test]
+fn a_collector_says_what_it_is_shown_and_only_where_there_is_bgp() {
+    let bmp = "[[bmp]]\ncollector = \"192.0.2.9:11019\"\n";
+    let config = good(&format!("{PEER}{bmp}"));
+    let words: Vec<_> = config.bmp[0].monitor.iter().map(|rib| bmp::name_of(*rib)).collect();
+    assert_eq!((words, config.bmp[0].statistics), (vec!["pre-policy", "post-policy"], None));
+    let all = "monitor = [\"pre-policy\", \"post-policy\", \"loc-rib\", \"adj-rib-out\"]\nstatistics = 60\n";
+    let config = good(&format!("{PEER}{bmp}{all}"));
+    assert_eq!(config.bmp[0].monitor.len(), 4);
+    assert_eq!(config.bmp[0].statistics, Some(Duration::from_secs(60)));
+    assert_eq!(good(&config.to_toml().unwrap()), config);
+    assert_eq!(diff(&good(PEER), &config), [Change::Collectors]);
+    for (source, said) in [
+        (bmp.to_owned(), "n1.toml:1:1: [[bmp]] shows BGP sessions and there is no [bgp]; add one\n"),
+        (format!("{PEER}{bmp}monitor = \"rib\"\n"), "adj-rib-out\" is expected"),
+        (format!("{PEER}{bmp}monitor = []\n"), "bmp.monitor is empty"),
+        (format!("{PEER}{bmp}monitr = []\n"), "unknown key `monitr` in [bmp]; did you mean `monitor`?"),
+        (format!("{PEER}{bmp}{bmp}"), "has the collector 192.0.2.9:11019 twice"),
+        (format!("{PEER}[[bmp]]\n"), "[bmp] needs the key `collector`"),
+    ] {
+        assert!(check(&source).contains(said), "{}", check(&source));
+    }
+}

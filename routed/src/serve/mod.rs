@@ -7,6 +7,7 @@
 mod bfd;
 mod convert;
 mod ipam;
+mod monitor;
 mod node;
 mod peers;
 mod policy;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use api::v1::bfd_service_server::BfdServiceServer;
 use api::v1::ipam_service_server::IpamServiceServer;
+use api::v1::monitor_service_server::MonitorServiceServer;
 use api::v1::node_service_server::NodeServiceServer;
 use api::v1::peer_service_server::PeerServiceServer;
 use api::v1::policy_service_server::PolicyServiceServer;
@@ -158,6 +160,10 @@ async fn routes_of(info: NodeInfo, handles: Handles, stop: &CancellationToken) -
         }))
         .add_service(RipServiceServer::new(rip::RipOf { handles: handles.clone() }))
         .add_service(BfdServiceServer::new(bfd::BfdOf { bfd: handles.bfd.clone() }))
+        .add_service(MonitorServiceServer::new(monitor::MonitorOf {
+            bmp: handles.bmp.clone(),
+            table: handles.table.clone(),
+        }))
         .add_service(IpamServiceServer::new(ipam::Addresses { handles: handles.clone() }))
         .add_service(PolicyServiceServer::new(policy::Policies { policy: handles.policy }))
         .add_service(health);

@@ -20,7 +20,7 @@
 //! is state, not a queue; what a peer or a watcher has yet to hear is a set
 //! of prefixes in the table, but for the few letters that a peer's box holds.
 //!
-//! Beside them: `drain` tells table and RIP to send traffic elsewhere, `claim`
+//! Beside them: `bmp` shows sessions and routes to collectors, `drain` tells table and RIP to send traffic elsewhere, `claim`
 //! finds a block for a node without one.
 //!
 //! Start: state directory, watcher, FIB writer (adopts), address store,
@@ -29,6 +29,7 @@
 
 pub(crate) mod address;
 pub(crate) mod bfd;
+pub(crate) mod bmp;
 mod bridge;
 pub(crate) mod claim;
 mod conn;
@@ -49,6 +50,7 @@ use net::Prefix;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::bfd::BfdCommand;
+pub(crate) use self::bmp::BmpCommand;
 pub(crate) use self::bridge::BRIDGES;
 pub(crate) use self::peer::PeerCommand;
 pub(crate) use self::report::PeerReport;
@@ -100,6 +102,8 @@ pub(crate) struct Handles {
     pub(crate) rip: Option<mpsc::Sender<RipCommand>>,
     /// The BFD task.
     pub(crate) bfd: mpsc::Sender<BfdCommand>,
+    /// The collectors of BMP.
+    pub(crate) bmp: mpsc::Sender<BmpCommand>,
     /// The claim task, if this node speaks RIP.
     pub(crate) claim: Option<claim::ClaimHandle>,
     /// The drain task.

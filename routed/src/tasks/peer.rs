@@ -256,7 +256,7 @@ impl PeerTask {
                     self.told.down(self.config.address, &down, self.machine.status().last_error.1);
                     self.session = None;
                     self.went_down(&down);
-                    self.outbox.push(TableInput::PeerDown { id: self.id, graceful: down.graceful });
+                    self.outbox.push(TableInput::PeerDown { id: self.id, down });
                 }
                 Action::Update(update) => self.outbox.gather(update),
                 Action::EndOfRib(family) => {

@@ -5,6 +5,7 @@
 //! Versions read here: BIRD 2.0, FRR 8.4, `GoBGP` 3.10, `OpenBGPD` 7.7.
 
 mod bird;
+mod collector;
 mod frr;
 mod gobgp;
 mod openbgpd;
@@ -13,6 +14,7 @@ pub mod raw_rip;
 mod routed;
 
 pub use bird::Bird;
+pub use collector::{Collector, View};
 pub use frr::Frr;
 pub(crate) use frr::frr_user;
 pub use gobgp::Gobgp;

@@ -6,6 +6,7 @@ use api::Problem;
 use api::problem::Kind;
 use api::v1::bfd_service_server::BfdService;
 use api::v1::ipam_service_server::IpamService;
+use api::v1::monitor_service_server::MonitorService;
 use api::v1::node_service_server::NodeService;
 use api::v1::peer_service_server::PeerService;
 use api::v1::policy_service_server::PolicyService;
@@ -171,6 +172,21 @@ impl RipService for Fixed {
 impl BfdService for Fixed {
     async fn list_sessions(&self, _: Request<ListBfdSessionsRequest>) -> Answer<ListBfdSessionsResponse> {
         answer(ListBfdSessionsResponse { sessions: fixtures::bfd_sessions(), strays: 0 })
+    }
+}
+
+#[tonic::async_trait]
+impl MonitorService for Fixed {
+    type DumpTableStream = Streamed<DumpTableResponse>;
+
+    async fn list_collectors(&self, _: Request<ListCollectorsRequest>) -> Answer<ListCollectorsResponse> {
+        answer(ListCollectorsResponse { collectors: fixtures::collectors() })
+    }
+
+    /// A file in two parts.
+    async fn dump_table(&self, _: Request<DumpTableRequest>) -> Answer<Self::DumpTableStream> {
+        let parts = ["one\n", "two\n"].map(|part| Ok(DumpTableResponse { records: part.into() }));
+        answer(Box::pin(stream::iter(parts)))
     }
 }
 

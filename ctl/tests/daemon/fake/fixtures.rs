@@ -1,11 +1,11 @@
 //! Objects that the stand-in answers with.
 
 use api::v1::{
-    Address, Alarm, BfdAuth, BfdDiscards, BfdSession, BfdState, Block, BlockState, Counts, Family,
-    GracefulRestart, LongLived, Malformed, MessageCounts, Negotiated, NextHop, NodeStatus, Notification,
-    Origin, Peer, PeerDetail, PeerSettings, PeerState, PeerTimers, PolicyRef, Protocol, ProtocolState,
-    ProtocolSummary, RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon, RipVersion, Route, RouteState,
-    Severity,
+    Address, Alarm, BfdAuth, BfdDiscards, BfdSession, BfdState, Block, BlockState, BmpCollector, Counts,
+    Family, GracefulRestart, LongLived, Malformed, MessageCounts, Negotiated, NextHop, NodeStatus,
+    Notification, Origin, Peer, PeerDetail, PeerSettings, PeerState, PeerTimers, PolicyRef, Protocol,
+    ProtocolState, ProtocolSummary, RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon, RipVersion,
+    Route, RouteState, Severity,
 };
 
 pub(crate) fn status() -> NodeStatus {
@@ -342,4 +342,25 @@ pub(crate) fn bfd_sessions() -> Vec<BfdSession> {
         ..BfdSession::default()
     };
     vec![up, down, absent]
+}
+
+/// One that is connected and one that is not.
+pub(crate) fn collectors() -> Vec<BmpCollector> {
+    let connected = BmpCollector {
+        address: "192.0.2.9:11019".into(),
+        monitor: vec!["pre-policy".into(), "post-policy".into()],
+        connected: true,
+        uptime_seconds: Some(7_200),
+        last_error: None,
+        messages: 1_234,
+        octets: 98_765,
+        connects: 1,
+    };
+    let down = BmpCollector {
+        address: "192.0.2.10:11019".into(),
+        monitor: vec!["loc-rib".into()],
+        last_error: Some("Connection refused (os error 111)".into()),
+        ..BmpCollector::default()
+    };
+    vec![connected, down]
 }

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 
 use api::v1::bfd_service_server::BfdServiceServer;
 use api::v1::ipam_service_server::IpamServiceServer;
+use api::v1::monitor_service_server::MonitorServiceServer;
 use api::v1::node_service_server::NodeServiceServer;
 use api::v1::peer_service_server::PeerServiceServer;
 use api::v1::policy_service_server::PolicyServiceServer;
@@ -107,6 +108,7 @@ fn serve(socket: std::os::unix::net::UnixListener, stopped: oneshot::Receiver<()
             .add_service(PeerServiceServer::new(answers::Fixed))
             .add_service(RouteServiceServer::new(answers::Fixed))
             .add_service(BfdServiceServer::new(answers::Fixed))
+            .add_service(MonitorServiceServer::new(answers::Fixed))
             .add_service(RipServiceServer::new(answers::Fixed))
             .add_service(IpamServiceServer::new(answers::Fixed))
             .add_service(PolicyServiceServer::new(answers::Fixed))

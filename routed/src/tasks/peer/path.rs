@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bfd::Fate;
 use bgp::conn::Up;
-use bgp::peer::{Admin, Event};
+use bgp::peer::{Admin, Down, Event, Why};
 use net::Family;
 use tracing::info;
 
@@ -118,7 +118,10 @@ impl PeerTask {
             }
             Outcome::Forget => {
                 self.outbox.push(TableInput::PathDown(peer));
-                self.outbox.push(TableInput::PeerDown { id: self.id, graceful: None });
+                self.outbox.push(TableInput::PeerDown {
+                    id: self.id,
+                    down: Down { why: Why::Stopped(Admin::BfdDown), graceful: None },
+                });
             }
         }
     }

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use bgp::conn::CloseReason;
+use bgp::peer::{Down, Why};
 use tokio::task::{Id, JoinError};
 use tracing::{error, info};
 
@@ -53,7 +55,8 @@ impl Speaker {
         let wait = before.map_or(FIRST, |before| LONGEST.min(before.wait * 2));
         error!(peer = %handle.config.address, why, wait = wait.as_secs(), "peer task failed, which is a defect; the peer is down and is started again");
         handle.failure = Some(Failure { why, wait, next: Some(now + wait) });
-        let down = TableInput::PeerDown { id: handle.id, graceful: None };
+        let why = Why::Closed(CloseReason::Failed("the task of the peer failed".to_owned()));
+        let down = TableInput::PeerDown { id: handle.id, down: Down { why, graceful: None } };
         // The table's channel closes only when the daemon ends.
         let _ = self.table.send(down).await;
     }
@@ -152,7 +155,10 @@ mod tests {
         for seconds in [1, 2, 4] {
             fail(&mut speaker, address).await;
             let told = inputs.recv().await.unwrap();
-            assert!(matches!(told, TableInput::PeerDown { id: of, graceful: None } if of == id), "{told:?}");
+            assert!(
+                matches!(told, TableInput::PeerDown { id: of, down: Down { graceful: None, .. } } if of == id),
+                "{told:?}"
+            );
             let reports = speaker.report(None).await;
             assert_eq!(reports.len(), 2, "the peer is shown although its task is gone");
             let of_failed = &reports[0].1;

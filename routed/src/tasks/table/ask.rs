@@ -5,12 +5,15 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use api::v1;
+use bytes::BytesMut;
 use net::{Attrs, Prefix};
 use rib::{Origination, PeerId, Protocol};
 use tokio::sync::{mpsc, oneshot};
 use tracing::info;
 
+use super::dump::Dump;
 use super::local::own_via;
+use super::monitors::{Monitor, Statistics};
 use super::watchers::Watch;
 use super::{TableInput, TableTask};
 
@@ -28,6 +31,12 @@ pub(crate) enum Ask {
     Announce(Prefix, Box<Attrs>, oneshot::Sender<v1::Outcome>),
     /// End that; answers whether it was announced.
     Withdraw(Prefix, oneshot::Sender<bool>),
+    /// Show sessions and routes to a collector.
+    Monitor(Monitor),
+    /// Numbers for a collector that is shown these.
+    Statistics(Vec<monitor::bmp::Rib>, oneshot::Sender<Vec<Statistics>>),
+    /// The next part of an MRT file, and where it goes on.
+    Dump(Box<Dump>, oneshot::Sender<(Box<Dump>, BytesMut)>),
     /// Follow the best routes.
     Watch(Watch),
     /// How many prefixes each peer told and was told.
@@ -124,6 +133,12 @@ impl TableHandle {
         self.0.send(TableInput::Ask(Ask::Watch(watch))).await.is_ok()
     }
 
+    /// Begins to show sessions and routes to a collector; false when the
+    /// daemon stops.
+    pub(crate) async fn monitor(&self, monitor: Monitor) -> bool {
+        self.0.send(TableInput::Ask(Ask::Monitor(monitor))).await.is_ok()
+    }
+
     /// How many prefixes each peer told and was told.
     pub(crate) async fn peer_counts(&self) -> Option<HashMap<PeerId, PeerCounts>> {
         self.ask(Ask::PeerCounts).await
@@ -164,6 +179,15 @@ impl TableTask {
                 let _ = reply.send(known);
             }
             Ask::Watch(watch) => self.watch(watch),
+            Ask::Dump(dump, reply) => {
+                self.settle();
+                let _ = reply.send(self.dump(now, dump));
+            }
+            Ask::Monitor(monitor) => self.monitor(monitor),
+            Ask::Statistics(ribs, reply) => {
+                self.settle();
+                let _ = reply.send(self.monitor_statistics(&ribs));
+            }
             Ask::PeerCounts(reply) => {
                 self.settle();
                 let ids: Vec<PeerId> = self.sessions.ids().collect();

@@ -13,9 +13,11 @@ mod aggregate;
 pub(crate) mod ask;
 mod death;
 mod drain;
+pub(crate) mod dump;
 mod fib;
 mod limit;
 mod local;
+pub(crate) mod monitors;
 pub(crate) mod post;
 mod rip;
 pub(crate) mod session;
@@ -28,7 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp::conn::Up;
-use bgp::peer::Graceful;
+use bgp::peer::Down;
 use bgp::wire::Update;
 use kernel::{Fib, FibEvent, KernelEvent, Links};
 use net::{Family, Prefix};
@@ -41,6 +43,7 @@ use self::ask::{Ask, TableHandle};
 use self::drain::Draining;
 use self::fib::FibState;
 use self::local::Local;
+use self::monitors::Monitors;
 use self::post::{Office, Outgoing, Slot};
 use self::rip::RipSide;
 use self::session::Sessions;
@@ -66,8 +69,8 @@ pub(crate) enum TableInput {
     PeerDown {
         /// The peer.
         id: PeerId,
-        /// Its routes may be kept.
-        graceful: Option<Graceful>,
+        /// Why, and whether its routes may be kept.
+        down: Down,
     },
     /// A peer passes other filters now, or other limits.
     PeerConfig {
@@ -201,6 +204,7 @@ pub(crate) struct TableTask {
     local: Local,
     fib: FibState,
     watchers: Watchers,
+    monitors: Monitors,
     links: Links,
     /// What the FIB writer is to hear of before anything else.
     dead: Vec<kernel::Alarm>,
@@ -241,6 +245,7 @@ pub(crate) fn start(
         local: Local::default(),
         fib: FibState::new(fib, config.kernel.install),
         watchers: Watchers::default(),
+        monitors: Monitors::default(),
         links,
         dead: Vec::new(),
         owned,
@@ -311,7 +316,8 @@ impl TableTask {
     /// When there is something to do although nothing has come: stale routes
     /// go, or a reader that was slow may take more by then.
     fn next_deadline(&self) -> Option<Instant> {
-        let readers = self.watchers.wait().then(|| Instant::now() + READER_RETRY);
+        let wait = self.watchers.wait() || self.monitors.wait();
+        let readers = wait.then(|| Instant::now() + READER_RETRY);
         self.sessions.next_deadline().into_iter().chain(readers).min()
     }
 
@@ -331,7 +337,7 @@ impl TableTask {
     fn input(&mut self, now: Instant, input: TableInput) {
         match input {
             TableInput::PeerUp(session) => self.peer_up(now, *session),
-            TableInput::PeerDown { id, graceful } => self.peer_down(now, id, graceful),
+            TableInput::PeerDown { id, down } => self.peer_down(now, id, down),
             TableInput::PeerConfig { id, config } => self.configure_peer(id, &config),
             TableInput::PathDown(address) => self.path_down(address),
             TableInput::PeerRemoved { id } => self.peer_removed(id),
@@ -409,7 +415,9 @@ impl TableTask {
             }
             self.watchers.change(change.prefix);
             self.local.aggregates.change(&self.config, &change);
+            self.monitors.change(change.prefix);
         }
+        self.monitors.observe(&mut self.table);
     }
 
     /// Everything that follows from what was taken in.
@@ -423,7 +431,9 @@ impl TableTask {
         self.fib.write(false).await;
         self.left = self.adj_out.deliver(&self.table, &mut self.office);
         self.rip.iter().for_each(RipSide::ring);
+        self.monitors.observe(&mut self.table);
         self.feed_watchers();
+        self.feed_monitors(Instant::now());
         self.answer_waiting();
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp::conn::Up;
-use bgp::peer::Graceful;
+use bgp::peer::{Down, Why};
 use bgp::wire::{Capability, Update};
 use net::Family;
 use rib::filter::{self, Filter};
@@ -123,6 +123,7 @@ impl TableTask {
         let SessionUp { id, config, up, slot, control } = session;
         let info = self.peer_info(id, &config, &up);
         self.sessions.addresses.insert(id, config.address);
+        self.monitors.peer_up(id, config.address, &up);
         self.table.peer_up(info.clone());
         self.office.open(id, slot);
         self.adj_out.peer_up(&self.table, &info, super::post::format(&up));
@@ -178,11 +179,12 @@ impl TableTask {
         end
     }
 
-    pub(super) fn peer_down(&mut self, now: Instant, id: PeerId, graceful: Option<Graceful>) {
+    pub(super) fn peer_down(&mut self, now: Instant, id: PeerId, down: Down) {
+        self.monitors.peer_down(id, &down.why);
         self.sessions.up.remove(&id);
         self.office.close(id);
         self.adj_out.peer_down(id);
-        match graceful {
+        match down.graceful {
             Some(graceful) => self.keep_stale(now, id, &graceful),
             None => self.forget(id),
         }
@@ -200,6 +202,7 @@ impl TableTask {
     }
 
     pub(super) fn peer_removed(&mut self, id: PeerId) {
+        self.monitors.peer_down(id, &Why::NotStarted);
         self.sessions.up.remove(&id);
         self.office.close(id);
         self.adj_out.peer_down(id);
@@ -249,6 +252,7 @@ impl TableTask {
         };
         self.table.peer_up(info.clone());
         self.adj_out.peer_changed(&self.table, &info);
+        self.monitors.told_anew(id);
         self.check_limit(id);
     }
 
@@ -267,6 +271,7 @@ impl TableTask {
             let info = PeerInfo { graceful_shutdown: self.marks(), ..info };
             self.table.peer_up(info.clone());
             self.adj_out.peer_changed(&self.table, &info);
+            self.monitors.told_anew(*id);
         }
     }
 
