@@ -3,15 +3,16 @@
 mod file;
 mod order;
 
+mod forwarding;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use ipam::{Ipam, OpenConfig};
-use kernel::sysctl::{Changes, Sysctl};
 use kernel::watch::WatchConfig;
 use kernel::{Fib, FibConfig, Links};
-use net::{Family, RouterId};
+use net::RouterId;
 use rib::Rules;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -35,7 +36,7 @@ use crate::tasks::table::{self, TableInput, TableStart};
 use crate::tasks::{
     BmpCommand, COMMANDS, Handles, Order, Owned, Reload, Reloaded, RipCommand, SpeakerCommand, address,
 };
-use crate::{Fatal, SYSCTLS, Text};
+use crate::{Fatal, Text};
 
 /// Where the configuration came from, to read it again.
 #[derive(Clone, Debug)]
@@ -116,7 +117,7 @@ impl Daemon {
         }
         let links = Links::from_snapshot(&snapshot);
         let router_id = router_id(&config, &links)?;
-        set_sysctls(&config, &state)?;
+        forwarding::switch_on(&config, &state)?;
 
         let (owned, owned_reader) = watch::channel(Owned::default());
         let (links_out, links_reader) = watch::channel(links.clone());
@@ -421,40 +422,6 @@ fn router_id(config: &Config, links: &Links) -> Result<Option<RouterId>, Fatal> 
     let found =
         interface.and_then(|index| links.highest_ipv4(index)).and_then(|id| RouterId::try_from(id).ok());
     if config.bgp.is_some() && found.is_none() { Err(Fatal::NoRouterId) } else { Ok(found) }
-}
-
-/// Bridged frames pass the forward hook only with these, so that policy also
-/// holds between two containers of one bridge (Docker sets them too).
-const BRIDGE_FILTERS: [&str; 2] =
-    ["net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables"];
-
-/// A router forwards, and policy sees bridged frames. What was set before is
-/// kept for `--cleanup`. IPv6 forwarding ends router advertisements on the
-/// host, so it is switched on only where there is an IPv6 pool.
-fn set_sysctls(config: &Config, state: &StateDir) -> Result<(), Fatal> {
-    let mut changes: Changes = state.load(SYSCTLS)?.unwrap_or_default();
-    let wants = |family| config.cluster.pools.iter().any(|pool| pool.family() == family);
-    let mut switch_on = |setting: &Sysctl| {
-        if changes.set(setting, "1")? {
-            info!(%setting, "switched on");
-            if let Err(error) = state.save(SYSCTLS, &changes) {
-                warn!(%error, "what it was before is not remembered; --cleanup will leave it on");
-            }
-        }
-        Ok::<(), Fatal>(())
-    };
-    if wants(Family::Ipv4Unicast) {
-        switch_on(&Sysctl::ipv4_forwarding())?;
-    }
-    if wants(Family::Ipv6Unicast) {
-        switch_on(&Sysctl::ipv6_forwarding())?;
-    }
-    for name in BRIDGE_FILTERS.iter().filter(|_| config.policy.enabled) {
-        if let Err(error) = switch_on(&Sysctl::new(name)?) {
-            warn!(%error, "policy does not hold between containers of one bridge; load the module br_netfilter");
-        }
-    }
-    Ok(())
 }
 
 fn open_addresses(config: &Config) -> Result<Ipam, Fatal> {

@@ -85,6 +85,9 @@ pub struct Header {
     pub of: Speaker,
     /// When it happened, since 1970; zero: that is not known.
     pub at: Duration,
+    /// Prefixes stand with path identifiers, by [`Family::index`]: as the OPENs
+    /// of the session say (RFC 7911).
+    pub add_path: [bool; 2],
 }
 
 /// Why a session is monitored no more (RFC 7854 §4.9).
@@ -228,22 +231,27 @@ pub fn statistics(out: &mut BytesMut, header: &Header, stats: &[Stat]) {
 /// Writes Route Monitoring messages (RFC 7854 §4.6); keeps its buffers.
 ///
 /// On an error `out` is as it was.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Writer {
-    usual: Encoder,
-    /// For attributes that need more than 4096 octets.
-    extended: Encoder,
+    /// One for each format that was asked for.
+    encoders: Vec<Encoder>,
     updates: BytesMut,
 }
 
-impl Default for Writer {
-    fn default() -> Self {
-        let extended = Tx { extended_messages: true, ..Tx::default() };
-        Self { usual: Encoder::default(), extended: Encoder::new(extended), updates: BytesMut::new() }
-    }
-}
-
 impl Writer {
+    /// The encoder for a header, and room for what it writes; `extended`: for
+    /// attributes that need more than 4096 octets.
+    fn begin(&mut self, header: &Header, extended: bool) -> (&mut Encoder, &mut BytesMut) {
+        let tx = Tx { extended_messages: extended, add_path: header.add_path, ..Tx::default() };
+        let known = self.encoders.iter().position(|encoder| encoder.tx() == tx);
+        let index = known.unwrap_or_else(|| {
+            self.encoders.push(Encoder::new(tx));
+            self.encoders.len() - 1
+        });
+        self.updates.clear();
+        (&mut self.encoders[index], &mut self.updates)
+    }
+
     /// These prefixes have these attributes; says in how many messages.
     pub fn reach(
         &mut self,
@@ -252,10 +260,11 @@ impl Writer {
         (family, attrs): (Family, &Attrs),
         nlri: &[Nlri],
     ) -> Result<u64, EncodeError> {
-        self.updates.clear();
-        match self.usual.encode_update(&mut self.updates, family, attrs, nlri) {
+        let (encoder, updates) = self.begin(header, false);
+        match encoder.encode_update(updates, family, attrs, nlri) {
             Err(EncodeError::TooLong { .. }) => {
-                self.extended.encode_update(&mut self.updates, family, attrs, nlri)?;
+                let (encoder, updates) = self.begin(header, true);
+                encoder.encode_update(updates, family, attrs, nlri)?;
             }
             other => drop(other?),
         }
@@ -270,15 +279,15 @@ impl Writer {
         family: Family,
         nlri: &[Nlri],
     ) -> Result<u64, EncodeError> {
-        self.updates.clear();
-        self.usual.encode_withdraw(&mut self.updates, family, nlri)?;
+        let (encoder, updates) = self.begin(header, false);
+        encoder.encode_withdraw(updates, family, nlri)?;
         Ok(self.wrap(out, header))
     }
 
     /// All that was there at the beginning has been shown (RFC 7854 §3.3).
     pub fn end_of_rib(&mut self, out: &mut BytesMut, header: &Header, family: Family) -> u64 {
-        self.updates.clear();
-        self.usual.end_of_rib(&mut self.updates, family);
+        let (encoder, updates) = self.begin(header, false);
+        encoder.end_of_rib(updates, family);
         self.wrap(out, header)
     }
 
@@ -313,7 +322,7 @@ fn close(out: &mut BytesMut, start: usize) {
 
 fn per_peer(out: &mut BytesMut, header: &Header) {
     const V6: u8 = 0x80;
-    let Header { rib, of, at } = header;
+    let Header { rib, of, at, add_path: _ } = header;
     let (kind, mut flags) = rib.kind_and_flags();
     if *rib != Rib::Loc && of.address.is_ipv6() {
         flags |= V6;

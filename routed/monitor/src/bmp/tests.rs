@@ -10,7 +10,7 @@ fn header(rib: Rib) -> Header {
         asn: Asn(65_551),
         router_id: "198.51.100.1".parse().unwrap(),
     };
-    Header { rib, of, at: Duration::new(0x6500_0000, 5_000) }
+    Header { rib, of, at: Duration::new(0x6500_0000, 5_000), add_path: [false; 2] }
 }
 
 fn written(write: impl FnOnce(&mut BytesMut)) -> Vec<u8> {
@@ -185,4 +185,14 @@ fn attributes_of_an_extended_session_are_shown_too() {
         Writer::default().reach(out, &header, (Family::Ipv4Unicast, &attrs), &nlri).unwrap();
     });
     assert_eq!(*update_of(&messages(&octets)[0].1).reach[0].attrs, attrs);
+}
+
+#[test]
+fn path_identifiers_are_shown_where_the_session_has_them() {
+    let header = Header { add_path: [true, false], ..header(Rib::AdjInPre) };
+    let nlri = [Nlri { path_id: 7, prefix: "10.1.0.0/16".parse().unwrap() }];
+    let octets = written(|out| {
+        Writer::default().reach(out, &header, (Family::Ipv4Unicast, &attrs("192.0.2.1")), &nlri).unwrap();
+    });
+    assert!(octets.ends_with(&hex!("00000007 10 0a01")));
 }

@@ -215,12 +215,12 @@ impl Session<'_> {
             News::Up(session) => {
                 up.insert(session.id);
                 let ends = session.up.endpoints;
-                let header = bmp::Header { rib: Rib::AdjInPre, of: session.speaker, at: session.since };
+                let header = session.header(Rib::AdjInPre, session.since);
                 bmp::peer_up(out, &header, (ends.local, ends.remote), &session.up.opens).map(|()| 1)
             }
             News::Down(session, ended, at) => {
                 up.remove(&session.id);
-                let header = bmp::Header { rib: Rib::AdjInPre, of: session.speaker, at };
+                let header = session.header(Rib::AdjInPre, at);
                 bmp::peer_down(out, &header, &ended).map(|()| 1)
             }
             News::Reach(header, family, attrs, nlri) => writer.reach(out, &header, (family, &attrs), &nlri),

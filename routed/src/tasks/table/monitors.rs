@@ -80,8 +80,14 @@ pub(crate) struct Monitored {
 }
 
 impl Monitored {
-    fn header(&self, rib: Rib, at: Duration) -> Header {
-        Header { rib, of: self.speaker, at }
+    pub(crate) fn header(&self, rib: Rib, at: Duration) -> Header {
+        let families = match rib {
+            Rib::AdjInPre | Rib::AdjInPost => &self.up.add_path_receive,
+            Rib::AdjOutPost => &self.up.add_path_send,
+            Rib::Loc => &Vec::new(),
+        };
+        let add_path = Family::ALL.map(|family| families.contains(&family));
+        Header { rib, of: self.speaker, at, add_path }
     }
 }
 
@@ -420,7 +426,7 @@ impl TableTask {
         let rules = self.table.rules();
         let address = std::net::Ipv4Addr::UNSPECIFIED.into();
         let of = Speaker { address, asn: rules.asn.unwrap_or(Asn(0)), router_id: rules.router_id };
-        Header { rib: Rib::Loc, of, at }
+        Header { rib: Rib::Loc, of, at, add_path: [false; 2] }
     }
 
     fn next_best(&self, after: Option<Prefix>) -> (Vec<Prefix>, Walk) {
