@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::reconcile::Dumped;
 use super::ways::{LOST, NONE, Place, STALE, Side};
-use super::{CHUNK, SEND_BYTES, SEND_LEAST, Writer};
+use super::{CHUNK, Doubt, SEND_BYTES, SEND_LEAST, Writer};
 use crate::Refusal;
 use crate::fib::FibEvent;
 use crate::msg::{Seen, Way, Written};
@@ -228,8 +228,10 @@ impl Writer {
     /// before, because gateways may be reached by it.
     fn done(&mut self, job: &Job) -> usize {
         if job.before == LOST {
-            self.doubtful.remove(&job.prefix);
             self.stats.repaired += 1;
+        }
+        if !self.doubtful.is_empty() {
+            self.doubtful.remove(&job.prefix);
         }
         if !self.refused.is_empty() || !self.results.is_empty() {
             self.clear(job.prefix);
@@ -258,8 +260,7 @@ impl Writer {
             {
                 self.undo(job, LOST);
                 self.due.objects |= said.contains("exthop id");
-                let before = if job.adds() { job.have } else { job.before };
-                if self.doubtful.insert(job.prefix, before).is_none() {
+                if self.doubt(job) {
                     self.enqueue(job.prefix);
                 } else {
                     // A second time in a row: no use to go on in circles.
@@ -274,6 +275,15 @@ impl Writer {
                 self.refuse(job.prefix, Refusal::from_errno(errno, said));
             }
         }
+    }
+
+    /// A route went behind our back while it was written; false when that
+    /// happened before, and it was not written since.
+    fn doubt(&mut self, job: &Job) -> bool {
+        let was = if job.adds() { job.have } else { job.before };
+        let Some(owner) = self.ways.haves.get(was).map(|have| have.shape.owner) else { return true };
+        let before = self.doubtful.insert(job.prefix, Doubt { owner, failed: true });
+        !before.is_some_and(|doubt| doubt.failed)
     }
 
     /// Puts a prefix into the queue, once.
