@@ -208,11 +208,15 @@ impl Writer {
         self.alarms = Some(alarms);
     }
 
-    /// What cannot wait for the routes that are being written.
-    fn alarms(&mut self) {
+    /// What cannot wait for the routes that are being written; true when there
+    /// was something.
+    fn alarms(&mut self) -> bool {
+        let mut any = false;
         while let Some(Ok(alarm)) = self.alarms.as_mut().map(mpsc::Receiver::try_recv) {
             self.alarm(alarm);
+            any = true;
         }
+        any
     }
 
     /// True when new routes are to point at objects.

@@ -317,3 +317,24 @@ fn what_nobody_has_looked_at_again_is_not_taken_to_be_there() {
         assert_eq!(route(prefix), "20.0.0.0/24 via 10.0.0.2 dev v0 proto bgp");
     });
 }
+
+#[test]
+fn what_an_earlier_run_left_goes_with_its_link_too() {
+    in_namespace(|| async {
+        let v0 = veth();
+        let (prefix, desired) = ("20.0.0.0/24", via("10.0.0.2", v0));
+        let earlier = Rig::start(FibConfig::default()).await;
+        earlier.set(vec![(prefix, Some(desired.clone()))]).await;
+        earlier.fib.send(Command::Shutdown).await.unwrap();
+        let mut rig = Rig::start(FibConfig::default()).await;
+        assert_eq!(rig.adopted, 1);
+        ip("link set v0 down");
+        rig.fib.send(Command::Link { index: v0, up: false }).await.unwrap();
+        ip("link set v0 up");
+        carrier("v0");
+        rig.fib.send(Command::Link { index: v0, up: true }).await.unwrap();
+        rig.set(vec![(prefix, Some(desired))]).await;
+        assert_eq!(rig.result(prefix).await, Ok(Done::Installed));
+        assert_eq!(route(prefix), "20.0.0.0/24 via 10.0.0.2 dev v0 proto bgp");
+    });
+}

@@ -6,6 +6,7 @@ use net::{Family, Prefix};
 use nix::errno::Errno;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::place::is_of_object;
 use super::reconcile::Dumped;
 use super::ways::{LOST, NONE, Place, STALE, Side};
 use super::{CHUNK, Doubt, SEND_BYTES, SEND_LEAST, Writer};
@@ -90,12 +91,16 @@ impl Writer {
         jobs.sort_unstable_by_key(|job| job.order);
         let mut conflicts = Vec::new();
         let mut written = 0;
-        let mut rest = &jobs[..];
-        while !rest.is_empty() {
-            let (batch, later) = rest.split_at(self.pack(rest));
-            written += self.write(batch, &mut conflicts);
-            rest = later;
-            self.alarms();
+        let mut at = 0;
+        while at < jobs.len() {
+            let end = at + self.pack(&jobs[at..]);
+            written += self.write(&jobs[at..end], &mut conflicts);
+            at = end;
+            if self.alarms() {
+                // Where an alarm took the object away there is nothing to write.
+                jobs.drain(..std::mem::take(&mut at));
+                jobs.retain(|job| self.sides.get(job.prefix).is_some_and(|side| side.have == job.have));
+            }
         }
         self.settle(&conflicts);
         written
@@ -255,11 +260,9 @@ impl Writer {
             }
             // It went behind our back: not there to be replaced. Or its
             // object did, and all that was on it.
-            _ if !job.adds() && matches!(errno, Errno::ENOENT | Errno::ESRCH)
-                || said.contains("exthop id") =>
-            {
+            _ if !job.adds() && matches!(errno, Errno::ENOENT | Errno::ESRCH) || is_of_object(&said) => {
                 self.undo(job, LOST);
-                self.due.objects |= said.contains("exthop id");
+                self.due.objects |= is_of_object(&said);
                 if self.doubt(job) {
                     self.enqueue(job.prefix);
                 } else {
@@ -350,7 +353,7 @@ impl Writer {
         self.retry(|refusal| matches!(refusal, Refusal::NoWay { .. }));
     }
 
-    fn retry(&mut self, again: impl Fn(&Refusal) -> bool) {
+    pub(super) fn retry(&mut self, again: impl Fn(&Refusal) -> bool) {
         let prefixes: Vec<Prefix> =
             self.refused.iter().filter(|(_, refusal)| again(refusal)).map(|(prefix, _)| *prefix).collect();
         for prefix in prefixes {
