@@ -64,8 +64,8 @@ pub(crate) struct Writer {
     refused: FxHashMap<Prefix, Refusal>,
     /// Installed, wanted no more, and the kernel refused what is to replace them.
     outdated: FxHashSet<Prefix>,
-    /// Lost, but nobody has looked yet whether they are there: what they were.
-    doubtful: FxHashMap<Prefix, u32>,
+    /// Lost, but nobody has looked yet whether they are there.
+    doubtful: FxHashMap<Prefix, Doubt>,
     /// Gateways on links that do not answer.
     dead: FxHashSet<(IpAddr, u32)>,
     /// Links that routes were ever sent over, and whether they are up.
@@ -93,6 +93,15 @@ struct Due {
     objects: bool,
     /// The kernel could not be read; the next command tries again.
     behind: bool,
+}
+
+/// What is left of a route that may be there or not.
+#[derive(Clone, Copy)]
+struct Doubt {
+    /// Whose it is, if it is there.
+    owner: RouteOwner,
+    /// Writing it has failed since.
+    failed: bool,
 }
 
 /// What the writer knows of a link that its routes use.
@@ -199,11 +208,15 @@ impl Writer {
         self.alarms = Some(alarms);
     }
 
-    /// What cannot wait for the routes that are being written.
-    fn alarms(&mut self) {
+    /// What cannot wait for the routes that are being written; true when there
+    /// was something.
+    fn alarms(&mut self) -> bool {
+        let mut any = false;
         while let Some(Ok(alarm)) = self.alarms.as_mut().map(mpsc::Receiver::try_recv) {
             self.alarm(alarm);
+            any = true;
         }
+        any
     }
 
     /// True when new routes are to point at objects.
@@ -337,8 +350,9 @@ impl Writer {
         let mut side = old;
         side.set_want(NONE);
         if side.have == LOST {
-            // Nobody may have looked yet whether it really went.
-            side.have = self.doubtful.remove(&prefix).unwrap_or(NONE);
+            // Nobody may have looked yet whether it really went: it is removed,
+            // and it meets nothing that may be desired before that.
+            side.have = self.doubtful.remove(&prefix).map_or(NONE, |doubt| self.ways.strange(doubt.owner));
         }
         if side.is_there() {
             if !side.queued() {
@@ -372,8 +386,8 @@ impl Writer {
         // Whatever was in the way may be another's now.
         self.refused.remove(&prefix);
         if side.is_wanted() {
-            if side.is_there() {
-                self.doubtful.insert(prefix, side.have);
+            if let Some(have) = self.ways.haves.get(side.have) {
+                self.doubtful.insert(prefix, Doubt { owner: have.shape.owner, failed: false });
                 side.have = LOST;
             }
             if !side.queued() {

@@ -252,7 +252,6 @@ impl World {
 }
 
 #[test]
-#[ignore = "one run in some ten ends without a route that the writer takes to be there"]
 fn the_kernel_ends_with_what_is_desired() {
     for seed in 0..RUNS {
         in_namespace(move || async move {

@@ -295,3 +295,46 @@ fn routes_come_back_after_a_link_flap() {
         watcher.abort();
     });
 }
+
+#[test]
+fn what_nobody_has_looked_at_again_is_not_taken_to_be_there() {
+    in_namespace(|| async {
+        let v0 = veth();
+        let mut rig = Rig::start(FibConfig::default()).await;
+        let (prefix, desired) = ("20.0.0.0/24", via("10.0.0.2", v0));
+        rig.set(vec![(prefix, Some(desired.clone()))]).await;
+        ip("link set v0 down");
+        rig.fib.send(Command::Lost(vec![p(prefix)])).await.unwrap();
+        assert!(rig.result(prefix).await.is_err(), "the link is down");
+        rig.set(vec![(prefix, None), (prefix, Some(desired.clone()))]).await;
+        assert!(rig.result(prefix).await.is_err(), "it went with the link");
+        rig.set(vec![(prefix, None)]).await;
+        assert_eq!(soon(rig.fib.stats()).await.unwrap().installed, 0);
+        ip("link set v0 up");
+        carrier("v0");
+        rig.set(vec![(prefix, Some(desired))]).await;
+        assert_eq!(rig.result(prefix).await, Ok(Done::Installed));
+        assert_eq!(route(prefix), "20.0.0.0/24 via 10.0.0.2 dev v0 proto bgp");
+    });
+}
+
+#[test]
+fn what_an_earlier_run_left_goes_with_its_link_too() {
+    in_namespace(|| async {
+        let v0 = veth();
+        let (prefix, desired) = ("20.0.0.0/24", via("10.0.0.2", v0));
+        let earlier = Rig::start(FibConfig::default()).await;
+        earlier.set(vec![(prefix, Some(desired.clone()))]).await;
+        earlier.fib.send(Command::Shutdown).await.unwrap();
+        let mut rig = Rig::start(FibConfig::default()).await;
+        assert_eq!(rig.adopted, 1);
+        ip("link set v0 down");
+        rig.fib.send(Command::Link { index: v0, up: false }).await.unwrap();
+        ip("link set v0 up");
+        carrier("v0");
+        rig.fib.send(Command::Link { index: v0, up: true }).await.unwrap();
+        rig.set(vec![(prefix, Some(desired))]).await;
+        assert_eq!(rig.result(prefix).await, Ok(Done::Installed));
+        assert_eq!(route(prefix), "20.0.0.0/24 via 10.0.0.2 dev v0 proto bgp");
+    });
+}

@@ -6,9 +6,10 @@ use net::{Family, Prefix};
 use nix::errno::Errno;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::place::is_of_object;
 use super::reconcile::Dumped;
 use super::ways::{LOST, NONE, Place, STALE, Side};
-use super::{CHUNK, SEND_BYTES, SEND_LEAST, Writer};
+use super::{CHUNK, Doubt, SEND_BYTES, SEND_LEAST, Writer};
 use crate::Refusal;
 use crate::fib::FibEvent;
 use crate::msg::{Seen, Way, Written};
@@ -90,12 +91,16 @@ impl Writer {
         jobs.sort_unstable_by_key(|job| job.order);
         let mut conflicts = Vec::new();
         let mut written = 0;
-        let mut rest = &jobs[..];
-        while !rest.is_empty() {
-            let (batch, later) = rest.split_at(self.pack(rest));
-            written += self.write(batch, &mut conflicts);
-            rest = later;
-            self.alarms();
+        let mut at = 0;
+        while at < jobs.len() {
+            let end = at + self.pack(&jobs[at..]);
+            written += self.write(&jobs[at..end], &mut conflicts);
+            at = end;
+            if self.alarms() {
+                // Where an alarm took the object away there is nothing to write.
+                jobs.drain(..std::mem::take(&mut at));
+                jobs.retain(|job| self.sides.get(job.prefix).is_some_and(|side| side.have == job.have));
+            }
         }
         self.settle(&conflicts);
         written
@@ -228,8 +233,10 @@ impl Writer {
     /// before, because gateways may be reached by it.
     fn done(&mut self, job: &Job) -> usize {
         if job.before == LOST {
-            self.doubtful.remove(&job.prefix);
             self.stats.repaired += 1;
+        }
+        if !self.doubtful.is_empty() {
+            self.doubtful.remove(&job.prefix);
         }
         if !self.refused.is_empty() || !self.results.is_empty() {
             self.clear(job.prefix);
@@ -253,13 +260,10 @@ impl Writer {
             }
             // It went behind our back: not there to be replaced. Or its
             // object did, and all that was on it.
-            _ if !job.adds() && matches!(errno, Errno::ENOENT | Errno::ESRCH)
-                || said.contains("exthop id") =>
-            {
+            _ if !job.adds() && matches!(errno, Errno::ENOENT | Errno::ESRCH) || is_of_object(&said) => {
                 self.undo(job, LOST);
-                self.due.objects |= said.contains("exthop id");
-                let before = if job.adds() { job.have } else { job.before };
-                if self.doubtful.insert(job.prefix, before).is_none() {
+                self.due.objects |= is_of_object(&said);
+                if self.doubt(job) {
                     self.enqueue(job.prefix);
                 } else {
                     // A second time in a row: no use to go on in circles.
@@ -274,6 +278,15 @@ impl Writer {
                 self.refuse(job.prefix, Refusal::from_errno(errno, said));
             }
         }
+    }
+
+    /// A route went behind our back while it was written; false when that
+    /// happened before, and it was not written since.
+    fn doubt(&mut self, job: &Job) -> bool {
+        let was = if job.adds() { job.have } else { job.before };
+        let Some(owner) = self.ways.haves.get(was).map(|have| have.shape.owner) else { return true };
+        let before = self.doubtful.insert(job.prefix, Doubt { owner, failed: true });
+        !before.is_some_and(|doubt| doubt.failed)
     }
 
     /// Puts a prefix into the queue, once.
@@ -340,7 +353,7 @@ impl Writer {
         self.retry(|refusal| matches!(refusal, Refusal::NoWay { .. }));
     }
 
-    fn retry(&mut self, again: impl Fn(&Refusal) -> bool) {
+    pub(super) fn retry(&mut self, again: impl Fn(&Refusal) -> bool) {
         let prefixes: Vec<Prefix> =
             self.refused.iter().filter(|(_, refusal)| again(refusal)).map(|(prefix, _)| *prefix).collect();
         for prefix in prefixes {

@@ -278,6 +278,9 @@ impl Writer {
             }
         }
         self.objects_gone(&gone);
+        if !gone.is_empty() {
+            self.retry(|refusal| matches!(refusal, Refusal::Invalid { said, .. } if is_of_object(said)));
+        }
         self.mend();
     }
 
@@ -429,6 +432,11 @@ fn backup_of(route: &FibRoute) -> Option<NextHops> {
 
 fn is_whole(hop: &Hop) -> bool {
     hop.gateway.is_some() && hop.interface != 0
+}
+
+/// True when the kernel's words are of an object that is not there.
+pub(super) fn is_of_object(said: &str) -> bool {
+    said.contains("exthop id")
 }
 
 fn vanished() -> Refusal {

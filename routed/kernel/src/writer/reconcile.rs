@@ -5,11 +5,11 @@ use std::io;
 
 use net::{Family, Prefix};
 
-use super::Writer;
 use super::ways::{NONE, Place, STALE, Shape, Side};
+use super::{LinkState, Writer};
 use crate::fib::{FibEvent, NexthopObjects, Nexthops};
-use crate::msg::Seen;
-use crate::route::RouteOwner;
+use crate::msg::{Content, Seen};
+use crate::route::{RouteOwner, Target};
 use crate::socket::{DUMPS, Progress, route_in, torn};
 
 impl Writer {
@@ -40,8 +40,24 @@ impl Writer {
                 Dumped::Route(seen) => writer.adopt_route(&seen),
             })?;
         }
+        self.know_links();
         self.notice(FibEvent::Adopted(self.ways.stale + self.elsewhere.len()));
         Ok(())
+    }
+
+    /// The routes of an earlier run go with their links as ours do.
+    fn know_links(&mut self) {
+        let plain = self.ways.haves.iter().filter_map(|(_, have)| match &have.shape.place {
+            Place::Plain(Target::Via(hops)) => Some(hops.hops()),
+            _ => None,
+        });
+        let single = self.objects.slab.iter().filter_map(|(_, object)| match &object.content {
+            Content::Hop(hop) => Some(hop),
+            Content::Share(_) | Content::Failover(_) => None,
+        });
+        for hop in plain.flatten().chain(single) {
+            self.links.entry(hop.interface).or_insert(LinkState::Unheard);
+        }
     }
 
     fn adopt_route(&mut self, seen: &Seen) {

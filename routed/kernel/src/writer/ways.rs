@@ -173,6 +173,11 @@ impl Ways {
         number
     }
 
+    /// A route of an owner of which nothing else is known: nothing is met by it.
+    pub(super) fn strange(&mut self, owner: RouteOwner) -> u32 {
+        self.have(Shape { owner, source: None, place: Place::Strange })
+    }
+
     /// True for routes onto a link, by which gateways are reached, and for
     /// those that lead nowhere.
     pub(super) fn on_link(&self, have: u32) -> bool {
