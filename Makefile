@@ -18,7 +18,8 @@ demo: deps
 	$(CARGO) build --locked --bins
 	$(CARGO) run --locked --quiet --bin lab -- demo
 
-# Everything: unit tests, property tests, and scenarios with real kernels and peers. Needs root.
+# Everything: unit tests, property tests, a smoke run of each fuzz target (seconds), and scenarios
+# with real kernels and peers. Needs root.
 test: deps
 	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked

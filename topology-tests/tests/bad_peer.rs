@@ -133,6 +133,9 @@ fn update_with_a_broken_attribute_withdraws_and_keeps_the_session() -> Result<()
     let detail = scene.detail()?;
     assert_eq!(detail["state"], "Established", "{detail}");
     assert_eq!(detail["malformed"]["treat_as_withdraw"], 1, "{detail}");
+    let last = &detail["malformed"]["last"];
+    let marker = last["octets"].as_str().is_some_and(|octets| octets.starts_with(&"ff".repeat(16)));
+    assert!(last["attribute"] == 1 && marker, "the octets of the message: {detail}");
     // The same session goes on.
     peer.send_message(UPDATE, &raw::update(PREFIX, 0, ASN, scene.peer.ipv4()))?;
     scene.await_prefix(true)?;

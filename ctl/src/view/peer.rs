@@ -1,13 +1,13 @@
 //! Views of BGP peers.
 
 mod settings;
-
-use std::fmt::Write as _;
+mod trouble;
 
 use api::v1;
 use serde::Serialize;
 
 use self::settings::SettingsView;
+use self::trouble::{MalformedView, NotificationView};
 use super::bfd::BfdSessionView;
 use super::{Cell, Column, Level, Row, Sheet, Tone, time};
 
@@ -181,22 +181,6 @@ struct CountsView {
     bytes: u64,
 }
 
-#[derive(Debug, Default, Serialize)]
-struct MalformedView {
-    treat_as_withdraw: u64,
-    attribute_discard: u64,
-    reset: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct NotificationView {
-    code: u32,
-    subcode: u32,
-    text: String,
-    data: String,
-    at: String,
-}
-
 impl From<v1::PeerDetail> for PeerDetailView {
     fn from(detail: v1::PeerDetail) -> Self {
         Self {
@@ -287,33 +271,6 @@ impl From<v1::MessageCounts> for CountsView {
     }
 }
 
-impl From<v1::Malformed> for MalformedView {
-    fn from(malformed: v1::Malformed) -> Self {
-        Self {
-            treat_as_withdraw: malformed.treat_as_withdraw,
-            attribute_discard: malformed.attribute_discard,
-            reset: malformed.reset,
-        }
-    }
-}
-
-impl From<v1::Notification> for NotificationView {
-    fn from(notification: v1::Notification) -> Self {
-        let data = notification.data.iter().fold(String::new(), |mut hex, octet| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{octet:02x}");
-            hex
-        });
-        Self {
-            code: notification.code,
-            subcode: notification.subcode,
-            text: notification.text,
-            data,
-            at: time::moment(notification.at),
-        }
-    }
-}
-
 impl Sheet for PeerDetailView {
     fn lines(&self) -> Vec<(&'static str, Cell)> {
         let mut lines = self.session();
@@ -376,13 +333,8 @@ impl PeerDetailView {
             ),
             ("messages received", Cell::new(messages.received.summary())),
             ("messages sent", Cell::new(messages.sent.summary())),
-            (
-                "malformed updates",
-                Cell::new(format_args!(
-                    "{} treated as withdraw, {} attribute discarded, {} session reset",
-                    malformed.treat_as_withdraw, malformed.attribute_discard, malformed.reset
-                )),
-            ),
+            ("malformed updates", Cell::new(malformed.counts())),
+            ("last malformed", Cell::maybe(malformed.last())),
             (
                 "notification sent",
                 Cell::maybe(self.notification_sent.as_ref().map(NotificationView::summary)),
@@ -473,16 +425,6 @@ impl CountsView {
             "{} open, {} update, {} notification, {} keepalive, {} route-refresh, {} bytes",
             self.open, self.update, self.notification, self.keepalive, self.route_refresh, self.bytes
         )
-    }
-}
-
-impl NotificationView {
-    fn summary(&self) -> String {
-        let Self { code, subcode, text, data, at } = self;
-        match data.as_str() {
-            "" => format!("{code}/{subcode} {text} at {at}"),
-            data => format!("{code}/{subcode} {text} (data {data}) at {at}"),
-        }
     }
 }
 

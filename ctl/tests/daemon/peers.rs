@@ -117,6 +117,7 @@ fn a_peer_in_detail_for_people() {
             messages received:      1 open, 4 update, 0 notification, 240 keepalive, 0 route-refresh, 5012 bytes
             messages sent:          1 open, 2 update, 0 notification, 241 keepalive, 0 route-refresh, 4800 bytes
             malformed updates:      0 treated as withdraw, 1 attribute discarded, 0 session reset
+            last malformed:         its length is not 4, attribute 7, 1m30s ago, 23 octets: ffff0017
             notification sent:      -
             notification received:  6/4 Cease, Administrative Reset (data 00ab) at 2026-11-21T03:32:00Z
             kept in:                the configuration
@@ -233,7 +234,14 @@ fn a_peer_in_detail_for_scripts() {
               "malformed": {
                 "treat_as_withdraw": 0,
                 "attribute_discard": 1,
-                "reset": 0
+                "reset": 0,
+                "last": {
+                  "what": "its length is not 4",
+                  "attribute": 7,
+                  "octets": "ffff0017",
+                  "length": 23,
+                  "ago_seconds": 90
+                }
               },
               "notification_sent": null,
               "notification_received": {

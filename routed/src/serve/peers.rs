@@ -55,6 +55,13 @@ impl Peers {
                 treat_as_withdraw: report.counters.malformed.treat_as_withdraw,
                 attribute_discard: report.counters.malformed.attribute_discard,
                 reset: report.counters.malformed.reset,
+                last: report.malformed.as_ref().map(|last| v1::MalformedMessage {
+                    what: last.what.clone(),
+                    attribute: last.attribute.into(),
+                    octets: last.octets.to_vec(),
+                    length: u32::try_from(last.length).unwrap_or(u32::MAX),
+                    ago_seconds: ago(last.at).as_secs(),
+                }),
             }),
             notification_sent: report.sent.as_ref().map(|noted| notification(noted, ago(noted.at))),
             notification_received: report.received.as_ref().map(|noted| notification(noted, ago(noted.at))),

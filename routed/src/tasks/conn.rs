@@ -116,18 +116,25 @@ impl Conn {
         }
     }
 
-    /// The next message of what has been read, if it is whole.
-    pub(super) fn next_message(&mut self) -> Option<Result<Message, WireError>> {
+    /// The next message of what has been read, if it is whole; `judge` sees it
+    /// with its octets.
+    pub(super) fn next_message(
+        &mut self,
+        judge: impl FnOnce(&Result<Message, WireError>, &[u8]),
+    ) -> Option<Result<Message, WireError>> {
         match wire::frame(&self.input, self.max_message) {
             Ok(None) => None,
             Ok(Some((frame, length))) => {
                 let message = wire::decode(frame, &self.rx);
+                judge(&message, &self.input[..length]);
                 self.input.advance(length);
                 Some(message)
             }
             Err(error) => {
+                let message = Err(error);
+                judge(&message, &self.input);
                 self.input.clear();
-                Some(Err(error))
+                Some(message)
             }
         }
     }

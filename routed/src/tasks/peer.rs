@@ -22,7 +22,7 @@ use std::time::Instant;
 use bfd::Fate;
 use bgp::conn::{CloseReason, ConnId, Up};
 use bgp::peer::{Action, Admin, Event, State};
-use bgp::wire::Message;
+use bgp::wire::{Message, WireError};
 use net::Family;
 use rib::PeerId;
 use tokio::net::TcpStream;
@@ -204,7 +204,8 @@ impl PeerTask {
             PeerCommand::Report(reply) => {
                 let report = PeerReport::new(&self.config, &self.machine.status(), Instant::now());
                 // Whoever asked may have gone; then nobody misses the answer.
-                let _ = reply.send(PeerReport { key: self.keys.position(), ..report });
+                let malformed = self.told.last_malformed().cloned();
+                let _ = reply.send(PeerReport { key: self.keys.position(), malformed, ..report });
             }
             PeerCommand::BfdDown(fate) => self.path_failed(fate),
             PeerCommand::Finish(admin) => self.finish(admin),
@@ -319,8 +320,11 @@ impl PeerTask {
         let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) else { return };
         let read = conn.read();
         while let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) {
-            let Some(message) = conn.next_message() else { break };
-            self.told.malformed(self.config.address, &message);
+            let told = &mut self.told;
+            let judge = |message: &Result<Message, WireError>, octets: &[u8]| {
+                told.malformed(self.config.address, message, octets);
+            };
+            let Some(message) = conn.next_message(judge) else { break };
             self.handle(Event::Received(id, message.map_err(|error| error.notification())));
         }
         self.outbox.flush();

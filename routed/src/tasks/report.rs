@@ -31,10 +31,27 @@ pub(crate) struct PeerReport {
     pub(crate) counters: Counters,
     /// Why there is, or last was, no session; `None` before the first attempt failed.
     pub(crate) last_error: Option<String>,
+    /// The last malformed message.
+    pub(crate) malformed: Option<Malformed>,
     /// The last NOTIFICATION sent.
     pub(crate) sent: Option<Noted>,
     /// The last NOTIFICATION received.
     pub(crate) received: Option<Noted>,
+}
+
+/// A malformed message, as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Malformed {
+    /// When.
+    pub(crate) at: Instant,
+    /// What was wrong; the first thing if there were several.
+    pub(crate) what: String,
+    /// The type code of the attribute, or 0.
+    pub(crate) attribute: u8,
+    /// The beginning of the message.
+    pub(crate) octets: Box<[u8]>,
+    /// How many octets it had.
+    pub(crate) length: usize,
 }
 
 impl PeerReport {
@@ -51,6 +68,7 @@ impl PeerReport {
             disabled: matches!(why, Why::Stopped(admin) if admin.stays()),
             counters: *status.counters,
             last_error: at.map(|_| why.to_string()),
+            malformed: None,
             sent: status.last_sent.cloned(),
             received: status.last_received.cloned(),
         }

@@ -165,30 +165,3 @@ pub fn run(many_hops: bool, turns: &[Turn]) {
     nodes.wait(Duration::from_secs(20));
     assert_eq!(nodes.up, [true; 2], "{:?}", nodes.ends.each_ref().map(Sessions::status));
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_thousand_random_runs() {
-        let mut state = 7u64;
-        let mut dice = move || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()[0]
-        };
-        for round in 0..1000 {
-            let turns: Vec<Turn> = (0..60)
-                .map(|_| {
-                    let (op, one, two) = (dice(), dice(), dice());
-                    // Sparse changes, so that a packet is still one.
-                    let bytes = (0..dice() % 60).map(|_| if dice() % 8 == 0 { dice() } else { 0 }).collect();
-                    (op, one, two, bytes)
-                })
-                .collect();
-            run(round % 2 == 0, &turns);
-        }
-    }
-}

@@ -2,10 +2,10 @@
 
 use api::v1::{
     Address, Alarm, BfdAuth, BfdDiscards, BfdSession, BfdState, Block, BlockState, BmpCollector, Counts,
-    Family, GracefulRestart, LongLived, Malformed, MessageCounts, Negotiated, NextHop, NodeStatus,
-    Notification, Origin, Peer, PeerDetail, PeerSettings, PeerState, PeerTimers, PolicyRef, Protocol,
-    ProtocolState, ProtocolSummary, RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon, RipVersion,
-    Route, RouteState, Severity,
+    Family, GracefulRestart, LongLived, Malformed, MalformedMessage, MessageCounts, Negotiated, NextHop,
+    NodeStatus, Notification, Origin, Peer, PeerDetail, PeerSettings, PeerState, PeerTimers, PolicyRef,
+    Protocol, ProtocolState, ProtocolSummary, RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon,
+    RipVersion, Route, RouteState, Severity,
 };
 
 pub(crate) fn status() -> NodeStatus {
@@ -127,7 +127,17 @@ pub(crate) fn detail() -> PeerDetail {
             bytes: 4800,
             ..Default::default()
         }),
-        malformed: Some(Malformed { attribute_discard: 1, ..Default::default() }),
+        malformed: Some(Malformed {
+            attribute_discard: 1,
+            last: Some(MalformedMessage {
+                what: "its length is not 4".into(),
+                attribute: 7,
+                octets: vec![0xff, 0xff, 0, 0x17],
+                length: 23,
+                ago_seconds: 90,
+            }),
+            ..Default::default()
+        }),
         notification_received: Some(Notification {
             code: 6,
             subcode: 4,

@@ -62,6 +62,7 @@ use net::Deadlines;
 use crate::conn::negotiate::open;
 use crate::conn::timers::Due;
 use crate::conn::{Conn, ConnId, Phase, notify};
+use crate::wire::notification::update;
 use crate::wire::{Message, Notification, Open};
 
 use self::backoff::Backoff;
@@ -284,12 +285,19 @@ impl Peer {
         }
     }
 
-    /// Bytes came that are no message: the codec says how to end it.
+    /// Bytes came that are no message: the codec says how to end it. An UPDATE
+    /// is not for a session that is not up, however it is written (RFC 4271
+    /// §8.2.2, Event 28).
     fn malformed(&mut self, now: Instant, id: ConnId, answer: Notification, out: &mut Vec<Action>) {
-        if self.conns.iter().any(|conn| conn.id == id) {
-            self.record.counters.malformed.reset += 1;
-            self.lose(now, id, Why::Sent(answer), out);
-        }
+        let Some(conn) = self.conns.iter().find(|conn| conn.id == id) else { return };
+        let answer = match conn.state() {
+            State::OpenConfirm if answer.code == update::CODE => notify::unexpected_message(2),
+            State::Established => answer,
+            _ if answer.code == update::CODE => notify::unexpected_message(1),
+            _ => answer,
+        };
+        self.record.counters.malformed.reset += 1;
+        self.lose(now, id, Why::Sent(answer), out);
     }
 
     fn keepalive(&mut self, now: Instant, id: ConnId, out: &mut Vec<Action>) {

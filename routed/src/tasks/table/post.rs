@@ -192,6 +192,8 @@ impl Office {
     }
 
     /// Writes one line to the end of the scratch; says how many messages.
+    /// Routes that no message of the session can hold are withdrawn, for what
+    /// was told of them before holds no more (RFC 8654 §4).
     fn line(&mut self, encoder: usize, out: &Out) -> Result<Sent, EncodeError> {
         let Self { encoders, scratch, nlri, .. } = self;
         let encoder = &mut encoders[encoder];
@@ -202,7 +204,13 @@ impl Office {
         let updates = match out {
             Out::Reach { family, attrs, prefixes } => {
                 list(prefixes);
-                encoder.encode_update(scratch, *family, attrs, nlri)?
+                match encoder.encode_update(scratch, *family, attrs, nlri) {
+                    Ok(updates) => updates,
+                    Err(error) => {
+                        warn!(%error, count = prefixes.len(), first = ?prefixes.first(), "routes withdrawn");
+                        encoder.encode_withdraw(scratch, *family, nlri)?
+                    }
+                }
             }
             Out::Unreach { family, prefixes } => {
                 list(prefixes);

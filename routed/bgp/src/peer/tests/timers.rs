@@ -109,6 +109,24 @@ fn a_stable_session_takes_the_back_off_to_its_start_and_a_short_one_does_not() {
 }
 
 #[test]
+fn a_peer_whose_updates_are_malformed_again_and_again_is_held_longer_each_time() {
+    let mut bench = Bench::established(ours());
+    let mut connection = 0;
+    for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+        let answer = Notification { code: 3, subcode: 1, data: Box::default() };
+        bench.event(Event::Received(ConnId::Dialled(connection), Err(answer)));
+        assert_eq!((bench.did().as_str(), bench.peer.state()), ("notify 3/1 D, close D, down", State::Idle));
+        check_jittered(bench.tick(), seconds);
+        assert_eq!(bench.did(), "dial");
+        connection += 1;
+        let id = ConnId::Dialled(connection);
+        bench.event(Event::Dialled(id, ends())).their_open(id, "10.0.0.9").message(id, Message::Keepalive);
+        assert_eq!(bench.peer.state(), State::Established);
+    }
+    assert_eq!(bench.peer.status().counters.malformed.reset, 8);
+}
+
+#[test]
 fn a_peer_that_does_not_read_is_dropped_after_the_send_hold_time_without_a_word() {
     let never_dead = PeerConfig { hold_time: Duration::ZERO, ..ours() };
     let mut bench = Bench::established(never_dead.clone());

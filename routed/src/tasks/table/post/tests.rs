@@ -54,13 +54,38 @@ fn each_peer_reads_the_lines_that_are_for_it_in_as_few_pieces_as_can_be() {
 }
 
 #[test]
+fn routes_that_became_too_long_for_a_message_are_withdrawn_from_those_who_take_no_longer_ones() {
+    let attrs = |count: u32| Attrs {
+        next_hop: Some(net::NextHop::V4("192.0.2.1".parse().unwrap())),
+        communities: (0..count).map(net::Community).collect(),
+        ..Attrs::default()
+    };
+    let out = |count| Out::Reach {
+        family: V4,
+        attrs: Arc::new(attrs(count)),
+        prefixes: prefixes(&["10.1.0.0/16", "10.2.0.0/16"]),
+    };
+    let mut office = Office::default();
+    let long = Tx { extended_messages: true, ..Tx::default() };
+    let mut told = |format: &Tx, count| {
+        let letter = office.write(format, &[Line { to: To::ALL, out: out(count) }]);
+        (letter.0.octets.len(), letter)
+    };
+    let (short, letter) = told(&Tx::default(), 1000);
+    assert!(short > 4000 && read(&letter, 1).0.is_empty());
+    let (_, letter) = told(&Tx::default(), 1020);
+    assert_eq!(read(&letter, 1), (vec!["10.1.0.0/16".into(), "10.2.0.0/16".into()], 1, 1));
+    assert!(told(&long, 1020).0 > 4096);
+}
+
+#[test]
 fn a_line_that_cannot_be_written_takes_no_other_along() {
     let mut office = Office::default();
     // An IPv4 route without a next hop has no form on the wire.
     let out =
         Out::Reach { family: V4, attrs: Arc::new(Attrs::default()), prefixes: prefixes(&["10.1.0.0/16"]) };
     let lines = [Line { to: To::ALL, out }, unreach(To::ALL, &["10.2.0.0/16"])];
-    assert_eq!(read(&office.write(&Tx::default(), &lines), 1).0, ["10.2.0.0/16"]);
+    assert_eq!(read(&office.write(&Tx::default(), &lines), 1).0, ["10.1.0.0/16", "10.2.0.0/16"]);
 }
 
 #[test]
