@@ -333,12 +333,20 @@ impl Writer {
             self.ways.moved(old, side);
             return;
         }
-        let met = self.is_met(side);
-        if !met && !side.queued() {
-            side.set_queued(true);
-            self.queue.push(prefix);
-        }
-        self.put(prefix, old, side);
+        // What a million routes of an earlier run come to is known after the first.
+        let met = if self.ways.known(want) == Some(side.have) {
+            *slot = side;
+            self.ways.moved(old, side);
+            true
+        } else {
+            let met = self.is_met(side);
+            if !met && !side.queued() {
+                side.set_queued(true);
+                self.queue.push(prefix);
+            }
+            self.put(prefix, old, side);
+            met
+        };
         if met && side.told() {
             self.clear(prefix);
         }

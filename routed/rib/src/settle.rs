@@ -6,7 +6,7 @@ use net::{Prefix, PrefixSet};
 use smallvec::SmallVec;
 
 use crate::decide::{Candidate, Decided, decide};
-use crate::dest::{Dest, Slot, Told};
+use crate::dest::{Dest, One, Slot, Told};
 use crate::nexthop::{Hop, Resolved};
 use crate::shared::Id;
 use crate::table::{Best, Change, Table};
@@ -72,12 +72,13 @@ impl Table {
 
     /// Decides one prefix; a change if the best is not what it was.
     fn redecide(&mut self, prefix: Prefix) -> Option<Change> {
-        if let Simple::Decided(change) = self.redecide_one(prefix) {
-            return change;
+        match self.redecide_one(prefix) {
+            Simple::Decided(change) => return change,
+            Simple::Gone(one) => return self.end_one(prefix, one),
+            Simple::Not => {}
         }
         let new = match self.dests.get(prefix)? {
             Dest::Nothing => None,
-            Dest::One(one) if one.gone => None,
             Dest::One(one) => {
                 let path = one.path;
                 let resolved = self.usable(prefix, path).ok();
@@ -97,7 +98,7 @@ impl Table {
         let Self { dests, paths, targets, peers, resolver, own, told, .. } = self;
         let Some(Dest::One(one)) = dests.get_mut(prefix) else { return Simple::Not };
         if one.gone {
-            return Simple::Not;
+            return Simple::Gone(*one);
         }
         let path = paths.get(one.path);
         // An accumulated metric has to be looked up.
@@ -131,6 +132,18 @@ impl Table {
         Simple::Decided(change)
     }
 
+    /// The only path of a prefix has gone, and the prefix goes with it.
+    fn end_one(&mut self, prefix: Prefix, one: One) -> Option<Change> {
+        self.dests.remove(prefix);
+        let told = one.told();
+        let old = told.map(|told| self.best_from(told));
+        self.paths.release(one.path);
+        let told = told?;
+        self.told -= 1;
+        self.targets.release(told.target);
+        Some(Change { prefix, old, new: None })
+    }
+
     /// Notes what the world is told from now on, of whose target it becomes a
     /// user; a change, if that is another.
     fn tell(&mut self, prefix: Prefix, new: Option<Told>) -> Option<Change> {
@@ -152,10 +165,6 @@ impl Table {
             Dest::One(one) => {
                 one.dirty = false;
                 one.told = new.map_or(Id::NONE, |told| told.target);
-                if one.gone {
-                    paths.release(one.path);
-                    *dest = Dest::Nothing;
-                }
             }
             Dest::Many(many) => {
                 many.dirty = false;
@@ -309,6 +318,8 @@ impl Table {
 /// What became of the attempt to decide a prefix the short way.
 enum Simple {
     Decided(Option<Change>),
+    /// Its path has gone.
+    Gone(One),
     /// It is not so simple.
     Not,
 }

@@ -70,8 +70,8 @@ impl Writer {
         let mut side = Side::default();
         side.set_want(STALE);
         side.have = have;
-        let old = self.sides.get(seen.key.prefix).copied().unwrap_or_default();
-        self.put(seen.key.prefix, old, side);
+        let old = std::mem::replace(self.sides.get_or_default(seen.key.prefix), side);
+        self.ways.moved(old, side);
     }
 
     /// What a route of ours is; `None` for a stranger's.

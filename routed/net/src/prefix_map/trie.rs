@@ -240,30 +240,44 @@ impl<V> Trie<V> {
         self.values.get(at)
     }
 
+    /// The child of a node at a place.
+    #[inline]
+    fn child_of(&self, at: u32, place: u8) -> Option<u32> {
+        let packed = self.nodes.get(at);
+        if packed.map & BRANCH == 0 {
+            return None;
+        }
+        let node = self.branches.get(packed.at);
+        node.has(place).then(|| node.child(place))
+    }
+
+    /// The slot of the value of a node at a place.
+    #[inline]
+    fn value_in(&self, at: u32, place: u8) -> Option<u32> {
+        let packed = *self.nodes.get(at);
+        if packed.map & BRANCH == 0 {
+            return packed.value(place);
+        }
+        let node = self.branches.get(packed.at);
+        node.has(place).then(|| node.value(place))
+    }
+
+    /// True when a node has nothing.
+    fn is_bare(&self, at: u32) -> bool {
+        self.nodes.get(at).map == 0
+    }
+
     /// The slot of a prefix.
     fn find(&self, bits: u128, len: u8) -> Option<u32> {
         if self.len == 0 {
             return None;
         }
         let (mut at, mut depth) = (ROOT, 0);
-        loop {
-            let packed = *self.nodes.get(at);
-            let here = len - depth < STRIDE;
-            if packed.map & BRANCH == 0 {
-                return if here { packed.value(place_in(bits, len, depth)) } else { None };
-            }
-            let node = self.branches.get(packed.at);
-            if here {
-                let place = place_in(bits, len, depth);
-                return node.has(place).then(|| node.value(place));
-            }
-            let place = child_in(bits, depth);
-            if !node.has(place) {
-                return None;
-            }
-            at = node.child(place);
+        while len - depth >= STRIDE {
+            at = self.child_of(at, child_in(bits, depth))?;
             depth += STRIDE;
         }
+        self.value_in(at, place_in(bits, len, depth))
     }
 
     pub(super) fn get(&self, bits: u128, len: u8) -> Option<&V> {
@@ -369,18 +383,24 @@ impl<V: Default> Trie<V> {
 
     /// Removes a prefix and the nodes that have nothing else.
     pub(super) fn remove(&mut self, bits: u128, len: u8) -> Option<V> {
-        let slot = self.find(bits, len)?;
-        let value = mem::take(self.values.get_mut(slot));
+        if self.len == 0 {
+            return None;
+        }
+        let mut at = ROOT;
         let levels = usize::from(len / STRIDE);
         let mut path = [ROOT; 27];
         let mut depth = 0;
         for level in 0..levels {
-            path[level + 1] = self.node(path[level]).child(child_in(bits, depth));
+            at = self.child_of(at, child_in(bits, depth))?;
+            path[level + 1] = at;
             depth += STRIDE;
         }
-        self.drop_places(path[levels], 1 << place_in(bits, len, depth));
+        let place = place_in(bits, len, depth);
+        let slot = self.value_in(at, place)?;
+        let value = mem::take(self.values.get_mut(slot));
+        self.drop_places(at, 1 << place);
         for level in (0..levels).rev() {
-            if self.node(path[level + 1]).map != 0 {
+            if !self.is_bare(path[level + 1]) {
                 break;
             }
             depth -= STRIDE;
