@@ -7,8 +7,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::v1::{
-    BfdState, BlockState, Direction, Family, Origin, Outcome, PeerState, Protocol, ProtocolState,
-    RipAuthMode, RipSplitHorizon, RipVersion, RouteEventKind, RouteState, RuleAction, Severity, Verdict,
+    BfdState, BlockState, Direction, Family, NexthopObjects, Origin, Outcome, PeerState, Protocol,
+    ProtocolState, RipAuthMode, RipSplitHorizon, RipVersion, RouteEventKind, RouteState, RuleAction,
+    Severity, Verdict,
 };
 
 /// A word that is none of those which are known.
@@ -51,6 +52,7 @@ words! {
     Protocol {
         Connected = "connected", Local = "local", Static = "static", Bgp = "bgp", Rip = "rip", Ripng = "ripng",
     }
+    NexthopObjects { On = "on", Off = "off", Unsupported = "unsupported" }
     ProtocolState { Running = "running", Disabled = "disabled", Failed = "failed" }
     Severity { Ok = "ok", Notice = "notice", Warning = "warning", Error = "error" }
     Outcome { Created = "created", Changed = "changed", Unchanged = "unchanged", Removed = "removed" }

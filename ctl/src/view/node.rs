@@ -19,6 +19,7 @@ pub(crate) struct StatusView {
     alarms: Vec<AlarmView>,
     counts: CountsView,
     recovery: Vec<String>,
+    nexthop_objects: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,11 +50,13 @@ struct CountsView {
     kernel_pending: u64,
     addresses: u64,
     policies: u64,
+    nexthop_objects: u64,
 }
 
 impl From<v1::NodeStatus> for StatusView {
     fn from(status: v1::NodeStatus) -> Self {
         Self {
+            nexthop_objects: status.nexthop_objects().to_string(),
             node: status.node,
             version: status.version,
             router_id: status.router_id,
@@ -97,6 +100,7 @@ impl From<v1::Counts> for CountsView {
             kernel_pending: counts.kernel_pending,
             addresses: counts.addresses,
             policies: counts.policies,
+            nexthop_objects: counts.nexthop_objects,
         }
     }
 }
@@ -121,6 +125,10 @@ impl Sheet for StatusView {
             (
                 "kernel",
                 Cell::new(format_args!("{} routes, {} pending", counts.kernel_routes, counts.kernel_pending)),
+            ),
+            (
+                "nexthops",
+                Cell::new(format_args!("{}, {} objects", self.nexthop_objects, counts.nexthop_objects)),
             ),
             ("addresses", Cell::new(counts.addresses)),
             ("policies", Cell::new(counts.policies)),

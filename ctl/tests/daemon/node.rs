@@ -19,6 +19,7 @@ fn status_names_protocols_and_alarms() {
             peers:      1 of 2 established
             routes:     5 prefixes, 7 paths
             kernel:     0 routes, 0 pending
+            nexthops:   on, 3 objects
             addresses:  0
             policies:   0
             recovery:   adopted 3 routes of an earlier run
@@ -75,11 +76,13 @@ fn status_names_protocols_and_alarms() {
                 "kernel_routes": 0,
                 "kernel_pending": 0,
                 "addresses": 0,
-                "policies": 0
+                "policies": 0,
+                "nexthop_objects": 3
               },
               "recovery": [
                 "adopted 3 routes of an earlier run"
-              ]
+              ],
+              "nexthop_objects": "on"
             }
         "#]],
     );

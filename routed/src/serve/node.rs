@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use api::Problem;
 use api::v1::{self, node_service_server::NodeService};
+use kernel::Nexthops;
 use net::{Asn, RouterId};
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
@@ -118,6 +119,7 @@ impl NodeService for Node {
             kernel_pending: overview.pending,
             addresses: addresses.allocations.len() as u64,
             policies: policy.policies as u64,
+            nexthop_objects: overview.objects,
         };
         Ok(Response::new(v1::NodeStatus {
             node: self.info.name.clone(),
@@ -129,6 +131,7 @@ impl NodeService for Node {
             alarms,
             counts: Some(counts),
             recovery: self.info.notes.clone(),
+            nexthop_objects: nexthop_objects(overview.nexthops) as i32,
         }))
     }
 
@@ -156,6 +159,14 @@ impl NodeService for Node {
     async fn undrain(&self, _: Request<v1::UndrainRequest>) -> Result<Response<v1::UndrainResponse>, Status> {
         let drained = self.handles.drain.set(false).await.map_err(not_drained)?;
         Ok(Response::new(v1::UndrainResponse { outcome: outcome(drained), told: drained.told }))
+    }
+}
+
+fn nexthop_objects(nexthops: Nexthops) -> v1::NexthopObjects {
+    match nexthops {
+        Nexthops::Objects => v1::NexthopObjects::On,
+        Nexthops::Off => v1::NexthopObjects::Off,
+        Nexthops::Unsupported => v1::NexthopObjects::Unsupported,
     }
 }
 

@@ -3,9 +3,9 @@
 use api::v1::{
     Address, Alarm, BfdAuth, BfdDiscards, BfdSession, BfdState, Block, BlockState, BmpCollector, Counts,
     Family, GracefulRestart, LongLived, Malformed, MalformedMessage, MessageCounts, Negotiated, NextHop,
-    NodeStatus, Notification, Origin, Peer, PeerDetail, PeerSettings, PeerState, PeerTimers, PolicyRef,
-    Protocol, ProtocolState, ProtocolSummary, RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon,
-    RipVersion, Route, RouteState, Severity,
+    NexthopObjects, NodeStatus, Notification, Origin, Peer, PeerDetail, PeerSettings, PeerState, PeerTimers,
+    PolicyRef, Protocol, ProtocolState, ProtocolSummary, RipAuthMode, RipInterface, RipNeighbor,
+    RipSplitHorizon, RipVersion, Route, RouteState, Severity,
 };
 
 pub(crate) fn status() -> NodeStatus {
@@ -41,8 +41,16 @@ pub(crate) fn status() -> NodeStatus {
                 hint: "routectl undrain".into(),
             },
         ],
-        counts: Some(Counts { peers: 2, peers_established: 1, prefixes: 5, paths: 7, ..Counts::default() }),
+        counts: Some(Counts {
+            peers: 2,
+            peers_established: 1,
+            prefixes: 5,
+            paths: 7,
+            nexthop_objects: 3,
+            ..Counts::default()
+        }),
         recovery: vec!["adopted 3 routes of an earlier run".into()],
+        nexthop_objects: NexthopObjects::On.into(),
     }
 }
 

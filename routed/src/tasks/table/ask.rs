@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use api::v1;
 use bytes::BytesMut;
+use kernel::Nexthops;
 use net::{Attrs, Prefix};
 use rib::{Origination, PeerId, Protocol};
 use tokio::sync::{mpsc, oneshot};
@@ -101,6 +102,10 @@ pub(crate) struct Overview {
     pub(crate) installed: u64,
     /// Routes on their way there.
     pub(crate) pending: u64,
+    /// Whether they point at nexthop objects.
+    pub(crate) nexthops: Nexthops,
+    /// How many of these there are.
+    pub(crate) objects: u64,
     /// What is wrong.
     pub(crate) alarms: Vec<v1::Alarm>,
 }
@@ -151,6 +156,8 @@ impl TableHandle {
         let stats = fib.await.ok()?.stats().await.ok()?;
         overview.installed = stats.installed as u64;
         overview.pending = stats.pending as u64;
+        overview.nexthops = stats.nexthops;
+        overview.objects = stats.objects as u64;
         Some(overview)
     }
 }
