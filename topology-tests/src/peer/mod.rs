@@ -2,10 +2,11 @@
 //! configuration, control socket and pid file in the lab's directory, and typed
 //! readings of what it knows.
 //!
-//! Versions read here: BIRD 2.0, FRR 8.4, `GoBGP` 3.10, `OpenBGPD` 7.7.
+//! Versions read here: BIRD 2.0, FRR 8.4, `GoBGP` 3.10, `OpenBGPD` 7.7, `ExaBGP` 4.2.
 
 mod bird;
 mod collector;
+mod exabgp;
 mod frr;
 mod gobgp;
 mod openbgpd;
@@ -15,6 +16,7 @@ mod routed;
 
 pub use bird::Bird;
 pub use collector::{Collector, View};
+pub use exabgp::Exabgp;
 pub use frr::Frr;
 pub(crate) use frr::frr_user;
 pub use gobgp::Gobgp;
