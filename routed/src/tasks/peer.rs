@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bfd::Fate;
+use bfd::{Fate, WhyDown};
 use bgp::conn::{CloseReason, ConnId, Up};
 use bgp::peer::{Action, Admin, Event, State};
 use bgp::wire::{Message, WireError};
@@ -61,7 +61,7 @@ pub(crate) enum PeerCommand {
     Report(oneshot::Sender<PeerReport>),
     /// BFD says that the path to the peer has failed, unless it is the peer
     /// that restarts.
-    BfdDown(Fate),
+    BfdDown(WhyDown, Fate),
     /// End the session, then the task.
     Finish(Admin),
 }
@@ -207,7 +207,7 @@ impl PeerTask {
                 let malformed = self.told.last_malformed().cloned();
                 let _ = reply.send(PeerReport { key: self.keys.position(), malformed, ..report });
             }
-            PeerCommand::BfdDown(fate) => self.path_failed(fate),
+            PeerCommand::BfdDown(why, fate) => self.path_failed(why, fate),
             PeerCommand::Finish(admin) => self.finish(admin),
         }
     }

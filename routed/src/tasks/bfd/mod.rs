@@ -22,7 +22,7 @@ use std::net::IpAddr;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bfd::{Action, Event, Fate, Path, Received, SessionStatus, Sessions};
+use bfd::{Action, Event, Fate, Path, Received, SessionStatus, Sessions, WhyDown};
 use kernel::{Alarm, Fib, Links};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
@@ -295,7 +295,7 @@ impl Task {
                     warn!(peer = %path.remote(), %why, "bfd session down");
                     if why.is_failure() {
                         self.alarm(path, Alarm::HopDown);
-                        self.tell(path, fate);
+                        self.tell(path, why, fate);
                     }
                 }
             }
@@ -313,12 +313,12 @@ impl Task {
     }
 
     /// Tells who wants the path that it has failed; waits for nobody.
-    fn tell(&self, path: Path, fate: Fate) {
+    fn tell(&self, path: Path, why: WhyDown, fate: Fate) {
         for (client, (want, _)) in self.wants.iter().filter(|(_, (_, at))| *at == Ok(path)) {
             match (want.subscriber.clone(), *client) {
                 (Subscriber::Peer(peer), _) => {
                     // A task that is gone has no session to end.
-                    tokio::spawn(async move { drop(peer.send(PeerCommand::BfdDown(fate)).await) });
+                    tokio::spawn(async move { drop(peer.send(PeerCommand::BfdDown(why, fate)).await) });
                 }
                 (Subscriber::Rip(rip), Client::Rip(interface, neighbor)) => {
                     let Some(rip) = rip.upgrade() else { continue };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bfd::Fate;
+use bfd::{Fate, WhyDown};
 use bgp::conn::Up;
 use bgp::peer::{Admin, Down, Event, Why};
 use net::Family;
@@ -43,8 +43,10 @@ impl Recovery {
         self.families.retain(|other| *other != family);
     }
 
-    fn runs(&self, now: Instant) -> bool {
-        (self.unheard || !self.families.is_empty()) && self.until.is_some_and(|until| now < until)
+    /// True when a failure that BFD tells for this reason may be the restart.
+    fn explains(&self, now: Instant, why: WhyDown) -> bool {
+        let away = self.unheard && why == WhyDown::Neighbor;
+        (away || !self.families.is_empty()) && self.until.is_some_and(|until| now < until)
     }
 }
 
@@ -97,11 +99,11 @@ impl PeerTask {
     }
 
     /// BFD says that the path has failed.
-    pub(super) fn path_failed(&mut self, fate: Fate) {
+    pub(super) fn path_failed(&mut self, why: WhyDown, fate: Fate) {
         let peer = self.config.address;
         let standing = match &self.session {
             None => Standing::Absent,
-            Some(Session { recovery, .. }) if recovery.runs(Instant::now()) => Standing::Restarting,
+            Some(Session { recovery, .. }) if recovery.explains(Instant::now(), why) => Standing::Restarting,
             Some(Session { up, .. }) if self.closed_by_peer(up.conn) => Standing::Restarting,
             Some(_) => Standing::Up,
         };
@@ -156,12 +158,13 @@ mod tests {
         let until = Some(now + Duration::from_secs(120));
         let mut recovery = Recovery { families: Family::ALL.to_vec(), unheard: false, until };
         recovery.told(Family::Ipv4Unicast);
-        assert!(recovery.runs(now));
-        assert!(!recovery.runs(now + Duration::from_secs(120)));
+        assert!(recovery.explains(now, WhyDown::Silent));
+        assert!(!recovery.explains(now + Duration::from_secs(120), WhyDown::Silent));
         recovery.told(Family::Ipv6Unicast);
-        assert!(!recovery.runs(now));
-        assert!(!Recovery::default().runs(now));
+        assert!(!recovery.explains(now, WhyDown::Silent));
+        assert!(!Recovery::default().explains(now, WhyDown::Neighbor));
         let back_at_once = Recovery { families: Vec::new(), unheard: true, until };
-        assert!(back_at_once.runs(now));
+        assert!(back_at_once.explains(now, WhyDown::Neighbor));
+        assert!(!back_at_once.explains(now, WhyDown::Silent));
     }
 }
