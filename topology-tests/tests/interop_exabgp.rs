@@ -129,12 +129,12 @@ fn exabgp_sees_our_communities_our_refresh_and_why_we_end_at_the_limit() -> Resu
 
     pair.routed.write_config(&marked.replace("\"warn\"", "\"shut\""))?;
     pair.routed.routectl(["reload"])?.ok()?;
+    // It dials again at once, and is then told that it is not wanted (6/5).
     heard("ExaBGP is told why we end the session", &|event| {
         let notification = &event["neighbor"]["message"]["notification"];
         let notification =
             if notification.is_null() { &event["neighbor"]["notification"] } else { notification };
         notification["code"] == 6 && notification["subcode"] == 1
     })?;
-    assert_eq!(pair.routed.routectl_json(["peers", &them])?["notification_sent"]["subcode"], 1);
     Ok(())
 }
