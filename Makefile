@@ -22,7 +22,7 @@ demo: deps
 # with real kernels and peers. Needs root.
 test: deps
 	$(CARGO) build --workspace --locked
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked --no-fail-fast
 	cd topology-tests/fuzz && $(CARGO) test --lib --locked --target-dir $(CURDIR)/target/fuzz
 
 # What needs neither root nor peers.

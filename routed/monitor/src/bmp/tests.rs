@@ -34,7 +34,7 @@ fn messages(mut octets: &[u8]) -> Vec<(u8, Vec<u8>)> {
 fn update_of(body: &[u8]) -> bgp::wire::Update {
     let (found, length) = frame(&body[42..], MAX_EXTENDED_MESSAGE).unwrap().unwrap();
     assert_eq!(42 + length, body.len());
-    match decode(found, &Rx { extended: true, ..Rx::default() }).unwrap() {
+    match decode(found, &Rx { extended: true, extended_next_hop: true, ..Rx::default() }).unwrap() {
         Message::Update(update) => update,
         other => panic!("{other:?}"),
     }
