@@ -22,7 +22,8 @@ fn with_cable<F: Future<Output = ()>>(
             "set -e; ip link add near type veth peer name far; ip addr add 192.0.2.1/24 dev near; \
              ip addr add 192.0.2.2/24 dev far; ip link set near up; ip link set far up; \
              sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.far.rp_filter=0 net.ipv4.conf.far.accept_local=1; \
-             {setup}"
+             {setup}; for link in near far; do \
+             until ip link show dev $link | grep -q 'qdisc noqueue .*state UP'; do :; done; done"
         );
         let made = Command::new("/bin/sh").args(["-c", &script]).status().unwrap();
         assert!(made.success());
