@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{
+    bfd::{INTERVAL, MULTIPLIER},
     engine::Task,
     session::Ends,
     stage::{ROUTER, ROUTER_ASN},
@@ -26,11 +27,14 @@ pub(super) fn routed(task: &Task) -> String {
         "[node]\nname = \"dut\"\nrouter_id = \"{ROUTER}\"\n[cluster]\nnat_outgoing = false\n\
          [policy]\nenabled = false\n{kernel}[bgp]\nasn = {ROUTER_ASN}\n"
     );
+    let bfd = format!("bfd = {{ interval_ms = {}, multiplier = {MULTIPLIER} }}\n", INTERVAL.as_millis());
     with_peers(head, task, |ends| {
         format!(
             "[[bgp.peer]]\naddress = \"{}\"\nasn = {}\npassive = true\nfamilies = [\"ipv4\"]\n\
-             import = \"accept-all\"\nexport = \"{export}\"\nmax_prefixes = 4000000",
-            ends.local, ends.asn
+             import = \"accept-all\"\nexport = \"{export}\"\nmax_prefixes = 4000000\n{}",
+            ends.local,
+            ends.asn,
+            if task.watches(ends) { bfd.as_str() } else { "" }
         )
     })
 }
@@ -40,16 +44,32 @@ pub(super) fn bird(task: &Task) -> String {
     let export = if task.transit { "all" } else { "none" };
     let kernel =
         if task.fib { "protocol kernel { scan time 60; ipv4 { import none; export all; }; }\n" } else { "" };
-    let head = format!("log stderr all;\nrouter id {ROUTER};\nprotocol device {{ scan time 60; }}\n{kernel}");
+    let bfd = format!(
+        "protocol bfd {{ interface \"*\" {{ interval {} ms; multiplier {MULTIPLIER}; }}; }}\n",
+        INTERVAL.as_millis()
+    );
+    let bfd = if task.watched.is_some() { bfd.as_str() } else { "" };
+    let head =
+        format!("log stderr all;\nrouter id {ROUTER};\nprotocol device {{ scan time 60; }}\n{kernel}{bfd}");
     with_peers(head, task, |ends| {
         format!(
-            "protocol bgp {{ local {} as {ROUTER_ASN}; neighbor {} as {}; passive yes; \
+            "protocol bgp {{ local {} as {ROUTER_ASN}; neighbor {} as {}; passive yes; {} \
              ipv4 {{ import all; export {export}; }}; }}",
             ends.router.ip(),
             ends.local,
-            ends.asn
+            ends.asn,
+            if task.watches(ends) { "bfd on;" } else { "" }
         )
     })
+}
+
+/// `bfdd.conf` of FRR.
+pub(super) fn bfdd() -> String {
+    let interval = INTERVAL.as_millis();
+    format!(
+        "log stdout informational\nbfd\n profile bench\n  detect-multiplier {MULTIPLIER}\n  \
+         receive-interval {interval}\n  transmit-interval {interval}\n"
+    )
 }
 
 /// `bgpd.conf` of FRR.
@@ -61,10 +81,14 @@ pub(super) fn frr(task: &Task, quick: bool) -> String {
          \x20no bgp ebgp-requires-policy\n no bgp network import-check\n{coalesce}"
     );
     with_peers(head, task, |ends| {
-        let peer = format!(
+        let mut peer = format!(
             " neighbor {0} remote-as {1}\n neighbor {0} passive\n neighbor {0} timers connect 1",
             ends.local, ends.asn
         );
+        if task.watches(ends) {
+            // Writing to a string does not fail.
+            let _ = write!(peer, "\n neighbor {} bfd profile bench", ends.local);
+        }
         if task.transit { peer } else { format!("{peer}\n neighbor {} route-map NOTHING out", ends.local) }
     })
 }

@@ -1,6 +1,7 @@
 //! The routers that are measured: how each is started and asked.
 
 use std::{
+    net::Ipv4Addr,
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
 };
@@ -40,6 +41,15 @@ pub(super) struct Task {
     pub fib: bool,
     /// Whether each peer is told what the others tell.
     pub transit: bool,
+    /// The peer to which BFD watches the path, if any.
+    pub watched: Option<Ipv4Addr>,
+}
+
+impl Task {
+    /// Whether BFD watches the path to that peer.
+    pub(super) fn watches(&self, ends: &Ends) -> bool {
+        self.watched == Some(ends.local)
+    }
 }
 
 /// Where the binaries of this project are, if not beside `lab`.
@@ -150,8 +160,9 @@ impl Running {
         let own = |path: &str| chown(path, Some(uid), Some(gid)).map_err(Error::file(path));
         let (dir, zserv) = (self.dir.display().to_string(), self.path("zserv.api"));
         own(&dir)?;
-        let texts = [("zebra", String::new()), ("bgpd", config::frr(task, quick))];
-        for (name, text) in texts {
+        let bfdd = task.watched.map(|_| ("bfdd", config::bfdd()));
+        let texts = [("zebra", String::new())].into_iter().chain(bfdd);
+        for (name, text) in texts.chain([("bgpd", config::frr(task, quick))]) {
             let program = installed(&[&format!("/usr/lib/frr/{name}")], "frr")?;
             let file = self.file(&format!("{name}.conf"), &text)?;
             own(&file)?;
@@ -161,7 +172,7 @@ impl Running {
             if name == "zebra" {
                 // Else its netlink socket overruns with a million routes.
                 argv.extend(["-s", "90000000"]);
-            } else {
+            } else if name == "bgpd" {
                 argv.extend(["-p", "179"]);
                 argv.extend((!task.fib).then_some("-n"));
             }

@@ -1,11 +1,6 @@
 //! Links by netlink: taking one down, and hearing of it, to the microsecond.
 
-use std::{
-    io,
-    os::fd::AsRawFd as _,
-    thread::JoinHandle,
-    time::{Duration, Instant},
-};
+use std::{io, os::fd::AsRawFd as _, thread::JoinHandle, time::Duration};
 
 use nix::{
     net::if_::if_nametoindex,
@@ -18,7 +13,7 @@ use nix::{
     },
 };
 
-use super::netlink::Kernel;
+use super::{clock::Moment, netlink::Kernel};
 use crate::{Netns, Result, wait::now};
 
 /// A new link, or a change of one (`RTM_NEWLINK`).
@@ -33,7 +28,7 @@ const RUNNING: u32 = 0x40;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Takes a link of this thread's namespace down; gives the instant before.
-pub(super) fn down(interface: &str) -> io::Result<Instant> {
+pub(super) fn down(interface: &str) -> io::Result<Moment> {
     let index = if_nametoindex(interface)?;
     let mut message = Vec::new();
     super::netlink::header(32, LINK, super::netlink::ACK, &mut message);
@@ -43,14 +38,14 @@ pub(super) fn down(interface: &str) -> io::Result<Instant> {
     message.extend(0u32.to_ne_bytes());
     message.extend(UP.to_ne_bytes());
     let kernel = Kernel::open()?;
-    let began = now();
+    let began = Moment::now();
     kernel.send(&message)?;
     Ok(began)
 }
 
 /// Gives the instant at which the kernel of `netns` says that a link there has
 /// no carrier any more.
-pub(super) fn listen(netns: &Netns, interface: &'static str) -> Result<JoinHandle<io::Result<Instant>>> {
+pub(super) fn listen(netns: &Netns, interface: &'static str) -> Result<JoinHandle<io::Result<Moment>>> {
     let open = move || {
         let route = SockProtocol::NetlinkRoute;
         let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, route)?;
@@ -63,7 +58,7 @@ pub(super) fn listen(netns: &Netns, interface: &'static str) -> Result<JoinHandl
         let (end, mut buffer) = (now() + PATIENCE, vec![0; 32 << 10]);
         while now() < end {
             match recv(fd.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-                Ok(length) if lost(&buffer[..length], index) => return Ok(now()),
+                Ok(length) if lost(&buffer[..length], index) => return Ok(Moment::now()),
                 Ok(_) | Err(nix::errno::Errno::EAGAIN) => {}
                 Err(errno) => return Err(errno.into()),
             }

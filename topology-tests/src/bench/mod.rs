@@ -8,6 +8,8 @@
 //! Routers take turns within a row: what disturbs one run disturbs all. The
 //! [load](swarm) is our own and needs a fraction of the time of what it loads.
 
+mod bfd;
+mod clock;
 mod config;
 mod cost;
 mod engine;
@@ -35,7 +37,7 @@ use clap::ValueEnum;
 
 pub use self::engine::Engine;
 use self::{cost::Span, engine::Binaries, sheet::Sheet};
-use crate::{Error, Result};
+use crate::{Error, Result, wait};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -111,29 +113,41 @@ impl Options {
     }
 }
 
-/// Measures and prints.
+/// Measures and prints. Who fails in a row stands in its table with the
+/// reason; the other rows are measured all the same, and the end is an error.
 pub fn run(options: &Options) -> Result<()> {
     let rows = if options.rows.is_empty() { Row::value_variants() } else { &options.rows[..] };
-    let environment = environment(options)?;
+    let environment = environment(options);
     anstream::println!("{environment}");
-    let mut texts = vec![("environment".to_owned(), environment)];
+    let write = |row: String, text: String| match &options.write {
+        Some(path) => put(path, &(row, text)),
+        None => Ok(()),
+    };
+    write("environment".to_owned(), environment)?;
+    let mut failed = Vec::new();
     for row in rows {
+        let began = wait::now();
         let sheets = match row {
-            Row::Fib => vec![rows::fib::run(options)?],
-            Row::Table => vec![rows::table::run(options)?],
-            Row::Peers => rows::peers::run(options)?,
-            Row::Monitor => vec![rows::peers::monitor(options)?],
-            Row::Failover => rows::failover::run(options)?,
-            Row::Churn => vec![rows::steady::churn(options)?],
-            Row::Idle => vec![rows::steady::idle(options)?],
-            Row::Restart => vec![rows::restart::run(options)?],
+            Row::Fib => vec![rows::fib::run(options)],
+            Row::Table => vec![rows::table::run(options)],
+            Row::Peers => rows::peers::run(options),
+            Row::Monitor => vec![rows::peers::monitor(options)],
+            Row::Failover => rows::failover::run(options),
+            Row::Churn => vec![rows::steady::churn(options)],
+            Row::Idle => vec![rows::steady::idle(options)],
+            Row::Restart => vec![rows::restart::run(options)],
         };
         let text = sheets.iter().map(Sheet::to_string).collect::<Vec<_>>().join("\n");
         anstream::println!("{text}");
-        let name = row.to_possible_value().map(|value| value.get_name().to_owned());
-        texts.push((name.unwrap_or_default(), text));
+        let name = row.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        progress(&format!("{name} took {} s", began.elapsed().as_secs()));
+        failed.extend(sheets.iter().flat_map(Sheet::failures).map(|why| format!("{name}: {why}")));
+        write(name, text)?;
     }
-    options.write.as_ref().map_or(Ok(()), |path| texts.iter().try_for_each(|text| put(path, text)))
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Claim(format!("the tables say what failed:\n{}", failed.join("\n"))))
 }
 
 /// Says which run of which router is under way.
@@ -142,14 +156,14 @@ fn progress(what: &str) {
 }
 
 /// Kernel, processor, versions.
-fn environment(options: &Options) -> Result<String> {
+fn environment(options: &Options) -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = read("/proc/sys/kernel/osrelease");
     let span = Span::begin(&[]);
-    crate::wait::pause(Duration::from_secs(1));
+    wait::pause(Duration::from_secs(1));
     let mut text = format!(
         "{cores} cores of {}, Linux {}; {:.2} CPUs were used by others before the first run.\n\n",
         model.map_or("?", |model| model.1),
@@ -157,10 +171,11 @@ fn environment(options: &Options) -> Result<String> {
         span.end().others
     );
     for engine in options.engines(|engine| engine != Engine::FrrQuick) {
+        let version = engine.version(&options.binaries()).unwrap_or_else(|why| why.to_string());
         // Writing to a string does not fail.
-        let _ = writeln!(text, "- {}: {}", engine.name(), engine.version(&options.binaries())?);
+        let _ = writeln!(text, "- {}: {version}", engine.name());
     }
-    Ok(text)
+    text
 }
 
 /// Replaces what stands between the marks of a row.

@@ -2,6 +2,12 @@
 
 use std::fmt::{self, Write as _};
 
+use super::{engine::Engine, progress};
+use crate::Result;
+
+/// How often a router may fail in a row before it is left alone.
+const FAILURES: usize = 2;
+
 /// The figures of one row of the benchmark.
 #[derive(Debug)]
 pub(super) struct Sheet {
@@ -9,6 +15,8 @@ pub(super) struct Sheet {
     columns: Vec<&'static str>,
     lines: Vec<Line>,
     notes: Vec<String>,
+    /// Who failed, in which run, and why.
+    failures: Vec<(&'static str, usize, String)>,
 }
 
 #[derive(Debug)]
@@ -24,7 +32,13 @@ const OURS: &str = "routed";
 impl Sheet {
     /// An empty sheet.
     pub(super) fn new(title: impl Into<String>, columns: &[&'static str]) -> Sheet {
-        Sheet { title: title.into(), columns: columns.to_vec(), lines: Vec::new(), notes: Vec::new() }
+        Sheet {
+            title: title.into(),
+            columns: columns.to_vec(),
+            lines: Vec::new(),
+            notes: Vec::new(),
+            failures: Vec::new(),
+        }
     }
 
     /// Adds the figures of a run, in the order of the columns.
@@ -36,6 +50,47 @@ impl Sheet {
         for (column, figure) in self.lines[at].figures.iter_mut().zip(figures) {
             column.extend(figure);
         }
+    }
+
+    /// Measures each router in turn, so often, and adds the figures. A router
+    /// that fails stands in the table with the reason, and ends nothing.
+    pub(super) fn measure<const N: usize>(
+        &mut self,
+        runs: usize,
+        engines: &[Engine],
+        mut run: impl FnMut(usize, Engine) -> Result<[Option<f64>; N]>,
+    ) {
+        for number in 1..=runs {
+            for engine in engines {
+                self.attempt(engine.name(), number, || run(number, *engine));
+            }
+        }
+    }
+
+    /// Adds the figures of a run, or that it failed and why.
+    pub(super) fn attempt<const N: usize>(
+        &mut self,
+        name: &'static str,
+        run: usize,
+        measure: impl FnOnce() -> Result<[Option<f64>; N]>,
+    ) {
+        if self.failures.iter().filter(|(failed, ..)| *failed == name).count() >= FAILURES {
+            return;
+        }
+        match measure() {
+            Ok(figures) => self.add(name, &figures),
+            Err(why) => {
+                let why = why.to_string();
+                progress(&format!("{name} failed: {why}"));
+                self.add(name, &[]);
+                self.failures.push((name, run, why.lines().next().unwrap_or_default().trim().to_owned()));
+            }
+        }
+    }
+
+    /// What failed, a sentence each.
+    pub(super) fn failures(&self) -> impl Iterator<Item = String> {
+        self.failures.iter().map(|(name, run, why)| format!("{name} failed in run {run}: {why}"))
     }
 
     /// Adds a sentence below the table.
@@ -72,7 +127,8 @@ impl fmt::Display for Sheet {
             }
         }
         let mut notes = String::new();
-        self.notes.iter().try_for_each(|note| writeln!(notes, "\n{note}"))?;
+        let failures = self.failures();
+        self.notes.iter().cloned().chain(failures).try_for_each(|note| writeln!(notes, "\n{note}"))?;
         f.write_str(&notes)
     }
 }
@@ -108,6 +164,8 @@ mod tests {
         sheet.add("BIRD", &[Some(5.0), None]);
         let text = sheet.to_string();
         assert!(text.contains("| routed | 1.00 / 2.00 / 4.00 (1.00) | 100 / 100 / 100 (1.00) |"), "{text}");
+        sheet.attempt::<2>("GoBGP", 1, || Err(crate::Error::Claim("too slow\nits log".to_owned())));
+        sheet.attempt("GoBGP", 2, || Ok([Some(1.0), None]));
         assert!(text.contains("| BIRD   | 5.00 / 5.00 / 5.00 (2.50) | –"), "{text}");
     }
 }

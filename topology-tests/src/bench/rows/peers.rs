@@ -33,20 +33,20 @@ const COLUMNS: [&str; 6] = [
 ];
 
 /// 10, 50 and 200 peers.
-pub(crate) fn run(options: &Options) -> Result<Vec<Sheet>> {
+pub(crate) fn run(options: &Options) -> Vec<Sheet> {
     let sizes = if options.peers.is_empty() { vec![10, 50, 200] } else { options.peers.clone() };
     let each = options.size(1_000);
     sizes.into_iter().map(|peers| row(peers, each, peers, options)).collect()
 }
 
 /// 50 peers with many prefixes each, of whom one only listens.
-pub(crate) fn monitor(options: &Options) -> Result<Sheet> {
+pub(crate) fn monitor(options: &Options) -> Sheet {
     row(51, options.size(20_000), 50, options)
 }
 
 /// `tellers` of the peers tell `each` prefixes. If all of them tell, all must
 /// have all; else the last, which only listens, must.
-fn row(peers: u8, each: usize, tellers: u8, options: &Options) -> Result<Sheet> {
+fn row(peers: u8, each: usize, tellers: u8, options: &Options) -> Sheet {
     let load = Load { peers, each, tellers: tellers.into() };
     let title = if load.monitor() {
         format!("{tellers} peers with {each} prefixes each, a monitor has all")
@@ -54,16 +54,14 @@ fn row(peers: u8, each: usize, tellers: u8, options: &Options) -> Result<Sheet> 
         format!("{peers} peers with {each} prefixes each, everyone has everything")
     };
     let mut sheet = Sheet::new(title, &COLUMNS);
-    for run in 1..=options.runs {
-        for engine in options.engines(|engine| load.suits(engine)) {
-            progress(&format!("{peers} peers, run {run}: {}", engine.name()));
-            sheet.add(engine.name(), &load.measure(engine, options)?);
-        }
-    }
+    sheet.measure(options.runs, &options.engines(|engine| load.suits(engine)), |run, engine| {
+        progress(&format!("{peers} peers, run {run}: {}", engine.name()));
+        load.measure(engine, options)
+    });
     if !options.engines(|engine| engine == Engine::Gobgp && !load.suits(engine)).is_empty() {
         sheet.note("GoBGP is left out: it does not finish within 150 s.");
     }
-    Ok(sheet)
+    sheet
 }
 
 struct Load {
@@ -94,7 +92,7 @@ impl Load {
     fn measure(&self, engine: Engine, options: &Options) -> Result<[Option<f64>; 6]> {
         let stage = Stage::new("peers", self.peers)?;
         let ends = stage.ends();
-        let task = Task { peers: ends.clone(), fib: false, transit: true };
+        let task = Task { peers: ends.clone(), fib: false, transit: true, watched: None };
         let mut router = engine.start(&stage.router, &task, &options.binaries())?;
         let swarm = stage.dial_counting(self.tellers, self.each)?;
         // What a session brings by itself is over when the prefixes come.

@@ -23,6 +23,8 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(300);
 /// How many routes packets take.
 const TARGETS: usize = 64;
+/// From one packet to the next.
+const PACE: Duration = Duration::from_micros(100);
 /// How long packets flow before and after.
 const AROUND: Duration = Duration::from_secs(1);
 /// The figures of a run.
@@ -30,24 +32,22 @@ const COLUMNS: [&str; 5] =
     ["until it answers s", "kernel dump s", "packets sent", "packets lost", "all learned again s"];
 
 /// Stops with SIGTERM, starts again, and tells the same prefixes again.
-pub(crate) fn run(options: &Options) -> Result<Sheet> {
+pub(crate) fn run(options: &Options) -> Sheet {
     let title = format!("restart with {} routes in the kernel", options.size(1_000_000));
     let mut sheet = Sheet::new(title, &COLUMNS);
-    for run in 1..=options.runs {
-        // The others take their routes out of the kernel, or are told not to.
-        for engine in options.engines(|engine| engine == Engine::Routed) {
-            progress(&format!("restart, run {run}: {}", engine.name()));
-            sheet.add(engine.name(), &measure(engine, options)?);
-        }
-    }
-    Ok(sheet)
+    // The others take their routes out of the kernel, or are told not to.
+    sheet.measure(options.runs, &options.engines(|engine| engine == Engine::Routed), |run, engine| {
+        progress(&format!("restart, run {run}: {}", engine.name()));
+        measure(engine, options)
+    });
+    sheet
 }
 
 fn measure(engine: Engine, options: &Options) -> Result<[Option<f64>; 5]> {
     let prefixes = mix(options.size(1_000_000));
     let stage = Stage::new("restart", 1)?;
     let ends = stage.ends();
-    let task = Task { peers: ends.clone(), fib: true, transit: true };
+    let task = Task { peers: ends.clone(), fib: true, transit: true, watched: None };
     let binaries = options.binaries();
     let mut router = engine.start(&stage.router, &task, &binaries)?;
     let source = stage.source()?;
@@ -59,7 +59,7 @@ fn measure(engine: Engine, options: &Options) -> Result<[Option<f64>; 5]> {
     watch.until(prefixes.len(), LIMIT)?;
     let dump = dump(&stage.router)?;
 
-    let flow = Flow::start(&stage, &source, samples(&prefixes, TARGETS))?;
+    let flow = Flow::start(&stage, &source, samples(&prefixes, TARGETS), PACE)?;
     pause(AROUND);
     router.terminate()?;
     // Not before: a session that its peer ends takes the routes with it.
@@ -81,7 +81,7 @@ fn measure(engine: Engine, options: &Options) -> Result<[Option<f64>; 5]> {
         Some((answered - began).as_secs_f64()),
         Some(dump.as_secs_f64()),
         Some(f64::from(seen.sent)),
-        Some(f64::from(seen.sent - seen.received.min(seen.sent))),
+        Some(f64::from(seen.lost())),
         Some((learned - told).as_secs_f64()),
     ])
 }

@@ -33,7 +33,7 @@ const GONE: usize = 10;
 const PEERS: u8 = 50;
 
 /// 1,000 changes a second: 500 prefixes go, 500 come back.
-pub(crate) fn churn(options: &Options) -> Result<Sheet> {
+pub(crate) fn churn(options: &Options) -> Sheet {
     let prefixes = mix(options.size(1_000_000));
     let time = Duration::from_secs(if options.quick { 10 } else { 30 });
     let title = format!(
@@ -42,13 +42,12 @@ pub(crate) fn churn(options: &Options) -> Result<Sheet> {
         prefixes.len()
     );
     let mut sheet = Sheet::new(title, &["CPU s", "% of a core", "peak MB", "CPUs of others"]);
-    for run in 1..=options.runs {
-        for engine in options.engines(|engine| engine.has_fib() && engine != Engine::FrrQuick) {
-            progress(&format!("churn, run {run}: {}", engine.name()));
-            sheet.add(engine.name(), &measure_churn(engine, &prefixes, time, options)?);
-        }
-    }
-    Ok(sheet)
+    let engines = options.engines(|engine| engine.has_fib() && engine != Engine::FrrQuick);
+    sheet.measure(options.runs, &engines, |run, engine| {
+        progress(&format!("churn, run {run}: {}", engine.name()));
+        measure_churn(engine, &prefixes, time, options)
+    });
+    sheet
 }
 
 fn measure_churn(
@@ -59,7 +58,7 @@ fn measure_churn(
 ) -> Result<[Option<f64>; 4]> {
     let stage = Stage::new("churn", 1)?;
     let ends = stage.ends();
-    let task = Task { peers: ends.clone(), fib: true, transit: true };
+    let task = Task { peers: ends.clone(), fib: true, transit: true, watched: None };
     let mut router = engine.start(&stage.router, &task, &options.binaries())?;
     let swarm = stage.dial()?;
     let watch = Watch::new(&stage.router, prefixes)?;
@@ -99,7 +98,7 @@ fn beats(teller: Teller, prefixes: &[Prefix], time: Duration) -> Vec<Arc<[u8]>> 
 }
 
 /// 50 peers that have all, and nothing to say.
-pub(crate) fn idle(options: &Options) -> Result<Sheet> {
+pub(crate) fn idle(options: &Options) -> Sheet {
     let each = options.size(20_000);
     let time = Duration::from_secs(if options.quick { 20 } else { 60 });
     let title = format!(
@@ -109,21 +108,20 @@ pub(crate) fn idle(options: &Options) -> Result<Sheet> {
     );
     let mut sheet = Sheet::new(title, &["CPU s", "peak MB", "CPUs of others"]);
     // A minute is a mean already.
-    for run in 1..=options.runs.min(1) {
-        for engine in options.engines(|engine| engine.has_fib() && engine != Engine::Frr) {
-            progress(&format!("idle, run {run}: {}", engine.name()));
-            sheet.add(engine.name(), &measure_idle(engine, each, time, options)?);
-        }
-    }
+    let engines = options.engines(|engine| engine.has_fib() && engine != Engine::Frr);
+    sheet.measure(options.runs.min(1), &engines, |run, engine| {
+        progress(&format!("idle, run {run}: {}", engine.name()));
+        measure_idle(engine, each, time, options)
+    });
     sheet.note("FRR with its waits before updates is left out: when it is idle they play no part.");
-    Ok(sheet)
+    sheet
 }
 
 fn measure_idle(engine: Engine, each: usize, time: Duration, options: &Options) -> Result<[Option<f64>; 3]> {
     let stage = Stage::new("idle", PEERS)?;
     let ends = stage.ends();
     let tellers = usize::from(PEERS);
-    let task = Task { peers: ends.clone(), fib: true, transit: true };
+    let task = Task { peers: ends.clone(), fib: true, transit: true, watched: None };
     let mut router = engine.start(&stage.router, &task, &options.binaries())?;
     let swarm = stage.dial_counting(tellers, each)?;
     let all = plain(0, tellers * each);

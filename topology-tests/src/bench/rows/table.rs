@@ -26,26 +26,25 @@ const INTERVAL: Duration = Duration::from_millis(20);
 const COLUMNS: [&str; 5] = ["wire to table s", "CPU s", "peak MB", "withdraw s", "CPUs of others"];
 
 /// Measures every router.
-pub(crate) fn run(options: &Options) -> Result<Sheet> {
+pub(crate) fn run(options: &Options) -> Sheet {
     let prefixes = mix(options.size(1_000_000));
     let title = format!("{} prefixes from one peer into the table, no kernel", prefixes.len());
     let mut sheet = Sheet::new(title, &COLUMNS);
-    for run in 1..=options.runs {
-        for engine in options.engines(|engine| engine != Engine::FrrQuick) {
-            progress(&format!("table, run {run}: {}", engine.name()));
-            sheet.add(engine.name(), &measure(engine, &prefixes, options)?);
-        }
-    }
+    let engines = options.engines(|engine| engine != Engine::FrrQuick);
+    sheet.measure(options.runs, &engines, |run, engine| {
+        progress(&format!("table, run {run}: {}", engine.name()));
+        measure(engine, &prefixes, options)
+    });
     sheet.note(
         "Each is asked by its own command how many prefixes it has, 20 ms after the last answer, and a busy one answers late.",
     );
-    Ok(sheet)
+    sheet
 }
 
 fn measure(engine: Engine, prefixes: &[Prefix], options: &Options) -> Result<[Option<f64>; 5]> {
     let stage = Stage::new("table", 1)?;
     let ends = stage.ends();
-    let task = Task { peers: ends.clone(), fib: false, transit: true };
+    let task = Task { peers: ends.clone(), fib: false, transit: true, watched: None };
     let mut router = engine.start(&stage.router, &task, &options.binaries())?;
     let swarm = stage.dial()?;
     let watch = Watch::new(&stage.router, prefixes)?;
