@@ -106,8 +106,17 @@ impl Stage {
 }
 
 /// The line that joins a namespace to the router by a wire of that name.
+///
+/// The two ends get indices that differ: Linux takes a veth whose end and other
+/// end have the same for a link of its own, and says that those have lost their
+/// carrier once a second at most, for all links of the machine together.
 fn join(wire: &str, router: &Netns) -> String {
-    format!("link add {wire} type veth peer name {wire} netns {}", router.name())
+    let index = wire.bytes().last().map_or(0, u32::from);
+    format!(
+        "link add {wire} index {} type veth peer name {wire} index {index} netns {}",
+        1000 + index,
+        router.name()
+    )
 }
 
 /// The address of a session of the load.
