@@ -39,9 +39,9 @@ BENCH ?= --write docs/benchmarks.md
 bench: deps
 	$(CARGO) bench --locked -p bgp
 	$(CARGO) build --release --locked --bins
-	target/release/lab bench $(BENCH)
 	target/release/lab bench-rip
 	target/release/lab bench-bfd
+	target/release/lab bench $(BENCH)
 
 # Long fuzzing; needs cargo-fuzz and a nightly toolchain.
 FUZZ_SECONDS ?= 300
