@@ -363,4 +363,5 @@ fn a_peer_that_stalls_holds_up_nobody_costs_little_and_catches_up() {
     assert!(w.in_step(PeerId(2)));
 }
 
+mod metric;
 mod random;

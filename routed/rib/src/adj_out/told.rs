@@ -64,6 +64,8 @@ struct Alike {
     /// Where the rule is that lets the route pass; 0 where no rule asks for
     /// the prefix.
     rule: usize,
+    /// What is added to an accumulated metric.
+    metric: u32,
 }
 
 #[derive(Debug)]
@@ -100,7 +102,8 @@ impl Exporter {
         };
         let (protocol, family) = (path.protocol, prefix.family());
         let attrs = path.attrs();
-        let alike = Alike { attrs: Arc::as_ptr(attrs).addr(), source, protocol, family, rule };
+        let attrs_at = Arc::as_ptr(attrs).addr();
+        let alike = Alike { attrs: attrs_at, source, protocol, family, rule, metric: best.metric };
         if let Some((_, told)) = self.last.as_ref().filter(|(last, _)| *last == alike) {
             return told.clone();
         }

@@ -330,10 +330,26 @@ fn aigp_is_taken_where_the_session_has_it_and_else_as_if_it_were_unknown() {
     assert_eq!(attrs(&sound, rx).aigp, Some(100));
     let without = attrs(&sound, external());
     assert_eq!((without.aigp, without.unknown.len()), (None, 0));
-    // The first of two counts; other TLVs say nothing.
-    let many = hex!("80 1a 1a 07 0004 ff 01 000b 0000000000000007 01 000b 0000000000000009");
-    assert_eq!(attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &many], rx).aigp, Some(7));
     assert_eq!(attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &hex!("80 1a 00")], rx).aigp, None);
+}
+
+#[test]
+fn the_first_accumulated_metric_counts_and_all_else_is_passed_on() {
+    let rx = Rx { aigp: true, ..external() };
+    let many = hex!("80 1a 1a 07 0004 ff 01 000b 0000000000000007 01 000b 0000000000000009");
+    let mut read = net::Attrs::clone(&attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &many], rx));
+    assert_eq!(read.aigp, Some(7));
+    read.aigp = Some(8);
+    let mut out = Vec::new();
+    attr::encode(&read, super::super::Tx::default(), true, &mut out).unwrap();
+    let told = hex!("80 1a 1a 01 000b 0000000000000008 07 0004 ff 01 000b 0000000000000009");
+    assert!(out.ends_with(&told), "{out:02x?}");
+    // Without any metric too.
+    let other = hex!("80 1a 04 07 0004 ff");
+    let read = attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &other], rx);
+    let mut out = Vec::new();
+    attr::encode(&read, super::super::Tx::default(), true, &mut out).unwrap();
+    assert!(read.aigp.is_none() && out.ends_with(&other), "{out:02x?}");
 }
 
 #[test]
