@@ -34,7 +34,7 @@ mod read;
 mod refresh;
 mod update;
 
-pub use encode::{Encoder, encode_attributes, encode_message};
+pub use encode::{Encoder, encode_attributes, encode_message, fits};
 pub use error::{EncodeError, WireError};
 pub use frame::{Frame, HEADER, Kind, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, frame};
 pub use message::{
