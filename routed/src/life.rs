@@ -2,6 +2,7 @@
 
 mod file;
 mod order;
+mod rules;
 
 mod forwarding;
 
@@ -13,7 +14,6 @@ use ipam::{Ipam, OpenConfig};
 use kernel::watch::WatchConfig;
 use kernel::{Fib, FibConfig, Links};
 use net::RouterId;
-use rib::Rules;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -126,7 +126,7 @@ impl Daemon {
         let restarting = fib.adopted() > 0;
         let start = TableStart {
             config: Arc::clone(&config),
-            rules: rules(&config, router_id),
+            rules: rules::rules(&config, router_id),
             links,
             fib: fib.clone(),
             fib_events,
@@ -428,27 +428,6 @@ fn open_addresses(config: &Config) -> Result<Ipam, Fatal> {
     let pools = config.cluster.pools.clone();
     let blocks = config.ipam.blocks.clone();
     Ok(Ipam::open(OpenConfig::new(&config.node.state_dir, &config.node.name, pools, blocks))?)
-}
-
-fn rules(config: &Config, router_id: Option<RouterId>) -> Rules {
-    // Without BGP the rules that compare router ids are never asked.
-    let router_id = router_id.unwrap_or_else(|| {
-        RouterId::try_from(std::net::Ipv4Addr::LOCALHOST).expect("127.0.0.1 is not 0.0.0.0")
-    });
-    let mut rules = Rules::new(router_id);
-    if let Some(bgp) = &config.bgp {
-        rules.cluster_id = bgp.cluster_id.unwrap_or(rules.cluster_id);
-        rules.multipath = bgp.multipath.into();
-        rules.multipath_as_path_relax = bgp.multipath_as_path_relax;
-        rules.always_compare_med = bgp.always_compare_med;
-        rules.compare_router_id = bgp.compare_router_id;
-        rules.reject_as_sets = bgp.reject_as_sets;
-        rules.asn = Some(bgp.asn);
-        rules.confederation = bgp.confederation.as_ref().map(|confederation| confederation.asn);
-        rules.max_as_path = bgp.max_as_path.map(usize::from);
-        rules.max_communities = bgp.max_communities.map(usize::from);
-    }
-    rules
 }
 
 fn start_speaker(

@@ -28,12 +28,17 @@ struct Scene {
 impl Scene {
     /// A daemon that waits for a peer which has bare hands.
     fn new(name: &str) -> Result<Scene> {
+        Scene::of(name, "\"ipv4\"")
+    }
+
+    /// The same with these families.
+    fn of(name: &str, families: &str) -> Result<Scene> {
         let lab = Lab::new(name)?;
         let (ours, peer) = (lab.host("n1")?, lab.router("peer")?);
         let config = base_config(&ours, 64512)
             + &format!(
                 "\n[[bgp.peer]]\naddress = \"{}\"\nasn = {ASN}\npassive = true\nidle_hold = 1\n\
-                 families = [\"ipv4\"]\n",
+                 families = [{families}]\n",
                 peer.ipv4()
             );
         let routed = Routed::start(&ours, &config)?;
@@ -140,6 +145,69 @@ fn update_with_a_broken_attribute_withdraws_and_keeps_the_session() -> Result<()
     peer.send_message(UPDATE, &raw::update(PREFIX, 0, ASN, scene.peer.ipv4()))?;
     scene.await_prefix(true)?;
     peer.send_message(KEEPALIVE, &[])?;
+    assert!(scene.routed.alive()?);
+    Ok(())
+}
+
+#[test]
+fn broken_next_hop_of_ipv6_ends_ipv6_and_leaves_ipv4_alone() -> Result<()> {
+    let mut scene = Scene::of("disable", "\"ipv4\", \"ipv6\"")?;
+    let id = scene.peer.ipv4();
+    let dual = |scene: &Scene| -> Result<RawBgp> {
+        scene.lab.wait_until("the peer is let in", LIMIT, || {
+            let mut peer = scene.dial().map_err(|e| e.to_string())?;
+            let mut open = raw::open(ASN, id);
+            open.pop();
+            let families = [1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1];
+            let open = [&open[..], &[14, 2, 12], &families].concat();
+            peer.establish_with(&open).map_err(|e| e.to_string())?;
+            Ok(peer)
+        })
+    };
+    let hop = scene.peer.ipv6().octets();
+    let ipv6 = |hop: &[u8]| raw::update_ipv6([0xfd44, 0, 60], ASN, hop);
+    let mut peer = dual(&scene)?;
+    peer.send_message(UPDATE, &raw::update(PREFIX, 0, ASN, id))?;
+    peer.send_message(UPDATE, &ipv6(&hop))?;
+    let received = |scene: &Scene, count: u64| {
+        scene.lab.wait_until(&format!("{count} prefixes received"), LIMIT, || {
+            let detail = scene.detail().map_err(|e| e.to_string())?;
+            if detail["prefixes_received"] == count { Ok(detail) } else { Err(detail.to_string()) }
+        })
+    };
+    received(&scene, 2)?;
+    scene.await_prefix(true)?;
+
+    // A next hop of four octets is none of IPv6: RFC 7606 §7.11.
+    peer.send_message(UPDATE, &ipv6(&hop[..4]))?;
+    let detail = received(&scene, 1)?;
+    assert_eq!(detail["state"], "Established", "{detail}");
+    assert_eq!(detail["malformed"]["family_disable"], 1, "{detail}");
+    let lost = &detail["disabled_families"][0];
+    assert_eq!(
+        (&lost["family"], &lost["reason"]),
+        (&"ipv6".into(), &"the next hop has a wrong length".into())
+    );
+    let alarm = format!("family-disabled {id} ipv6");
+    let alarmed = |scene: &Scene| -> Result<bool> {
+        let status = scene.routed.routectl_json(["status"])?;
+        Ok(status["alarms"].as_array().is_some_and(|list| list.iter().any(|one| one["id"] == alarm.as_str())))
+    };
+    assert!(alarmed(&scene)?);
+    // What it tells of IPv6 from now on is ignored, and IPv4 goes on.
+    peer.send_message(UPDATE, &ipv6(&hop))?;
+    peer.send_message(UPDATE, &raw::update([10, 244, 61], 0, ASN, id))?;
+    let detail = received(&scene, 2)?;
+    assert_eq!(detail["malformed"]["attribute_discard"], 0, "ignored without a word: {detail}");
+    scene.await_prefix(true)?;
+
+    // The next session has both again.
+    scene.routed.routectl(["peers", "reset", &id.to_string()])?.ok()?;
+    let mut peer = dual(&scene)?;
+    peer.send_message(UPDATE, &ipv6(&hop))?;
+    let detail = received(&scene, 1)?;
+    assert_eq!(detail["disabled_families"], serde_json::json!([]), "{detail}");
+    assert!(!alarmed(&scene)?);
     assert!(scene.routed.alive()?);
     Ok(())
 }

@@ -7,7 +7,7 @@ use api::v1;
 use serde::Serialize;
 
 use self::settings::SettingsView;
-use self::trouble::{MalformedView, NotificationView};
+use self::trouble::{DisabledFamilyView, MalformedView, NotificationView};
 use super::bfd::BfdSessionView;
 use super::{Cell, Column, Level, Row, Sheet, Tone, time};
 
@@ -104,6 +104,7 @@ pub(crate) struct PeerDetailView {
     negotiated: Option<NegotiatedView>,
     messages: MessagesView,
     malformed: MalformedView,
+    disabled_families: Vec<DisabledFamilyView>,
     notification_sent: Option<NotificationView>,
     notification_received: Option<NotificationView>,
     filtered: u64,
@@ -192,6 +193,7 @@ impl From<v1::PeerDetail> for PeerDetailView {
                 sent: detail.messages_sent.map(Into::into).unwrap_or_default(),
             },
             malformed: detail.malformed.map(Into::into).unwrap_or_default(),
+            disabled_families: detail.disabled_families.into_iter().map(Into::into).collect(),
             notification_sent: detail.notification_sent.map(Into::into),
             notification_received: detail.notification_received.map(Into::into),
             filtered: detail.filtered,
@@ -309,6 +311,7 @@ impl PeerDetailView {
     fn traffic(&self) -> Vec<(&'static str, Cell)> {
         let (peer, messages, malformed) = (&self.peer, &self.messages, &self.malformed);
         let notes = self.settings.as_ref();
+        let lost: Vec<_> = self.disabled_families.iter().map(DisabledFamilyView::summary).collect();
         vec![
             (
                 "prefixes",
@@ -335,6 +338,7 @@ impl PeerDetailView {
             ("messages sent", Cell::new(messages.sent.summary())),
             ("malformed updates", Cell::new(malformed.counts())),
             ("last malformed", Cell::maybe(malformed.last())),
+            ("families disabled", Cell::list(&lost)),
             (
                 "notification sent",
                 Cell::maybe(self.notification_sent.as_ref().map(NotificationView::summary)),

@@ -116,8 +116,9 @@ fn a_peer_in_detail_for_people() {
             export filter:          -
             messages received:      1 open, 4 update, 0 notification, 240 keepalive, 0 route-refresh, 5012 bytes
             messages sent:          1 open, 2 update, 0 notification, 241 keepalive, 0 route-refresh, 4800 bytes
-            malformed updates:      0 treated as withdraw, 1 attribute discarded, 0 session reset
+            malformed updates:      0 treated as withdraw, 1 attribute discarded, 1 family disabled, 0 session reset
             last malformed:         its length is not 4, attribute 7, 1m30s ago, 23 octets: ffff0017
+            families disabled:      ipv6: the next hop has a wrong length, 1m30s ago; `peers reset` takes its routes again
             notification sent:      -
             notification received:  6/4 Cease, Administrative Reset (data 00ab) at 2026-11-21T03:32:00Z
             kept in:                the configuration
@@ -235,6 +236,7 @@ fn a_peer_in_detail_for_scripts() {
                 "treat_as_withdraw": 0,
                 "attribute_discard": 1,
                 "reset": 0,
+                "family_disable": 1,
                 "last": {
                   "what": "its length is not 4",
                   "attribute": 7,
@@ -243,6 +245,13 @@ fn a_peer_in_detail_for_scripts() {
                   "ago_seconds": 90
                 }
               },
+              "disabled_families": [
+                {
+                  "family": "ipv6",
+                  "reason": "the next hop has a wrong length",
+                  "ago_seconds": 90
+                }
+              ],
               "notification_sent": null,
               "notification_received": {
                 "code": 6,

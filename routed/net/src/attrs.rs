@@ -129,6 +129,8 @@ pub struct Attrs {
     pub ipv6_ext_communities: Vec<Ipv6ExtCommunity>,
     /// AIGP (26): the accumulated metric of the path (RFC 7311 §3).
     pub aigp: Option<u64>,
+    /// What else AIGP (26) has, TLVs as they came: passed on with it (RFC 7311 §3).
+    pub aigp_more: Box<[u8]>,
     /// `LARGE_COMMUNITY` (32).
     pub large_communities: Vec<LargeCommunity>,
     /// `ONLY_TO_CUSTOMER` (35): the AS that let the route down to its customers

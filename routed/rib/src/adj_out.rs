@@ -298,7 +298,7 @@ impl<P: Post> AdjOut<P> {
         {
             known
         } else {
-            let group = Some(Group::new(audience, format));
+            let group = Some(Group::new(audience, format, P::fits));
             if let Some(free) = self.groups.iter().position(Option::is_none) {
                 self.groups[free] = group;
                 free

@@ -32,9 +32,10 @@
 //! 8. [`Step::Origin`], lower.
 //! 9. [`Step::Med`], lower, none counting 0. A path falls to a better one of
 //!    its own neighbouring AS only, but wherever that one ends up: the RFC's
-//!    form, which others call deterministic. There is no other mode here,
-//!    because it would depend on the order of arrival. `always_compare_med`
-//!    makes all paths one group.
+//!    form, which others call deterministic. `always_compare_med` makes all
+//!    paths one group. Without `deterministic_med` paths are compared in pairs,
+//!    the newest first, each with the best so far, as routers did before: what
+//!    comes out depends on the ages of the paths, and on nothing else.
 //! 10. [`Step::External`], external before internal; another member AS of our
 //!     confederation is internal (RFC 5065 §5.3).
 //! 11. [`Step::IgpMetric`], lower metric to the next hop, or of the protocol.
@@ -70,6 +71,8 @@ pub struct Rules {
     pub multipath_as_path_relax: bool,
     /// Compare MEDs of different neighbouring ASes.
     pub always_compare_med: bool,
+    /// Compare MEDs within each neighbouring AS first, and not in the order of age.
+    pub deterministic_med: bool,
     /// Of two equal external paths take the lower router id, not the older.
     pub compare_router_id: bool,
     /// Paths with sets in them are not used (RFC 9774).
@@ -93,6 +96,7 @@ impl Rules {
             multipath: 1,
             multipath_as_path_relax: false,
             always_compare_med: false,
+            deterministic_med: true,
             compare_router_id: false,
             reject_as_sets: false,
             asn: None,
@@ -236,6 +240,9 @@ pub fn decide(candidates: &[Candidate<'_>], rules: &Rules) -> Option<Decided> {
         let alone = Decided { best: 0, ecmp: vec![0], at: Step::Only, lost: vec![] };
         return (!candidates.is_empty()).then_some(alone);
     }
+    if !rules.deterministic_med {
+        return Some(decide_in_turn(candidates, rules));
+    }
     let beaten: Vec<Option<Step>> = (0..candidates.len()).map(|i| beaten(candidates, i, rules)).collect();
     let best = (0..candidates.len())
         .filter(|i| beaten[*i].is_none())
@@ -248,9 +255,41 @@ pub fn decide(candidates: &[Candidate<'_>], rules: &Rules) -> Option<Decided> {
         let group = beaten[i].filter(|group| order == Ordering::Greater || *group < step);
         lost.push((i, group.unwrap_or(step)));
     }
+    Some(decided(candidates, best, lost, rules))
+}
+
+fn decided(candidates: &[Candidate<'_>], best: usize, lost: Vec<(usize, Step)>, rules: &Rules) -> Decided {
     let at = lost.iter().map(|(_, step)| *step).max().unwrap_or(Step::Only);
     let ecmp = share(candidates, best, &lost, rules);
-    Some(Decided { best, ecmp, at, lost })
+    Decided { best, ecmp, at, lost }
+}
+
+/// The newest first, each with the best so far: MEDs count where the two are
+/// of one neighbouring AS. A path that the best was never compared with lost
+/// at the earlier of the steps at which it fell and at which it differs from it.
+fn decide_in_turn(candidates: &[Candidate<'_>], rules: &Rules) -> Decided {
+    let pair = |i: usize, j: usize| {
+        let (a, b) = (&candidates[i], &candidates[j]);
+        let med = if a.neighbour() == b.neighbour() { Med::Compare } else { Med::Skip };
+        compare(a, b, rules, med)
+    };
+    let mut places: Vec<usize> = (0..candidates.len()).collect();
+    let age = |i: usize| std::cmp::Reverse(candidates[i].since);
+    let total = |i: usize, j: usize| compare(&candidates[i], &candidates[j], rules, Med::Skip).0;
+    places.sort_by(|i, j| age(*i).cmp(&age(*j)).then_with(|| total(*i, *j)));
+    let mut fell: Vec<(usize, Step)> = Vec::with_capacity(places.len());
+    let best = places.into_iter().reduce(|best, next| {
+        let (order, step) = pair(best, next);
+        let (better, worse) = if order == Ordering::Greater { (next, best) } else { (best, next) };
+        fell.push((worse, step));
+        better
+    });
+    let best = best.unwrap_or_default();
+    for (place, step) in &mut fell {
+        *step = (*step).min(pair(best, *place).1);
+    }
+    fell.sort_unstable();
+    decided(candidates, best, fell, rules)
 }
 
 /// The best path and those that are as good up to the tie-breakers.

@@ -1,8 +1,8 @@
 //! One prefix: its paths, and what the world was last told.
 //!
 //! Nearly every prefix has one path, and that path is what the world was told.
-//! Such a [`One`] is sixteen bytes in the table. All else is a [`Many`], in an
-//! allocation of its own, which turns back when it has become simple again.
+//! Such a [`One`] is sixteen bytes in the table. All else, and what was told with
+//! a metric to its next hop, is a [`Many`], in an allocation of its own, which turns back when it has become simple again.
 //!
 //! A destination that is *dirty* is to be decided anew. What was told stays
 //! until then, even when the path that it came from has gone.
@@ -40,12 +40,14 @@ pub(crate) struct Told {
     /// No other source has a usable path.
     pub(crate) only: bool,
     pub(crate) at: Step,
+    /// The metric to the next hop where it is accumulated (RFC 7311), else 0.
+    pub(crate) metric: u32,
 }
 
 impl Told {
     /// The only path there is.
     pub(crate) fn alone(path: Id<Path>, target: Id<Target>) -> Self {
-        Self { path, target, backup: Id::NONE, only: true, at: Step::Only }
+        Self { path, target, backup: Id::NONE, only: true, at: Step::Only, metric: 0 }
     }
 
     /// True when both are the same to the world.
@@ -203,7 +205,7 @@ impl Dest {
     }
 
     /// The same with room for more.
-    fn widen(&mut self, paths: &mut Shared<Path>) -> &mut Many {
+    pub(crate) fn widen(&mut self, paths: &mut Shared<Path>) -> &mut Many {
         if !matches!(self, Self::Many(_)) {
             let mut many = Many { slots: self.slots(), told: self.told(), dirty: self.is_dirty() };
             match self {
@@ -226,7 +228,7 @@ impl Dest {
         let [slot @ Slot { path_id: 0, .. }] = many.slots.as_slice() else { return };
         let told = match many.told {
             None => Id::NONE,
-            Some(told) if told.path == slot.path && told.backup == Id::NONE => {
+            Some(told) if told.path == slot.path && told.backup == Id::NONE && told.metric == 0 => {
                 paths.release(told.path);
                 told.target
             }

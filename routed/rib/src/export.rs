@@ -162,7 +162,7 @@ pub(crate) fn tell(
     pass_unknown(&mut told);
     told.only_to_customer = roles::mark_told(attrs, audience.role, audience.local_asn);
     if !audience.carries.aigp {
-        told.aigp = None;
+        (told.aigp, told.aigp_more) = (None, Box::default());
     }
     if rule.sets_next_hop(family) {
         told.next_hop = None;

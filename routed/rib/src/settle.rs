@@ -20,6 +20,7 @@ struct Choice {
     backup: Id<Target>,
     only: bool,
     at: Step,
+    metric: u32,
 }
 
 impl Table {
@@ -82,7 +83,8 @@ impl Table {
             Dest::One(one) => {
                 let path = one.path;
                 let resolved = self.usable(prefix, path).ok();
-                resolved.map(|to| Told::alone(path, to.target))
+                let metric = |to: &Resolved| accumulated(self.paths.get(path), to.metric);
+                resolved.map(|to| Told { metric: metric(&to), ..Told::alone(path, to.target) })
             }
             Dest::Many(many) => {
                 let slots = many.slots.clone();
@@ -160,6 +162,9 @@ impl Table {
         self.told = self.told + usize::from(new.is_some()) - usize::from(old.is_some());
         let Self { dests, paths, targets, .. } = self;
         let dest = dests.get_mut(prefix)?;
+        if new.is_some_and(|new| new.metric != 0) {
+            dest.widen(paths);
+        }
         match dest {
             Dest::Nothing => {}
             Dest::One(one) => {
@@ -199,18 +204,8 @@ impl Table {
             backup,
             only: told.only,
             at: told.at,
-            metric: self.accumulated(told.path),
+            metric: told.metric,
         }
-    }
-
-    /// The metric to the next hop of a path that has an accumulated one.
-    fn accumulated(&self, path: Id<Path>) -> u32 {
-        let path = self.paths.get(path);
-        if path.attrs().aigp.is_none() {
-            return 0;
-        }
-        let found = self.resolver.peek(self.ground(), path, peer_of(&self.peers, path));
-        found.map_or(0, |(_, metric)| metric)
     }
 
     /// The best of several paths; the caller becomes a user of the targets.
@@ -236,7 +231,8 @@ impl Table {
             if choice.backup != Id::NONE {
                 self.targets.hold(choice.backup);
             }
-            Told { path: choice.path, target, backup: choice.backup, only: choice.only, at: choice.at }
+            let Choice { path, backup, only, at, metric, .. } = choice;
+            Told { path, target, backup, only, at, metric }
         });
         usable.iter().for_each(|(_, resolved)| self.targets.release(resolved.target));
         told
@@ -257,7 +253,8 @@ impl Table {
         };
         let source = candidates[decided.best].path.source;
         let only = candidates.iter().all(|other| other.path.source == source);
-        Some(Choice { path: best.path, shared, backup, only, at: decided.at })
+        let metric = accumulated(candidates[decided.best].path, resolved.metric);
+        Some(Choice { path: best.path, shared, backup, only, at: decided.at, metric })
     }
 
     /// Where the best of the paths leads that have another target than `target`.
@@ -313,6 +310,11 @@ impl Table {
     pub(crate) fn decide(&self, candidates: &[Candidate<'_>]) -> Option<Decided> {
         decide(candidates, &self.rules)
     }
+}
+
+/// The metric to the next hop, of a path that has an accumulated one (RFC 7311).
+fn accumulated(path: &Path, metric: u32) -> u32 {
+    if path.imported.as_ref().is_ok_and(|attrs| attrs.aigp.is_some()) { metric } else { 0 }
 }
 
 /// What became of the attempt to decide a prefix the short way.

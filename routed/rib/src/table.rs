@@ -42,7 +42,7 @@ impl PartialEq for Best {
         let (a, b) = (&self.path, &other.path);
         let says = |path: &Path| (path.source, path.protocol, path.distance, path.metric, path.via);
         self.target == other.target
-            && (&self.backup, self.only) == (&other.backup, other.only)
+            && (&self.backup, self.only, self.metric) == (&other.backup, other.only, other.metric)
             && (Arc::ptr_eq(a, b) || (says(a) == says(b) && a.imported == b.imported))
     }
 }

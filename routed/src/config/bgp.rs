@@ -65,15 +65,10 @@ pub(super) fn read<'i>(
         }
     });
     let groups = Groups::read(&mut section, findings);
-    if let Some(flag) = section.located::<bool>("deterministic_med", findings).filter(|flag| !flag.value) {
-        let message = "deterministic_med: routes are always compared so; the outcome of the other way depends \
-                       on the order in which they arrive";
-        findings.warning(&flag.span, message);
-    }
     let mut flag = |key, default| section.get(key, findings).unwrap_or(default);
     let mut bgp = Bgp {
         always_compare_med: flag("always_compare_med", false),
-        deterministic_med: true,
+        deterministic_med: flag("deterministic_med", true),
         compare_router_id: flag("compare_router_id", false),
         multipath_as_path_relax: flag("multipath_as_path_relax", false),
         reject_as_sets: flag("reject_as_sets", true),

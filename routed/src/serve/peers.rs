@@ -54,6 +54,7 @@ impl Peers {
             malformed: Some(v1::Malformed {
                 treat_as_withdraw: report.counters.malformed.treat_as_withdraw,
                 attribute_discard: report.counters.malformed.attribute_discard,
+                family_disable: report.counters.malformed.family_disable,
                 reset: report.counters.malformed.reset,
                 last: report.malformed.as_ref().map(|last| v1::MalformedMessage {
                     what: last.what.clone(),
@@ -76,6 +77,15 @@ impl Peers {
             discarded: counts.discarded,
             capabilities_sent: up.map(|up| up.sent.iter().map(capability).collect()).unwrap_or_default(),
             hostname: up.and_then(|up| up.hostname()),
+            disabled_families: report
+                .disabled_families
+                .iter()
+                .map(|lost| v1::DisabledFamily {
+                    family: convert::family(lost.family),
+                    reason: lost.what.to_owned(),
+                    ago_seconds: ago(lost.since).as_secs(),
+                })
+                .collect(),
         }
     }
 

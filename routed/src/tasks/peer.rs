@@ -260,6 +260,7 @@ impl PeerTask {
                     self.outbox.push(TableInput::PeerDown { id: self.id, down });
                 }
                 Action::Update(update) => self.outbox.gather(update),
+                Action::FamilyDisabled { family, what } => self.family_disabled(family, what),
                 Action::EndOfRib(family) => {
                     self.session.iter_mut().for_each(|session| session.recovery.told(family));
                     self.outbox.push(TableInput::EndOfRib { id: self.id, family });
@@ -276,6 +277,16 @@ impl PeerTask {
                 Action::StateChanged(state) => self.state_changed(state),
             }
         }
+    }
+
+    /// From now on the peer's messages are read without a family.
+    fn family_disabled(&mut self, family: Family, what: &'static str) {
+        let Some(session) = &mut self.session else { return };
+        session.recovery.told(family);
+        if let Some((_, conn)) = self.conns.iter_mut().find(|(id, _)| *id == session.up.conn) {
+            conn.rx.disabled[family.index()] = true;
+        }
+        self.outbox.push(TableInput::FamilyDisabled { id: self.id, family, what });
     }
 
     fn state_changed(&self, state: State) {

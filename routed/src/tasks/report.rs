@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp::conn::Up;
-use bgp::peer::{Counters, Noted, State, Status, TimersDue, Why};
+use bgp::peer::{Counters, DisabledFamily, Noted, State, Status, TimersDue, Why};
 
 use crate::config;
 
@@ -31,6 +31,8 @@ pub(crate) struct PeerReport {
     pub(crate) counters: Counters,
     /// Why there is, or last was, no session; `None` before the first attempt failed.
     pub(crate) last_error: Option<String>,
+    /// The families that a malformed message has disabled.
+    pub(crate) disabled_families: Vec<DisabledFamily>,
     /// The last malformed message.
     pub(crate) malformed: Option<Malformed>,
     /// The last NOTIFICATION sent.
@@ -68,6 +70,7 @@ impl PeerReport {
             disabled: matches!(why, Why::Stopped(admin) if admin.stays()),
             counters: *status.counters,
             last_error: at.map(|_| why.to_string()),
+            disabled_families: status.disabled.to_vec(),
             malformed: None,
             sent: status.last_sent.cloned(),
             received: status.last_received.cloned(),

@@ -88,6 +88,7 @@ pub fn run(session: u8, which: u8, flags: u8, value: &[u8]) {
         extended_next_hop: bit(4),
         aigp: bit(5),
         families: [true, bit(6)],
+        ..Rx::default()
     };
     let (code, right) = ATTRIBUTES[usize::from(which) % ATTRIBUTES.len()];
     let flags = if flags & 1 == 0 { right | flags & EXTENDED } else { flags & 0xf0 };

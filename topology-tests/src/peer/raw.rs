@@ -83,7 +83,12 @@ impl RawBgp {
 
     /// Goes through OPEN and KEEPALIVE as AS `asn` with router id `id`.
     pub fn establish(&mut self, asn: u16, id: Ipv4Addr) -> Result<()> {
-        self.send_message(OPEN, &open(asn, id))?;
+        self.establish_with(&open(asn, id))
+    }
+
+    /// The same with the body of an OPEN.
+    pub fn establish_with(&mut self, open: &[u8]) -> Result<()> {
+        self.send_message(OPEN, open)?;
         self.receive_kind(OPEN)?;
         self.send_message(KEEPALIVE, &[])?;
         self.receive_kind(KEEPALIVE).map(drop)
@@ -103,6 +108,19 @@ pub fn message(kind: u8, body: &[u8]) -> Vec<u8> {
 /// The body of an OPEN with hold time 90 s and no capabilities (RFC 4271 §4.2).
 pub fn open(asn: u16, id: Ipv4Addr) -> Vec<u8> {
     [&[4u8][..], &asn.to_be_bytes(), &90u16.to_be_bytes(), &id.octets(), &[0]].concat()
+}
+
+/// The body of an UPDATE that announces one IPv6 prefix of /48 (RFC 4760 §3)
+/// with an `AS_PATH` of `asn` and the octets of a next hop.
+pub fn update_ipv6(prefix: [u16; 3], asn: u16, next_hop: &[u8]) -> Vec<u8> {
+    let [a, b] = asn.to_be_bytes();
+    let length = |octets: usize| u8::try_from(octets).unwrap_or(u8::MAX);
+    let prefix = prefix.map(u16::to_be_bytes).concat();
+    let reach = [&[0, 2, 1, length(next_hop.len())], next_hop, &[0, 48], &prefix[..]].concat();
+    let attributes =
+        [&[0x80, 14, length(reach.len())][..], &reach, &[0x40, 1, 1, 0], &[0x40, 2, 4, 2, 1, a, b]].concat();
+    let length = u16::try_from(attributes.len()).unwrap_or(u16::MAX);
+    [&[0, 0][..], &length.to_be_bytes(), &attributes].concat()
 }
 
 /// The body of an UPDATE that announces one IPv4 prefix of /24 (RFC 4271 §4.3)

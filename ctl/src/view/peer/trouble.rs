@@ -12,6 +12,7 @@ pub(super) struct MalformedView {
     treat_as_withdraw: u64,
     attribute_discard: u64,
     reset: u64,
+    family_disable: u64,
     last: Option<MalformedMessageView>,
 }
 
@@ -21,6 +22,14 @@ struct MalformedMessageView {
     attribute: u32,
     octets: String,
     length: u32,
+    ago_seconds: u64,
+}
+
+/// A family whose routes are ignored.
+#[derive(Debug, Serialize)]
+pub(super) struct DisabledFamilyView {
+    family: String,
+    reason: String,
     ago_seconds: u64,
 }
 
@@ -39,6 +48,7 @@ impl From<v1::Malformed> for MalformedView {
             treat_as_withdraw: malformed.treat_as_withdraw,
             attribute_discard: malformed.attribute_discard,
             reset: malformed.reset,
+            family_disable: malformed.family_disable,
             last: malformed.last.map(|last| MalformedMessageView {
                 octets: hex(&last.octets),
                 what: last.what,
@@ -47,6 +57,12 @@ impl From<v1::Malformed> for MalformedView {
                 ago_seconds: last.ago_seconds,
             }),
         }
+    }
+}
+
+impl From<v1::DisabledFamily> for DisabledFamilyView {
+    fn from(lost: v1::DisabledFamily) -> Self {
+        Self { family: lost.family().to_string(), reason: lost.reason, ago_seconds: lost.ago_seconds }
     }
 }
 
@@ -65,8 +81,8 @@ impl From<v1::Notification> for NotificationView {
 impl MalformedView {
     pub(super) fn counts(&self) -> String {
         format!(
-            "{} treated as withdraw, {} attribute discarded, {} session reset",
-            self.treat_as_withdraw, self.attribute_discard, self.reset
+            "{} treated as withdraw, {} attribute discarded, {} family disabled, {} session reset",
+            self.treat_as_withdraw, self.attribute_discard, self.family_disable, self.reset
         )
     }
 
@@ -74,6 +90,13 @@ impl MalformedView {
         let MalformedMessageView { what, attribute, octets, length, ago_seconds } = self.last.as_ref()?;
         let about = if *attribute == 0 { String::new() } else { format!(", attribute {attribute}") };
         Some(format!("{what}{about}, {} ago, {length} octets: {octets}", time::age(*ago_seconds)))
+    }
+}
+
+impl DisabledFamilyView {
+    pub(super) fn summary(&self) -> String {
+        let Self { family, reason, ago_seconds } = self;
+        format!("{family}: {reason}, {} ago; `peers reset` takes its routes again", time::age(*ago_seconds))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use api::v1::{
     Address, Alarm, BfdAuth, BfdDiscards, BfdSession, BfdState, Block, BlockState, BmpCollector, Counts,
-    Family, GracefulRestart, LongLived, Malformed, MalformedMessage, MessageCounts, Negotiated, NextHop,
-    NexthopObjects, NodeStatus, Notification, Origin, Peer, PeerDetail, PeerSettings, PeerState, PeerTimers,
-    PolicyRef, Protocol, ProtocolState, ProtocolSummary, RipAuthMode, RipInterface, RipNeighbor,
-    RipSplitHorizon, RipVersion, Route, RouteState, Severity,
+    DisabledFamily, Family, GracefulRestart, LongLived, Malformed, MalformedMessage, MessageCounts,
+    Negotiated, NextHop, NexthopObjects, NodeStatus, Notification, Origin, Peer, PeerDetail, PeerSettings,
+    PeerState, PeerTimers, PolicyRef, Protocol, ProtocolState, ProtocolSummary, RipAuthMode, RipInterface,
+    RipNeighbor, RipSplitHorizon, RipVersion, Route, RouteState, Severity,
 };
 
 pub(crate) fn status() -> NodeStatus {
@@ -137,6 +137,7 @@ pub(crate) fn detail() -> PeerDetail {
         }),
         malformed: Some(Malformed {
             attribute_discard: 1,
+            family_disable: 1,
             last: Some(MalformedMessage {
                 what: "its length is not 4".into(),
                 attribute: 7,
@@ -174,6 +175,11 @@ pub(crate) fn detail() -> PeerDetail {
             ..Default::default()
         }),
         capabilities_sent: vec!["multiprotocol-ipv4".into(), "role-provider".into()],
+        disabled_families: vec![DisabledFamily {
+            family: Family::Ipv6.into(),
+            reason: "the next hop has a wrong length".into(),
+            ago_seconds: 90,
+        }],
         hostname: Some("tor1.example.net".into()),
         ..Default::default()
     }

@@ -97,6 +97,7 @@ impl Up {
             extended_next_hop: self.extended_next_hop,
             aigp,
             families: flags(&self.families),
+            disabled: [false; Family::ALL.len()],
         }
     }
 

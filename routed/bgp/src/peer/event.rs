@@ -153,6 +153,15 @@ pub enum Action {
     Down(Down),
     /// Routes of the peer. An End-of-RIB alone comes as [`Action::EndOfRib`] only.
     Update(Update),
+    /// A malformed message has put the routes of a family in doubt: all that
+    /// the peer has told of it go, and [`Rx::disabled`](crate::wire::Rx) is to
+    /// be set, so that the messages that follow are read without it (RFC 4760 §7).
+    FamilyDisabled {
+        /// The family.
+        family: Family,
+        /// What was wrong, in one clause.
+        what: &'static str,
+    },
     /// The peer has told all its routes of a family (RFC 4724 §2).
     EndOfRib(Family),
     /// The peer wants all our routes of a family again (RFC 2918 §4).

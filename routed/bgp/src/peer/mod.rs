@@ -71,7 +71,7 @@ use self::stats::Record;
 pub(crate) use self::backoff::Jitter;
 pub use self::config::{AddPathConfig, HoldExpiry, PeerConfig, RestartConfig};
 pub use self::event::{Action, Admin, Down, Event, Graceful, State, Why};
-pub use self::stats::{Counters, Malformed, Messages, Noted, Status, TimersDue};
+pub use self::stats::{Counters, DisabledFamily, Malformed, Messages, Noted, Status, TimersDue};
 
 /// The least send hold time (RFC 9687 §6).
 const LEAST_SEND_HOLD: Duration = Duration::from_secs(480);
@@ -243,6 +243,7 @@ impl Peer {
             last_sent: self.record.last_sent.as_ref(),
             last_received: self.record.last_received.as_ref(),
             last_heard: self.record.last_heard,
+            disabled: &self.record.disabled,
         }
     }
 
@@ -371,6 +372,7 @@ impl Peer {
             out.push(Action::Close(id));
         }
         let Phase::Established(up, since) = conn.phase else { return false };
+        self.record.disabled.clear();
         if now.saturating_duration_since(since) >= self.backoff.stable_after() {
             self.backoff.reset();
         }

@@ -7,9 +7,10 @@ use net::Family;
 
 use super::collision;
 use super::event::{Action, Why};
+use super::stats::DisabledFamily;
 use super::{Peer, Seek, greeting};
 use crate::conn::{Beside, ConnId, Phase, Step, Up, notify};
-use crate::wire::{Message, Open, RouteRefresh, Update};
+use crate::wire::{Message, Open, RouteRefresh, Treatment, Update};
 
 impl Peer {
     /// A message on a connection; late ones of connections that are gone do nothing.
@@ -21,7 +22,7 @@ impl Peer {
             Step::Stay => {}
             Step::Opened { up, ours } => self.opened(now, *up, ours, out),
             Step::Established(up) => self.established(up, out),
-            Step::Update(update) => deliver(update, out),
+            Step::Update(update) => self.update(now, update, out),
             Step::Refresh(refresh, up) => self.refresh(refresh, &up, out),
             Step::Notified(notification) => self.lose(now, id, Why::Received(notification), out),
             Step::Unsuitable(refused) => self.lose(now, id, Why::Refused(refused), out),
@@ -103,6 +104,18 @@ impl Peer {
         self.restarting = false;
         self.record.counters.established += 1;
         out.push(Action::Up(up));
+    }
+
+    /// Routes; of a family that the message puts in doubt there are none any
+    /// more (RFC 4760 §7).
+    fn update(&mut self, now: Instant, update: Update, out: &mut Vec<Action>) {
+        for fault in &update.faults {
+            if let Treatment::Disable(family) = fault.treatment {
+                self.record.disabled.push(DisabledFamily { family, what: fault.what, since: now });
+                out.push(Action::FamilyDisabled { family, what: fault.what });
+            }
+        }
+        deliver(update, out);
     }
 
     /// ROUTE-REFRESH (RFC 2918 §4, RFC 7313 §4). What was not negotiated is

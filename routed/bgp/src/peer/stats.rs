@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use net::Family;
+
 use super::event::{State, Why};
 use crate::conn::Up;
 use crate::wire::{Fault, Message, Notification, Treatment};
@@ -46,6 +48,8 @@ pub struct Malformed {
     pub treat_as_withdraw: u64,
     /// Faults for which an attribute was dropped.
     pub attribute_discard: u64,
+    /// Faults for which a family was disabled.
+    pub family_disable: u64,
     /// Messages that ended their connection.
     pub reset: u64,
 }
@@ -55,6 +59,7 @@ impl Malformed {
         match fault.treatment {
             Treatment::Discard => self.attribute_discard += 1,
             Treatment::TreatAsWithdraw => self.treat_as_withdraw += 1,
+            Treatment::Disable(_) => self.family_disable += 1,
             Treatment::Reset => self.reset += 1,
         }
     }
@@ -88,6 +93,17 @@ pub struct Noted {
     pub at: Instant,
     /// What.
     pub notification: Notification,
+}
+
+/// A family of which the session takes no routes any more (RFC 4760 §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DisabledFamily {
+    /// The family.
+    pub family: Family,
+    /// What was wrong, in one clause.
+    pub what: &'static str,
+    /// Since when.
+    pub since: Instant,
 }
 
 /// When each timer is due; `None`: it does not run.
@@ -126,6 +142,8 @@ pub struct Status<'a> {
     pub last_received: Option<&'a Noted>,
     /// When the last message came.
     pub last_heard: Option<Instant>,
+    /// The families that this session has lost.
+    pub disabled: &'a [DisabledFamily],
 }
 
 /// The memory behind [`Status`].
@@ -138,6 +156,8 @@ pub(super) struct Record {
     pub(super) last_sent: Option<Noted>,
     pub(super) last_received: Option<Noted>,
     pub(super) last_heard: Option<Instant>,
+    /// Of the session that is up.
+    pub(super) disabled: Vec<DisabledFamily>,
 }
 
 impl Default for Record {
@@ -150,6 +170,7 @@ impl Default for Record {
             last_sent: None,
             last_received: None,
             last_heard: None,
+            disabled: vec![],
         }
     }
 }

@@ -124,6 +124,7 @@ fn word(action: &Action) -> Option<String> {
         Action::Down(down) if down.graceful.is_some() => "down gracefully".into(),
         Action::Down(_) => "down".into(),
         Action::Update(_) => "update".into(),
+        Action::FamilyDisabled { family, .. } => format!("disable {family}"),
         Action::EndOfRib(family) => format!("end of {family}"),
         Action::RefreshRequest(family) => format!("refresh {family}"),
         Action::RefreshBegin(family) => format!("begin {family}"),

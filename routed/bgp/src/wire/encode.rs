@@ -1,9 +1,9 @@
 //! Values to bytes: messages, and routes packed into them.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bytes::BytesMut;
-use net::{Attrs, Family, NextHop};
+use net::{Attrs, Family, NextHop, Prefix};
 
 use super::Tx;
 use super::attr;
@@ -240,6 +240,33 @@ impl Encoder {
         }
         frame::close(out, start);
     }
+}
+
+/// True when a message of the session has room for any prefix beside these
+/// attributes. What cannot come near the limit is not written to find out.
+pub fn fits(tx: Tx, family: Family, attrs: &Attrs) -> bool {
+    let segments = &attrs.as_path.segments;
+    // A path of wide numbers is told to a two-octet peer in two attributes.
+    let path = segments.iter().map(|segment| 2 * (2 + 4 * segment.asns.len())).sum::<usize>();
+    let lists = 4 * (attrs.communities.len() + attrs.cluster_list.len())
+        + 8 * attrs.ext_communities.len()
+        + 12 * attrs.large_communities.len()
+        + 20 * attrs.ipv6_ext_communities.len();
+    let unknown = attrs.unknown.iter().map(|raw| ATTRIBUTE_HEADER + raw.value.len()).sum::<usize>();
+    if path + lists + unknown + attrs.aigp_more.len() < MAX_MESSAGE / 2 {
+        return true;
+    }
+    let mut encoder = Encoder::new(tx);
+    let address = if family == Family::Ipv4Unicast {
+        Ipv4Addr::BROADCAST.into()
+    } else {
+        Ipv6Addr::from([0xff; 16]).into()
+    };
+    let longest = Nlri::from(Prefix::host(address));
+    !matches!(
+        encoder.encode_update(&mut BytesMut::new(), family, attrs, &[longest]),
+        Err(EncodeError::TooLong { .. })
+    )
 }
 
 /// Writes path attributes alone, as a session with this format would have them.

@@ -192,6 +192,9 @@ pub enum Treatment {
     Discard,
     /// The routes of the message are withdrawn.
     TreatAsWithdraw,
+    /// All routes of the family that the peer has told are dropped, and what
+    /// else it tells of it is ignored until the session ends (RFC 4760 §7).
+    Disable(Family),
     /// The session ends with a NOTIFICATION.
     Reset,
 }

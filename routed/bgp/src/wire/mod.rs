@@ -15,7 +15,9 @@
 //!
 //! Ours: a next hop that no host can have (0/8, 224/3, `::`, multicast)
 //! withdraws the routes; routes of a family that was not negotiated are
-//! ignored with a [`Fault`]; an unknown optional non-transitive attribute is
+//! ignored with a [`Fault`]; where RFC 7606 leaves the choice between
+//! disabling a family and resetting the session, the family is disabled if the
+//! session has another one; an unknown optional non-transitive attribute is
 //! dropped without one.
 
 mod as_path;
@@ -32,7 +34,7 @@ mod read;
 mod refresh;
 mod update;
 
-pub use encode::{Encoder, encode_attributes, encode_message};
+pub use encode::{Encoder, encode_attributes, encode_message, fits};
 pub use error::{EncodeError, WireError};
 pub use frame::{Frame, HEADER, Kind, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, frame};
 pub use message::{
@@ -59,6 +61,9 @@ pub struct Rx {
     pub aigp: bool,
     /// The families that both offered, by [`net::Family::index`].
     pub families: [bool; 2],
+    /// Of these, the ones that a malformed message has disabled (RFC 4760 §7),
+    /// by [`net::Family::index`].
+    pub disabled: [bool; 2],
 }
 
 impl Rx {
@@ -79,6 +84,7 @@ impl Default for Rx {
             extended_next_hop: false,
             aigp: false,
             families: [true; 2],
+            disabled: [false; 2],
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! The attributes are walked by their own lengths, so that one that is wrong
 //! never moves the next. What is wrong is noted with its treatment, the
-//! strongest treatment wins (RFC 7606 §3 h), and only what makes it doubtful
-//! which prefixes are meant ends the session.
+//! strongest treatment wins (RFC 7606 §3 h). What makes it doubtful which
+//! prefixes of a family are meant disables the family (RFC 4760 §7), or ends
+//! the session where that is all it has, or where the family is in doubt too.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -31,10 +32,12 @@ pub(super) fn decode(body: &[u8], rx: Rx) -> Result<Update, WireError> {
     walk.attributes(attributes)?;
     walk.merge_wide();
 
-    let unreach = walk.classic(withdrawn)?;
-    let reach = walk.classic(reader.0)?;
     let mp_unreach = walk.mp_unreach()?;
     let mp_reach = walk.mp_reach()?;
+    let unreach = walk.classic(withdrawn)?;
+    let reach = walk.classic(reader.0)?;
+    let classic_ignored = reach.is_empty() && !reader.is_empty();
+    walk.ignored = classic_ignored || walk.found.mp_reach.is_some() && mp_reach.is_none();
     walk.mandatory(!reach.is_empty(), mp_reach.as_ref());
 
     let bare = body.len() == 4;
@@ -77,6 +80,8 @@ struct Walk<'a> {
     /// A bit for each type code.
     seen: [u64; 4],
     others: Others,
+    /// There are routes of a family that the session does not have, or no more.
+    ignored: bool,
     faults: Vec<Fault>,
     /// The error to send if routes cannot be withdrawn for the first fault
     /// that asks for it.
@@ -86,11 +91,15 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(rx: Rx) -> Self {
         let (found, faults) = (Found::default(), Vec::new());
-        Self { rx, found, seen: [0; 4], others: Others::None, faults, withdraw: None }
+        Self { rx, found, seen: [0; 4], others: Others::None, ignored: false, faults, withdraw: None }
     }
 
     fn negotiated(&self, family: Family) -> bool {
-        self.rx.families[family.index()]
+        self.rx.families[family.index()] && !self.disabled(family)
+    }
+
+    fn disabled(&self, family: Family) -> bool {
+        self.rx.disabled[family.index()]
     }
 
     fn discard(&mut self, attribute: u8, what: &'static str) {
@@ -100,6 +109,17 @@ impl<'a> Walk<'a> {
     fn withdraw(&mut self, attribute: u8, error: WireError) {
         self.faults.push(Fault { attribute, treatment: Treatment::TreatAsWithdraw, what: error.what });
         self.withdraw.get_or_insert(error);
+    }
+
+    /// The routes of a family are in doubt: it is disabled, or the session is
+    /// reset where it has no other (RFC 7606 §3 j, §7.11).
+    fn disable(&mut self, family: Family, attribute: u8, error: WireError) -> Result<(), WireError> {
+        if !Family::ALL.iter().any(|other| *other != family && self.negotiated(*other)) {
+            return Err(error);
+        }
+        self.rx.disabled[family.index()] = true;
+        self.faults.push(Fault { attribute, treatment: Treatment::Disable(family), what: error.what });
+        Ok(())
     }
 
     /// Walks the list. One that ends inside an attribute withdraws what can
@@ -140,23 +160,21 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let error = |subcode, what| WireError::update(subcode, what).with(attribute.whole);
-        if (attribute.flags ^ spec.flags) & (OPTIONAL | TRANSITIVE) != 0 {
+        // The two with prefixes are judged where their family is known.
+        if misflagged(attribute, spec.flags) && !matches!(code, attr::MP_REACH | attr::MP_UNREACH) {
             // RFC 7606 §3 c: withdraw, unless the attribute's own RFC says otherwise.
-            let what = "the attribute has wrong flags";
-            if spec.misflagged == Treatment::Discard {
-                self.discard(code, what);
-                return Ok(());
+            match spec.misflagged {
+                Treatment::Discard => self.discard(code, WRONG_FLAGS),
+                _ => self.withdraw(code, error(subcode::FLAGS, WRONG_FLAGS)),
             }
-            self.withdraw(code, error(subcode::FLAGS, what));
-            if !matches!(code, attr::MP_REACH | attr::MP_UNREACH) {
-                return Ok(());
-            }
+            return Ok(());
         }
         if let Err(what) = (spec.read)(&mut self.found, attribute, self.rx) {
             match spec.malformed {
                 Treatment::Discard => self.discard(code, what),
                 Treatment::TreatAsWithdraw => self.withdraw(code, error(spec.subcode, what)),
-                Treatment::Reset => return Err(error(spec.subcode, what)),
+                // No attribute of one family is read here.
+                Treatment::Disable(_) | Treatment::Reset => return Err(error(spec.subcode, what)),
             }
             return Ok(());
         }
@@ -209,6 +227,9 @@ impl<'a> Walk<'a> {
     /// (RFC 7606 §3 i, j).
     fn classic(&mut self, field: &[u8]) -> Result<Vec<Nlri>, WireError> {
         let family = Family::Ipv4Unicast;
+        if self.disabled(family) {
+            return Ok(Vec::new());
+        }
         let list = nlri::decode(field, family, self.rx.add_path[family.index()])
             .map_err(|what| WireError::update(subcode::NETWORK, what))?;
         if list.is_empty() || self.negotiated(family) {
@@ -218,45 +239,50 @@ impl<'a> Walk<'a> {
         Ok(Vec::new())
     }
 
-    /// The family of an MP attribute, if the session has it.
-    fn mp_family(&mut self, code: u8, afi: u16, safi: u8) -> Option<Family> {
-        let family = Family::from_afi_safi(afi, safi).filter(|family| self.negotiated(*family));
-        if family.is_none() {
-            self.discard(code, "the routes are of a family that was not negotiated");
+    /// The family of an MP attribute, if the session has it, and what follows.
+    /// Without a family there is nothing to disable: session reset.
+    fn mp_family(&mut self, attribute: Attribute<'a>) -> Result<Option<(Family, Reader<'a>)>, WireError> {
+        let mut reader = Reader(attribute.value);
+        let (Some(afi), Some(safi)) = (reader.u16(), reader.u8()) else {
+            let what = "the attribute is too short for its family";
+            return Err(WireError::update(subcode::OPTIONAL, what).with(attribute.whole));
+        };
+        let family = Family::from_afi_safi(afi, safi);
+        if family.is_some_and(|family| self.disabled(family)) {
+            return Ok(None);
         }
-        family
+        let family = family.filter(|family| self.negotiated(*family));
+        if family.is_none() {
+            self.discard(attribute.code, "the routes are of a family that was not negotiated");
+        }
+        Ok(family.map(|family| (family, reader)))
     }
 
     /// RFC 4760 §4; malformed: RFC 7606 §5.3.
     fn mp_unreach(&mut self) -> Result<Option<(Family, Vec<Nlri>)>, WireError> {
         let Some(attribute) = self.found.mp_unreach else { return Ok(None) };
-        let error = |what| WireError::update(subcode::OPTIONAL, what).with(attribute.whole);
-        let mut reader = Reader(attribute.value);
-        let (Some(afi), Some(safi)) = (reader.u16(), reader.u8()) else {
-            return Err(error("MP_UNREACH_NLRI is too short"));
-        };
-        let Some(family) = self.mp_family(attribute.code, afi, safi) else { return Ok(None) };
-        let list = nlri::decode(reader.0, family, self.rx.add_path[family.index()]).map_err(error)?;
-        Ok(Some((family, list)))
+        let Some((family, reader)) = self.mp_family(attribute)? else { return Ok(None) };
+        match mp_prefixes(attribute, family, reader, self.rx) {
+            Ok(list) => Ok(Some((family, list))),
+            Err(error) => self.disable(family, attribute.code, error).map(|()| None),
+        }
     }
 
     /// RFC 4760 §3, RFC 2545 §3, RFC 8950 §3; malformed: RFC 7606 §5.3, §7.11.
     fn mp_reach(&mut self) -> Result<Option<MpReach>, WireError> {
         let Some(attribute) = self.found.mp_reach else { return Ok(None) };
-        let error = |what| WireError::update(subcode::OPTIONAL, what).with(attribute.whole);
-        let mut reader = Reader(attribute.value);
-        let head = (reader.u16(), reader.u8(), reader.counted8(), reader.u8());
-        let (Some(afi), Some(safi), Some(hop), Some(_reserved)) = head else {
-            return Err(error("MP_REACH_NLRI is too short"));
-        };
-        let Some(family) = self.mp_family(attribute.code, afi, safi) else { return Ok(None) };
-        let hop = next_hop(family, hop, self.rx.extended_next_hop)
-            .ok_or_else(|| error("the next hop has a wrong length"))?;
-        let nlri = nlri::decode(reader.0, family, self.rx.add_path[family.index()]).map_err(error)?;
-        if !is_host(hop) {
-            self.withdraw(attribute.code, error("the next hop is no host address"));
+        let Some((family, reader)) = self.mp_family(attribute)? else { return Ok(None) };
+        match read_mp_reach(attribute, family, reader, self.rx) {
+            Ok(reach) => {
+                if !is_host(reach.next_hop) {
+                    let what = "the next hop is no host address";
+                    let error = WireError::update(subcode::OPTIONAL, what).with(attribute.whole);
+                    self.withdraw(attribute.code, error);
+                }
+                Ok(Some(reach))
+            }
+            Err(error) => self.disable(family, attribute.code, error).map(|()| None),
         }
-        Ok(Some(MpReach { family, next_hop: hop, nlri }))
     }
 
     /// RFC 7606 §3 d: routes without ORIGIN, `AS_PATH` or, for the classic
@@ -284,13 +310,11 @@ impl<'a> Walk<'a> {
         update: &mut Update,
     ) -> Result<(), WireError> {
         update.faults = self.faults;
-        // Routes of a family that was not negotiated are located, if ignored.
-        let ignored = self.found.mp_reach.is_some() && mp_reach.is_none();
         let located = !classic.is_empty() || mp_reach.as_ref().is_some_and(|reach| !reach.nlri.is_empty());
         if let Some(error) = self.withdraw {
             // RFC 7606 §5.2: attributes, but no routes to withdraw: we cannot
             // be sure that we have seen them all.
-            if !located && !ignored && self.others == Others::Some {
+            if !located && !self.ignored && self.others == Others::Some {
                 return Err(error);
             }
             update.end_of_rib = None;
@@ -312,6 +336,45 @@ impl<'a> Walk<'a> {
         }
         Ok(())
     }
+}
+
+const WRONG_FLAGS: &str = "the attribute has wrong flags";
+
+/// True when the optional or the transitive bit is not as it has to be.
+fn misflagged(attribute: Attribute<'_>, flags: u8) -> bool {
+    (attribute.flags ^ flags) & (OPTIONAL | TRANSITIVE) != 0
+}
+
+/// The prefixes of an MP attribute (RFC 4760 §5); an error puts them in doubt
+/// (RFC 7606 §5.3).
+fn mp_prefixes(
+    attribute: Attribute<'_>,
+    family: Family,
+    rest: Reader<'_>,
+    rx: Rx,
+) -> Result<Vec<Nlri>, WireError> {
+    let error = |subcode, what| WireError::update(subcode, what).with(attribute.whole);
+    if misflagged(attribute, OPTIONAL) {
+        return Err(error(subcode::FLAGS, WRONG_FLAGS));
+    }
+    nlri::decode(rest.0, family, rx.add_path[family.index()]).map_err(|what| error(subcode::OPTIONAL, what))
+}
+
+/// The routes of an `MP_REACH_NLRI` (RFC 4760 §3, RFC 2545 §3, RFC 8950 §3); an
+/// error puts them in doubt (RFC 7606 §5.3, §7.11).
+fn read_mp_reach(
+    attribute: Attribute<'_>,
+    family: Family,
+    mut rest: Reader<'_>,
+    rx: Rx,
+) -> Result<MpReach, WireError> {
+    let error = |what| WireError::update(subcode::OPTIONAL, what).with(attribute.whole);
+    let (Some(hop), Some(_reserved)) = (rest.counted8(), rest.u8()) else {
+        return Err(error("MP_REACH_NLRI is too short"));
+    };
+    let next_hop = next_hop(family, hop, rx.extended_next_hop)
+        .ok_or_else(|| error("the next hop has a wrong length"))?;
+    Ok(MpReach { family, next_hop, nlri: mp_prefixes(attribute, family, rest, rx)? })
 }
 
 /// The next hop of an `MP_REACH_NLRI`; `None` for a length that its family

@@ -96,6 +96,15 @@ fn unknown() -> impl Strategy<Value = Vec<RawAttr>> {
     )
 }
 
+/// TLVs of AIGP that are no metric.
+fn other_tlvs() -> impl Strategy<Value = Box<[u8]>> {
+    let tlv = (2..=255_u8, vec(any::<u8>(), 0..20)).prop_map(|(kind, value)| {
+        let length = u16::try_from(3 + value.len()).expect("it is short").to_be_bytes();
+        [&[kind], &length[..], &value].concat()
+    });
+    vec(tlv, 0..3).prop_map(|tlvs| tlvs.concat().into())
+}
+
 /// Any attributes with a next hop for the family.
 pub(crate) fn attrs(family: Family) -> impl Strategy<Value = Attrs> {
     let path = (
@@ -118,11 +127,12 @@ pub(crate) fn attrs(family: Family) -> impl Strategy<Value = Attrs> {
     let rare = (
         vec(any::<[u8; 20]>().prop_map(Ipv6ExtCommunity), 0..4),
         option::of(0..u64::MAX),
+        other_tlvs(),
         option::of(any::<u32>().prop_map(Asn)),
         any::<bool>(),
     );
     (path, tags, rare).prop_map(|(path, tags, rare)| {
-        let (ipv6_ext_communities, aigp, only_to_customer, partial) = rare;
+        let (ipv6_ext_communities, aigp, aigp_more, only_to_customer, partial) = rare;
         let (origin, as_path, next_hop, med, local_pref, atomic_aggregate, aggregator) = path;
         let (communities, originator, cluster_list, ext_communities, large_communities, unknown) = tags;
         Attrs {
@@ -139,6 +149,7 @@ pub(crate) fn attrs(family: Family) -> impl Strategy<Value = Attrs> {
             ext_communities,
             ipv6_ext_communities,
             aigp,
+            aigp_more,
             large_communities,
             only_to_customer,
             partial: u64::from(partial && only_to_customer.is_some()) << 35,

@@ -130,6 +130,7 @@ fn case(random: &[u8], seeds: &[(Vec<u8>, bool)]) -> Result<Option<()>> {
         extended_next_hop: u.arbitrary()?,
         aigp: u.arbitrary()?,
         families: if u.ratio(1_u8, 8)? { u.arbitrary()? } else { [true; 2] },
+        disabled: if u.ratio(1_u8, 8)? { u.arbitrary()? } else { [false; 2] },
     };
     Ok(check(&broken(&mut u, seeds)?, rx))
 }

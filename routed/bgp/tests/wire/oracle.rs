@@ -49,6 +49,8 @@ fn spoken(mut attrs: Attrs, mut nlri: Vec<Nlri>) -> (Attrs, Vec<Nlri>) {
     for community in &mut attrs.ext_communities {
         community.0 = community.0 & 0xffff_ffff_ffff | 0x0002 << 48;
     }
+    // It knows no TLV of AIGP but the metric.
+    attrs.aigp_more = Box::default();
     // It takes the partial bit of ONLY_TO_CUSTOMER for an error.
     attrs.partial = 0;
     nlri.retain(|nlri| !nlri.prefix.address().is_multicast() && !nlri.prefix.is_martian());

@@ -18,6 +18,7 @@ pub(crate) fn reader(tx: Tx) -> Rx {
         extended_next_hop: true,
         aigp: true,
         families: [true; 2],
+        ..Rx::default()
     }
 }
 

@@ -11,14 +11,14 @@ use super::batch::Batch;
 use super::chunk::{self, Chunk, Chunks};
 use super::letter::{Line, Post, To};
 use super::member::{Member, Standing};
-use super::told::{Exporter, Scene, Told};
+use super::told::{Exporter, Fits, Scene, Told};
 use super::{Left, Limits, Turn, WasIs};
 use crate::export::Audience;
 use crate::{PeerId, PeerInfo, Source, Table};
 
 #[derive(Debug)]
 pub(super) struct Group<F, L> {
-    pub(super) exporter: Exporter,
+    pub(super) exporter: Exporter<F>,
     pub(super) format: F,
     /// Prefixes with news for the members in step: what they were last told of
     /// each, and what holds now.
@@ -57,9 +57,12 @@ impl Counts {
 }
 
 impl<F, L: Clone> Group<F, L> {
-    pub(super) fn new(audience: Audience, format: F) -> Self {
+    pub(super) fn new(audience: Audience, format: F, fits: Fits<F>) -> Self
+    where
+        F: Clone,
+    {
         Self {
-            exporter: Exporter::new(audience),
+            exporter: Exporter::new(audience, format.clone(), fits),
             format,
             news: IndexMap::default(),
             in_step: Vec::new(),

@@ -73,6 +73,10 @@ pub trait Post {
     /// A letter: written once, shared by all who get it.
     type Letter: Clone + Debug;
 
+    /// True when a letter can tell a route with these attributes; one that it
+    /// cannot is not told at all.
+    fn fits(format: &Self::Format, family: Family, attrs: &Attrs) -> bool;
+
     /// Writes a letter. Withdrawals stand before what is reachable.
     fn write(&mut self, format: &Self::Format, lines: &[Line]) -> Self::Letter;
 

@@ -97,10 +97,10 @@ impl Member {
     }
 
     /// Takes news of up to `max` prefixes, and holds that it was told.
-    pub(super) fn pull(
+    pub(super) fn pull<F>(
         &mut self,
         (table, scene): (&Table, &mut Scene<'_>),
-        exporter: &mut Exporter,
+        exporter: &mut Exporter<F>,
         max: usize,
     ) -> Batch {
         let mut batch = Batch::default();

@@ -25,6 +25,10 @@ impl Post for Office {
     type Format = ();
     type Letter = Arc<Vec<Line>>;
 
+    fn fits((): &(), _: Family, attrs: &Attrs) -> bool {
+        attrs.communities.len() < MANY
+    }
+
     fn write(&mut self, (): &(), lines: &[Line]) -> Self::Letter {
         assert!(!lines.is_empty(), "an empty letter is none");
         self.written += 1;
@@ -43,6 +47,9 @@ impl Post for Office {
         self.called.insert(id);
     }
 }
+
+/// A route with so many communities fits no letter.
+const MANY: usize = 9;
 
 /// So small that everything happens.
 const LIMITS: Limits = Limits { low: 2, steady: 4, far: 8, cut: 3, pull: 2, turn: 4 };
@@ -267,6 +274,29 @@ fn a_refresh_tells_everything_again_without_an_end() {
 }
 
 #[test]
+fn what_fits_no_letter_is_withdrawn_and_not_counted() {
+    let mut w = World::new();
+    w.up(&external(1));
+    w.up(&external(2));
+    (1..=2).for_each(|n| drop(w.drain(PeerId(n))));
+    let prefix = p("10.1.0.0/16");
+    let links = w.out.count(&w.table, PeerId(2));
+    let mut tell = |count: u32| {
+        let mut route = Attrs::clone(&attrs(&[65001], "192.0.2.1"));
+        route.communities = (0..count).map(net::Community).collect();
+        w.table.update(w.now, PeerId(1), [(prefix, 0)], &Arc::new(route)).unwrap();
+        w.flush(usize::MAX);
+        (w.drain(PeerId(2)).len(), w.out.count(&w.table, PeerId(2)) - links)
+    };
+    let many = u32::try_from(MANY).unwrap();
+    assert_eq!(tell(many), (0, 0));
+    assert_eq!(tell(1), (1, 1));
+    assert_eq!(tell(many), (1, 0), "it is withdrawn");
+    assert_eq!(tell(many + 1), (0, 0), "and once is enough");
+    assert_eq!(tell(2), (1, 1));
+}
+
+#[test]
 fn equal_peers_are_one_group_and_a_group_goes_with_its_last_member() {
     let mut w = World::new();
     (1..=3).for_each(|n| w.up(&external(n)));
@@ -363,4 +393,5 @@ fn a_peer_that_stalls_holds_up_nobody_costs_little_and_catches_up() {
     assert!(w.in_step(PeerId(2)));
 }
 
+mod metric;
 mod random;

@@ -64,6 +64,8 @@ struct Alike {
     /// Where the rule is that lets the route pass; 0 where no rule asks for
     /// the prefix.
     rule: usize,
+    /// What is added to an accumulated metric.
+    metric: u32,
 }
 
 #[derive(Debug)]
@@ -72,10 +74,15 @@ struct Memo {
     _attrs: Arc<Attrs>,
 }
 
-/// Exports to an audience.
+/// Whether a letter of a format can tell a route with these attributes.
+pub(super) type Fits<F> = fn(&F, Family, &Attrs) -> bool;
+
+/// Exports to an audience, in letters of a format.
 #[derive(Debug)]
-pub(super) struct Exporter {
+pub(super) struct Exporter<F> {
     pub(super) audience: Audience,
+    format: F,
+    fits: Fits<F>,
     /// The filter looks at prefixes.
     by_prefix: bool,
     memo: FxHashMap<Alike, Memo>,
@@ -83,10 +90,10 @@ pub(super) struct Exporter {
     last: Option<(Alike, Option<Arc<Told>>)>,
 }
 
-impl Exporter {
-    pub(super) fn new(audience: Audience) -> Self {
+impl<F> Exporter<F> {
+    pub(super) fn new(audience: Audience, format: F, fits: Fits<F>) -> Self {
         let by_prefix = audience.export.rules.iter().any(|rule| !rule.matches.prefix.is_empty());
-        Self { audience, by_prefix, memo: FxHashMap::default(), last: None }
+        Self { audience, format, fits, by_prefix, memo: FxHashMap::default(), last: None }
     }
 
     /// What the audience is told of a best route, if anything.
@@ -100,7 +107,8 @@ impl Exporter {
         };
         let (protocol, family) = (path.protocol, prefix.family());
         let attrs = path.attrs();
-        let alike = Alike { attrs: Arc::as_ptr(attrs).addr(), source, protocol, family, rule };
+        let attrs_at = Arc::as_ptr(attrs).addr();
+        let alike = Alike { attrs: attrs_at, source, protocol, family, rule, metric: best.metric };
         if let Some((_, told)) = self.last.as_ref().filter(|(last, _)| *last == alike) {
             return told.clone();
         }
@@ -110,8 +118,10 @@ impl Exporter {
         }
         let teller = scene.teller(source);
         let told = match export(prefix, best, teller, &self.audience, scene.cluster_id) {
-            Exported::Send(attrs) => Some(Arc::new(Told { attrs: scene.attrs.intern(attrs), source })),
-            Exported::Not(_) => None,
+            Exported::Send(attrs) if (self.fits)(&self.format, family, &attrs) => {
+                Some(Arc::new(Told { attrs: scene.attrs.intern(attrs), source }))
+            }
+            Exported::Send(_) | Exported::Not(_) => None,
         };
         self.memo.insert(alike, Memo { told: told.clone(), _attrs: Arc::clone(attrs) });
         self.last = Some((alike, told.clone()));

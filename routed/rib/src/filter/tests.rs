@@ -121,6 +121,34 @@ fn edits_delete_then_set_then_add_then_prepend() {
 }
 
 #[test]
+fn each_attribute_is_set_and_each_kind_of_community_is_added_once() {
+    let edited = |actions: &str| {
+        check(&format!("[{{ action = \"accept\", {actions} }}]"), "10.0.0.0/8", &route()).unwrap()
+    };
+    let large = |last| LargeCommunity([1, 2, last]);
+    let cases: [(&str, Attrs); 8] = [
+        ("set = { med = 7 }", Attrs { med: Some(7), ..route() }),
+        ("set = { local_pref = 7 }", Attrs { local_pref: Some(7), ..route() }),
+        ("set = { next_hop = \"2001:db8::1\" }", {
+            let address: std::net::IpAddr = "2001:db8::1".parse().unwrap();
+            Attrs { next_hop: Some(address.into()), ..route() }
+        }),
+        ("set = { community = \"1:1\" }", Attrs { communities: vec!["1:1".parse().unwrap()], ..route() }),
+        ("set = { large_community = [] }", Attrs { large_communities: vec![], ..route() }),
+        ("set = { ext_community = \"rt:1:1\" }", {
+            Attrs { ext_communities: vec!["rt:1:1".parse().unwrap()], ..route() }
+        }),
+        ("add = { large_community = [\"1:2:3\", \"1:2:4\"] }", {
+            Attrs { large_communities: vec![large(3), large(4)], ..route() }
+        }),
+        ("prepend = 1", Attrs { as_path: AsPath::sequence([64512, 65001, 650, 65003]), ..route() }),
+    ];
+    for (actions, wanted) in cases {
+        assert_eq!(edited(actions), wanted, "{actions}");
+    }
+}
+
+#[test]
 fn what_is_not_understood_is_an_error_that_names_it() {
     for (rules, names) in [
         ("[{ prefx = \"10.0.0.0/8\", action = \"accept\" }]", "prefx"),

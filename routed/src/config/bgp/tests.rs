@@ -212,11 +212,6 @@ fn paths_with_sets_are_refused_unless_the_file_says_otherwise() {
     assert!(!other.reject_as_sets && other.graceful_shutdown);
     let marked = good(&format!("{BGP}graceful_shutdown = true\n"));
     assert_eq!(diff(&good(BGP), &marked), [Change::Marks]);
-    let findings = check(&format!("{BGP}deterministic_med = false\n"));
-    assert!(
-        findings.starts_with("n1.toml:3:21: warning: deterministic_med: routes are always"),
-        "{findings}"
-    );
 }
 
 #[test]

@@ -265,6 +265,15 @@ impl TableTask {
                 hint: "give one of the two nodes another subnet; until then each uses its own".to_owned(),
             })
             .collect();
+        alarms.extend(self.sessions.disabled().map(|(peer, family, what)| v1::Alarm {
+            id: format!("family-disabled {peer} {family}"),
+            severity: v1::Severity::Error as i32,
+            text: format!("peer {peer} sent a malformed message: {what}; its {family} routes are ignored"),
+            hint: format!(
+                "`routectl peers {peer}` shows the message; \
+                 `routectl peers reset {peer}` takes its {family} routes again"
+            ),
+        }));
         if self.fib.refused() > 0 {
             alarms.push(v1::Alarm {
                 id: "routes-not-installed".to_owned(),

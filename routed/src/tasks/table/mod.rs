@@ -93,6 +93,16 @@ pub(crate) enum TableInput {
         /// The routes, in the order in which they came.
         updates: Vec<Update>,
     },
+    /// A malformed message has put a peer's routes of a family in doubt: they
+    /// go (RFC 4760 §7).
+    FamilyDisabled {
+        /// The peer.
+        id: PeerId,
+        /// The family.
+        family: Family,
+        /// What was wrong with the message.
+        what: &'static str,
+    },
     /// A peer has told all its routes of a family.
     EndOfRib {
         /// The peer.
@@ -346,6 +356,7 @@ impl TableTask {
                     self.update(now, id, update);
                 }
             }
+            TableInput::FamilyDisabled { id, family, what } => self.family_disabled(id, family, what),
             TableInput::EndOfRib { id, family } => self.end_of_rib(id, family),
             TableInput::RefreshRequest { id, family } => self.adj_out.refresh(id, family),
             // What follows every input delivers.

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bgp::conn::Up;
-use bgp::wire::{EncodeError, Encoder, Message, Nlri, RouteRefresh, Tx};
+use bgp::wire::{self, EncodeError, Encoder, Message, Nlri, RouteRefresh, Tx};
 use bytes::{Bytes, BytesMut};
-use net::{Family, Prefix};
+use net::{Attrs, Family, Prefix};
 use rib::adj_out::{Line, Out, Post, To};
 use rib::{AdjOut, PeerId};
 use rustc_hash::FxHashMap;
@@ -192,8 +192,8 @@ impl Office {
     }
 
     /// Writes one line to the end of the scratch; says how many messages.
-    /// Routes that no message of the session can hold are withdrawn, for what
-    /// was told of them before holds no more (RFC 8654 §4).
+    /// Routes that cannot be written are withdrawn, for what was told of them
+    /// before holds no more.
     fn line(&mut self, encoder: usize, out: &Out) -> Result<Sent, EncodeError> {
         let Self { encoders, scratch, nlri, .. } = self;
         let encoder = &mut encoders[encoder];
@@ -253,6 +253,16 @@ fn mark(
 impl Post for Office {
     type Format = Tx;
     type Letter = Letter;
+
+    /// Routes that no message of the session can hold are not told, and what
+    /// was told of them before is withdrawn (RFC 8654 §4).
+    fn fits(format: &Tx, family: Family, attrs: &Attrs) -> bool {
+        let fits = wire::fits(*format, family, attrs);
+        if !fits {
+            warn!(%family, max = format.max(), path = %attrs.as_path, "routes not told: too long for a message");
+        }
+        fits
+    }
 
     fn write(&mut self, format: &Tx, lines: &[Line]) -> Letter {
         let encoder = self.encoder(*format);

@@ -13,6 +13,7 @@ use rib::peer::LocalEnd;
 use rib::{Carries, NextHopMode, PeerId, PeerInfo, SendCommunities};
 use rustc_hash::FxHashSet;
 use tokio::sync::mpsc;
+use tracing::warn;
 
 use super::limit::Limit;
 use super::stale::Stales;
@@ -27,6 +28,8 @@ struct Session {
     limit: Limit,
     /// Families whose End-of-RIB has not come.
     silent: Vec<Family>,
+    /// Families that a malformed message has disabled, and what was wrong.
+    disabled: Vec<(Family, &'static str)>,
 }
 
 /// Sessions, and what is remembered of those that are no more.
@@ -98,6 +101,14 @@ impl Sessions {
         self.addresses.iter().find(|(_, other)| **other == address).map(|(id, _)| *id)
     }
 
+    /// The families that sessions have lost, and what was wrong.
+    pub(super) fn disabled(&self) -> impl Iterator<Item = (IpAddr, Family, &'static str)> + '_ {
+        let address = |id| self.address_of(id).map(|address| (id, address));
+        self.up.keys().copied().filter_map(address).flat_map(|(id, address)| {
+            self.up[&id].disabled.iter().map(move |(family, what)| (address, *family, *what))
+        })
+    }
+
     /// Every peer that has had a session.
     pub(super) fn ids(&self) -> impl Iterator<Item = PeerId> + '_ {
         self.addresses.keys().copied()
@@ -128,9 +139,8 @@ impl TableTask {
         self.office.open(id, slot);
         self.adj_out.peer_up(&self.table, &info, super::post::format(&up));
         self.stale_peer_up(now, id, &up);
-        let session =
-            Session { control, limit: Limit::new(config.max_prefixes), silent: up.families.clone() };
-        self.sessions.up.insert(id, session);
+        let (limit, silent) = (Limit::new(config.max_prefixes), up.families.clone());
+        self.sessions.up.insert(id, Session { control, limit, silent, disabled: Vec::new() });
     }
 
     fn peer_info(&self, id: PeerId, config: &config::Peer, up: &Up) -> PeerInfo {
@@ -222,6 +232,18 @@ impl TableTask {
             let _ = self.table.update(now, id, taken, &reach.attrs);
         }
         self.check_limit(id);
+    }
+
+    /// The routes of a family are in doubt: all go, and none comes any more
+    /// (RFC 4760 §7). The peer is waited for no longer.
+    pub(super) fn family_disabled(&mut self, id: PeerId, family: Family, what: &'static str) {
+        let Some(session) = self.sessions.up.get_mut(&id) else { return };
+        session.disabled.push((family, what));
+        self.sessions.stale.forget_family(id, family);
+        self.table.mark_stale(id, family);
+        let gone = self.table.sweep_stale(id, family);
+        warn!(peer = %self.peer_name(id), %family, what, gone, "family disabled until the session is reset");
+        self.end_of_rib(id, family);
     }
 
     pub(super) fn end_of_rib(&mut self, id: PeerId, family: Family) {

@@ -54,6 +54,11 @@ impl Stales {
         self.0.retain(|(other, _), _| *other != id);
     }
 
+    /// The routes of a family of a peer are gone.
+    pub(super) fn forget_family(&mut self, id: PeerId, family: Family) {
+        self.0.remove(&(id, family));
+    }
+
     /// True while routes of a peer wait.
     pub(super) fn any_of(&self, id: PeerId) -> bool {
         self.0.keys().any(|(other, _)| *other == id)

@@ -4,6 +4,7 @@ use net::Family;
 
 use super::*;
 use crate::conn::CloseReason;
+use crate::peer::DisabledFamily;
 use crate::wire::{Fault, RouteRefresh, Treatment, Update};
 
 /// Both connections stand with our OPEN on each; the peer's comes first on
@@ -128,6 +129,20 @@ fn what_passed_is_counted_and_remembered() {
     assert_eq!((sent.at, sent.notification.code), (bench.now, 3));
     assert_eq!(status.last_received, None);
     assert_eq!(status.since, Some(bench.now));
+}
+
+#[test]
+fn a_disabled_family_is_told_before_the_routes_and_lasts_as_long_as_the_session() {
+    let mut bench = Bench::established(ours());
+    let family = Family::Ipv6Unicast;
+    let fault = Fault { attribute: 14, treatment: Treatment::Disable(family), what: "too short" };
+    let update = Update { faults: vec![fault], ..Update::default() };
+    assert_eq!(bench.message(DIALLED, Message::Update(update)).did(), "disable ipv6, update");
+    let status = bench.peer.status();
+    assert_eq!(status.counters.malformed.family_disable, 1);
+    assert_eq!(status.disabled, [DisabledFamily { family, what: "too short", since: bench.now }]);
+    bench.event(Event::Closed(DIALLED, CloseReason::Eof));
+    assert_eq!(bench.peer.status().disabled, []);
 }
 
 #[test]

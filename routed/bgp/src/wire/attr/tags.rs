@@ -61,33 +61,41 @@ pub(super) fn read_ipv6_ext_communities(
 const AIGP_TLV: u8 = 1;
 const AIGP_LENGTH: u8 = 11;
 
-/// The first metric counts; TLVs of other types are passed over. Where the
-/// session has no AIGP it is as if it were unknown (RFC 7311 §3.2).
+/// The first metric counts; whatever else there is is kept as it came, to be
+/// passed on (RFC 7311 §3). Where the session has no AIGP it is as if it were
+/// unknown (§3.3).
 pub(super) fn read_aigp(found: &mut Found<'_>, attribute: Attribute<'_>, rx: Rx) -> Result<(), &'static str> {
     if !rx.aigp {
         return Ok(());
     }
-    let (mut list, mut first) = (Reader(attribute.value), None);
-    while let Some(kind) = list.u8() {
+    let (mut list, mut first, mut more) = (Reader(attribute.value), None, Vec::new());
+    while !list.is_empty() {
+        let whole = list.0;
+        let kind = list.u8().unwrap_or_default();
         let length = usize::from(list.u16().ok_or("an AIGP TLV has no length")?);
         let rest = length.checked_sub(3).ok_or("an AIGP TLV is shorter than its head")?;
         let value = list.take(rest).ok_or("an AIGP TLV runs over the end")?;
         if kind == AIGP_TLV && first.is_none() {
             first = Some(u64::from_be_bytes(exactly(value)?));
+        } else {
+            more.extend_from_slice(&whole[..length]);
         }
     }
     if first == Some(u64::MAX) {
         return Err("the AIGP metric is the largest number");
     }
     found.attrs.aigp = first;
+    found.attrs.aigp_more = more.into();
     Ok(())
 }
 
 pub(super) fn write_aigp(attrs: &Attrs, _: Tx, out: &mut Vec<u8>) -> Presence {
-    let Some(metric) = attrs.aigp else { return Absent };
-    out.extend_from_slice(&[AIGP_TLV, 0, AIGP_LENGTH]);
-    out.extend_from_slice(&metric.to_be_bytes());
-    Present
+    if let Some(metric) = attrs.aigp {
+        out.extend_from_slice(&[AIGP_TLV, 0, AIGP_LENGTH]);
+        out.extend_from_slice(&metric.to_be_bytes());
+    }
+    out.extend_from_slice(&attrs.aigp_more);
+    if attrs.aigp.is_none() && attrs.aigp_more.is_empty() { Absent } else { Present }
 }
 
 /// `ONLY_TO_CUSTOMER` (RFC 9234 §5).

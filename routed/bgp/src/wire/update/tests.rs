@@ -49,9 +49,10 @@ fn told(body: &[u8], rx: Rx) -> String {
     words.extend(update.end_of_rib.map(|family| format!("end {family}")));
     for fault in &update.faults {
         let how = match fault.treatment {
-            Treatment::Discard => "discard",
-            Treatment::TreatAsWithdraw => "withdraw",
-            Treatment::Reset => "reset",
+            Treatment::Discard => "discard".to_owned(),
+            Treatment::TreatAsWithdraw => "withdraw".to_owned(),
+            Treatment::Disable(family) => format!("disable {family} for"),
+            Treatment::Reset => "reset".to_owned(),
         };
         words.push(format!("{how} {}", fault.attribute));
     }
@@ -122,31 +123,6 @@ fn prefixes_that_cannot_be_read_reset() {
     check_update(&body(&[], &sound, &hex!("21 0a00000000")), external(), "3/10 []");
     check_update(&body(&[], &sound, &hex!("18 0a")), external(), "3/10 []");
     check_update(&body(&hex!("18 0a"), &sound, TEN), external(), "3/10 []");
-    let long = hex!("80 0f 05 0002 01 81 20");
-    check_update(&body(&[], &[&long], &[]), external(), &format!("3/9 {long:02x?}"));
-    let cut = hex!("80 0e 16 0002 01 10 20010db8000000000000000000000001 00 20");
-    check_update(&body(&[], &[&cut, ORIGIN, AS_PATH], &[]), external(), &format!("3/9 {cut:02x?}"));
-}
-
-#[test]
-fn an_mp_attribute_too_short_for_its_own_fields_resets() {
-    for mp in [&hex!("80 0e 04 0002 01 00")[..], &hex!("80 0f 02 0002"), &hex!("80 0e 00"), &hex!("80 0f 00")]
-    {
-        check_update(&body(&[], &[mp], &[]), external(), &format!("3/9 {mp:02x?}"));
-    }
-}
-
-#[test]
-fn an_mp_next_hop_of_a_wrong_length_resets() {
-    for mp in [
-        &hex!("80 0e 0e 0002 01 04 c0000201 00 20 20010db8")[..],
-        &hex!("80 0e 0c 0001 01 05 c000020100 00 08 0a"),
-        &hex!("80 0e 0a 0002 01 00 00 20 20010db8"),
-        // RFC 8950 §4: IPv4 over IPv6 that was not negotiated.
-        &hex!("80 0e 17 0001 01 10 20010db8000000000000000000000001 00 08 0a"),
-    ] {
-        check_update(&body(&[], &[mp, ORIGIN, AS_PATH], &[]), external(), &format!("3/9 {mp:02x?}"));
-    }
 }
 
 #[test]
@@ -239,9 +215,6 @@ fn wrong_flags_withdraw() {
     ] {
         check_attribute(attribute, internal(), &format!("-10.0.0.0/8, withdraw {code}"));
     }
-    let mut mp = MP_REACH.to_vec();
-    mp[0] = 0xc0;
-    check_update(&body(&[], &[&mp, ORIGIN, AS_PATH], &[]), external(), "-2001:db8::/32, withdraw 14");
     // The partial bit is no conflict, nor are the four low bits.
     check_attribute(&hex!("e0 08 04 00000001"), external(), "+10.0.0.0/8");
     check_attribute(&hex!("c7 08 04 00000001"), external(), "+10.0.0.0/8");
@@ -256,13 +229,6 @@ fn the_first_of_several_counts() {
     assert_eq!(update.reach[0].attrs.origin, net::Origin::Igp);
     let unknown = hex!("c0 c8 01 01 c0 c8 01 02");
     check_attribute(&unknown, external(), "+10.0.0.0/8, discard 200");
-}
-
-#[test]
-fn mp_attributes_twice_reset() {
-    check_update(&body(&[], &[MP_REACH, MP_REACH, ORIGIN, AS_PATH], &[]), external(), "3/1 []");
-    let unreach = hex!("80 0f 03 0002 01");
-    check_update(&body(&[], &[&unreach, &unreach], &[]), external(), "3/1 []");
 }
 
 #[test]
@@ -281,13 +247,8 @@ fn an_error_without_routes_to_withdraw_resets() {
     // RFC 7606 §5.2.
     check_update(&body(&[], &[&hex!("80 04 03 000001")], &[]), external(), "3/9 [80, 04, 03, 00, 00, 01]");
     check_update(&body(TEN, &[&hex!("40 01 01 07")], &[]), external(), "3/6 [40, 01, 01, 07]");
-    // Discarding is no reason, nor is an MP_UNREACH_NLRI by itself.
+    // Discarding is no reason.
     check_update(&body(TEN, &[&hex!("40 06 01 00")], &[]), external(), "-10.0.0.0/8, discard 6");
-    check_update(
-        &body(&[], &[&hex!("c0 0f 08 0002 01 20 20010db8")], &[]),
-        external(),
-        "-2001:db8::/32, withdraw 15",
-    );
 }
 
 #[test]
@@ -317,50 +278,6 @@ fn unknown_attributes_go_on_if_they_may() {
     );
     let kept: Vec<_> = kept.unknown.iter().map(|raw| (raw.flags, raw.code, raw.value.len())).collect();
     assert_eq!(kept, [(0xe0, 200, 0), (0xe0, 201, 2)]);
-}
-
-#[test]
-fn families_that_were_not_negotiated_are_ignored() {
-    let v4 = Rx { families: [true, false], ..Rx::default() };
-    let sound = [MP_REACH, ORIGIN, AS_PATH, NEXT_HOP];
-    check_update(&body(&[], &sound, TEN), v4, "+10.0.0.0/8, discard 14");
-    let v6 = Rx { families: [false, true], ..Rx::default() };
-    check_update(&body(TEN, &sound, TEN), v6, "+2001:db8::/32, discard 0, discard 0");
-    // Flow specification, whatever its prefixes look like.
-    let flow = hex!("80 0e 08 0001 85 00 00 ffffff");
-    check_update(&body(&[], &[&flow, ORIGIN, AS_PATH], &[]), external(), "discard 14");
-}
-
-#[test]
-fn next_hops_have_the_forms_of_their_families() {
-    let hop = |family: &str, octets: &[u8]| {
-        let head = if family == "ipv4" { hex!("0001 01") } else { hex!("0002 01") };
-        let value = [&head[..], &[u8::try_from(octets.len()).unwrap()], octets, &[0, 0]].concat();
-        let mp = [&[0x80, 14, u8::try_from(value.len()).unwrap()], &value[..]].concat();
-        let rx = Rx { extended_next_hop: true, ..external() };
-        decode(&body(&[], &[&mp, ORIGIN, AS_PATH], &[]), rx).unwrap().reach[0].attrs.next_hop.unwrap()
-    };
-    let global = hex!("20010db8000000000000000000000001");
-    let local = hex!("fe800000000000000000000000000001");
-    let v6 = |global: [u8; 16], link_local: Option<[u8; 16]>| NextHop::V6 {
-        global: global.into(),
-        link_local: link_local.map(Into::into),
-    };
-    assert_eq!(hop("ipv6", &global), v6(global, None));
-    assert_eq!(hop("ipv6", &[global, local].concat()), v6(global, Some(local)));
-    assert_eq!(hop("ipv6", &local), v6(local, None));
-    assert_eq!(hop("ipv6", &[[0; 16], local].concat()), v6(local, Some(local)));
-    // RFC 8950: IPv4 over IPv6.
-    assert_eq!(hop("ipv4", &global), v6(global, None));
-    assert_eq!(hop("ipv4", &[global, local].concat()), v6(global, Some(local)));
-    assert_eq!(hop("ipv4", &hex!("c0000201")), NextHop::V4(Ipv4Addr::new(192, 0, 2, 1)));
-}
-
-#[test]
-fn an_mp_next_hop_that_is_no_host_withdraws() {
-    let mut mp = MP_REACH.to_vec();
-    mp[7] = 0xff;
-    check_update(&body(&[], &[&mp, ORIGIN, AS_PATH], &[]), external(), "-2001:db8::/32, withdraw 14");
 }
 
 #[test]
@@ -413,10 +330,26 @@ fn aigp_is_taken_where_the_session_has_it_and_else_as_if_it_were_unknown() {
     assert_eq!(attrs(&sound, rx).aigp, Some(100));
     let without = attrs(&sound, external());
     assert_eq!((without.aigp, without.unknown.len()), (None, 0));
-    // The first of two counts; other TLVs say nothing.
-    let many = hex!("80 1a 1a 07 0004 ff 01 000b 0000000000000007 01 000b 0000000000000009");
-    assert_eq!(attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &many], rx).aigp, Some(7));
     assert_eq!(attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &hex!("80 1a 00")], rx).aigp, None);
+}
+
+#[test]
+fn the_first_accumulated_metric_counts_and_all_else_is_passed_on() {
+    let rx = Rx { aigp: true, ..external() };
+    let many = hex!("80 1a 1a 07 0004 ff 01 000b 0000000000000007 01 000b 0000000000000009");
+    let mut read = net::Attrs::clone(&attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &many], rx));
+    assert_eq!(read.aigp, Some(7));
+    read.aigp = Some(8);
+    let mut out = Vec::new();
+    attr::encode(&read, super::super::Tx::default(), true, &mut out).unwrap();
+    let told = hex!("80 1a 1a 01 000b 0000000000000008 07 0004 ff 01 000b 0000000000000009");
+    assert!(out.ends_with(&told), "{out:02x?}");
+    // Without any metric too.
+    let other = hex!("80 1a 04 07 0004 ff");
+    let read = attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &other], rx);
+    let mut out = Vec::new();
+    attr::encode(&read, super::super::Tx::default(), true, &mut out).unwrap();
+    assert!(read.aigp.is_none() && out.ends_with(&other), "{out:02x?}");
 }
 
 #[test]
@@ -458,3 +391,5 @@ fn the_partial_bit_of_what_is_understood_is_kept() {
     // It says nothing of an optional non-transitive one (RFC 4271 §4.3).
     assert_eq!(attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &hex!("a0 04 04 00000001")], external()).partial, 0);
 }
+
+mod families;

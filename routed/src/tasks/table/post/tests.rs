@@ -76,6 +76,10 @@ fn routes_that_became_too_long_for_a_message_are_withdrawn_from_those_who_take_n
     let (_, letter) = told(&Tx::default(), 1020);
     assert_eq!(read(&letter, 1), (vec!["10.1.0.0/16".into(), "10.2.0.0/16".into()], 1, 1));
     assert!(told(&long, 1020).0 > 4096);
+    // Such routes are not even asked for.
+    let fits = |format: &Tx, count| Office::fits(format, V4, &attrs(count));
+    assert_eq!([0, 1000, 1020].map(|count| fits(&Tx::default(), count)), [true, true, false]);
+    assert!(fits(&long, 1020) && !fits(&long, 20_000));
 }
 
 #[test]
