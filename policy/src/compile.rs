@@ -5,6 +5,7 @@
 //! and names in every run.
 
 mod groups;
+mod guard;
 mod rules;
 mod sets;
 
@@ -13,7 +14,7 @@ use nftables::types::{NfChainType, NfHook};
 
 use crate::ranges::Ranges;
 use crate::ruleset::{Base, Chain, End, Match, Names, SetKind, Statement, Then, VerdictMap};
-use crate::{DefaultAction, Direction, Facts, Model, Nat, Ruleset};
+use crate::{DefaultAction, Direction, Facts, Guard, Model, Nat, Ruleset};
 
 /// `filter`: after any translation of destinations.
 const FILTER: i32 = 0;
@@ -31,6 +32,22 @@ pub fn compile(model: &Model, facts: &Facts) -> Ruleset {
     if let Some(nat) = &facts.nat {
         compiler.nat(nat);
     }
+    if let Some(guard) = &facts.guard {
+        compiler.guard(guard);
+    }
+    compiler.ruleset
+}
+
+/// The ruleset of a node without policy whose service is guarded all the same.
+pub fn compile_guard(guard: &Guard) -> Ruleset {
+    let facts = Facts::default();
+    let mut compiler = Compiler {
+        facts: &facts,
+        known: sets::Known::new(),
+        names: Names::default(),
+        ruleset: Ruleset::default(),
+    };
+    compiler.guard(guard);
     compiler.ruleset
 }
 

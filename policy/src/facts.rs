@@ -1,6 +1,6 @@
 //! What is true on this node, apart from policy.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use net::Prefix;
 
@@ -22,6 +22,8 @@ pub struct Facts {
     pub default_action: DefaultAction,
     /// Masquerading of what leaves the pools; `None` is no masquerading.
     pub nat: Option<Nat>,
+    /// The port that only known hosts may connect to; `None` guards none.
+    pub guard: Option<Guard>,
 }
 
 /// What becomes of a flow that no policy is for.
@@ -55,4 +57,18 @@ pub struct Nat {
     pub pools: Vec<Prefix>,
     /// Destinations that shall see the containers' own addresses.
     pub exempt: Vec<Prefix>,
+}
+
+/// A TCP service of the node itself that only known hosts may connect to:
+/// SYNs of others are dropped and counted. Connections that stand are left
+/// alone, and so are those that the node has dialled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Guard {
+    /// Where the service listens; an unspecified address is every one of its
+    /// family.
+    pub listen: Vec<SocketAddr>,
+    /// Who may connect, single addresses and ranges of them.
+    pub known: Vec<Prefix>,
+    /// Interfaces over which any link-local IPv6 address may connect.
+    pub links: Vec<String>,
 }

@@ -19,7 +19,10 @@
 //! one node passes the egress rules of the one and the ingress rules of the
 //! other. Replies pass, as connections are tracked.
 //!
-//! Between the node itself and its containers nothing is filtered. Frames
+//! Between the node itself and its containers nothing is filtered, but for
+//! the one service of the node that a [`Guard`] is for: who may connect to it
+//! is a named set, and a chain at the input hook drops the SYNs of others. It
+//! is there with policy or without ([`compile_guard`]). Frames
 //! that a bridge switches without routing are seen only where the host has
 //! `net.bridge.bridge-nf-call-iptables` (and `-ip6tables`) on.
 //!
@@ -43,9 +46,9 @@ mod model;
 mod ranges;
 mod ruleset;
 
-pub use compile::compile;
+pub use compile::{compile, compile_guard};
 pub use evaluate::{Evaluation, Flow, Reason, Step, TIER, Transport, Verdict, evaluate};
-pub use facts::{DefaultAction, Endpoint, Facts, Nat};
+pub use facts::{DefaultAction, Endpoint, Facts, Guard, Nat};
 pub use model::{
     Action, Change, Diagnostic, Direction, Labels, Model, Order, ParsePolicyIdError, ParseSelectorError,
     Peer, Policy, PolicyId, PortRange, Protocol, RestoreError, Rule, Scope, Selector, Types, parse,

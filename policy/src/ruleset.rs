@@ -98,6 +98,8 @@ pub enum Origin {
     },
     /// No rule of the policies that select the container matched.
     NoRule(Direction),
+    /// A host that is not known wanted to connect to a guarded service.
+    Stranger,
 }
 
 /// A condition of a rule.
@@ -115,6 +117,10 @@ pub(crate) enum Match {
     Port { end: End, is: bool, set: String },
     /// The packet is of this family.
     Family(Family),
+    /// A TCP segment that begins a connection (RFC 9293 §3.5).
+    Syn,
+    /// The packet came in over the interface with this name.
+    From(String),
     /// The verdict is looked up by an address of this family.
     Lookup { end: End, family: Family, map: String },
 }
@@ -139,6 +145,11 @@ pub(crate) enum Then {
 }
 
 impl Ruleset {
+    /// True when there is nothing to be in the table.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// How many chains, sets, maps, rules and elements there are: for logs and metrics.
     pub fn size(&self) -> Size {
         let elements = |set: &Set| set.elements.iter().count();

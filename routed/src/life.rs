@@ -154,6 +154,7 @@ impl Daemon {
         };
         let (rip, claim) = around.start_rip(more, router_id).unzip();
         let drain = drain::start(Arc::clone(&state), draining, inputs.clone(), rip.clone());
+        let strangers = listeners.as_ref().map(Listeners::strangers).unwrap_or_default();
         let speaker = start_speaker(&config, (router_id, restarting), &inputs, &bfd, listeners)?;
 
         let (reload, reloads) = mpsc::channel(COMMANDS);
@@ -170,6 +171,7 @@ impl Daemon {
             claim,
             drain,
             policy,
+            strangers,
             addresses,
             reload,
             order,
@@ -307,6 +309,11 @@ impl Daemon {
             // A speaker that is gone means that the daemon stops.
             let _ = speaker.send(SpeakerCommand::Keys(bgp.clone().into())).await;
         }
+        // A peer that is new gets through the guard before it is dialled.
+        let settings = Settings::of(&config);
+        if settings != Settings::of(&self.config) {
+            self.handles.policy.set(settings).await;
+        }
         for change in &changes {
             self.carry_out(change, &config).await;
         }
@@ -328,10 +335,6 @@ impl Daemon {
             Change::PeerPolicy(address) => peer(*address).map(SpeakerCommand::Reconfigure),
             Change::Ranges => config.bgp.as_ref().map(|bgp| SpeakerCommand::Ranges(bgp.dynamic.clone())),
             Change::PeerRemoved(address) => Some(SpeakerCommand::Remove(*address)),
-            Change::Policy => {
-                self.handles.policy.set(Settings::of(config)).await;
-                None
-            }
             Change::NeedsRestart(key) => {
                 warn!(key, "this key is read at start only; restart routed to change it");
                 None
@@ -341,7 +344,8 @@ impl Daemon {
                 let _ = self.handles.bmp.send(BmpCommand::Configure(config.bmp.clone())).await;
                 None
             }
-            Change::Originated | Change::Addresses | Change::Marks => None,
+            // The table and the policy task have heard of these already.
+            Change::Originated | Change::Addresses | Change::Marks | Change::Policy | Change::Guard => None,
         };
         if let (Some(command), Some(speaker)) = (command, &self.handles.speaker) {
             // A speaker that is gone means that the daemon stops.
@@ -441,7 +445,7 @@ fn start_speaker(
     let router_id = router_id.ok_or(Fatal::NoRouterId)?;
     let speaker =
         SpeakerConfig { bgp, router_id, name: config.node.name.clone(), restarting, bfd: bfd.clone() };
-    Ok(Some(Speaker::start(speaker, listeners, inputs.clone())))
+    Ok(Some(Speaker::start(speaker, listeners, inputs.clone())?))
 }
 
 /// What was found at start, for the status of the node.

@@ -1,6 +1,11 @@
 //! A peer that means harm: it costs neither the other sessions nor the log.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    io::ErrorKind,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use lab::{
     Error, Host, Lab, Result,
@@ -31,6 +36,11 @@ struct Scene {
 
 impl Scene {
     fn new(name: &str) -> Result<Scene> {
+        Self::with(name, "")
+    }
+
+    /// A scene with more keys of `[bgp]`.
+    fn with(name: &str, keys: &str) -> Result<Scene> {
         let lab = Lab::new(name)?;
         let (ours, hostile, honest) = (lab.host("n1")?, lab.router("hostile")?, lab.router("honest")?);
         let peers = [(&hostile, HOSTILE), (&honest, HONEST)].map(|(peer, asn)| {
@@ -39,7 +49,7 @@ impl Scene {
                 peer.ipv4()
             )
         });
-        let routed = Routed::start(&ours, &(base_config(&ours, 64512) + &peers.concat()))?;
+        let routed = Routed::start(&ours, &(base_config(&ours, 64512) + keys + &peers.concat()))?;
         let mut session = RawBgp::dial(&honest, ours.ipv4())?;
         session.establish(HONEST, honest.ipv4())?;
         Ok(Scene { routed, ours, hostile, honest, session, lab })
@@ -91,6 +101,25 @@ fn graceful_open(asn: u16, id: Ipv4Addr) -> Vec<u8> {
     let mut open = raw::open(asn, id);
     open.pop();
     [&open[..], &[16, 2, 14], &capabilities].concat()
+}
+
+/// A connection that is closed with a reset, perhaps before we look at it.
+fn knock(host: &Host, target: Ipv4Addr) -> Result<()> {
+    let target = SocketAddr::new(target.into(), 179);
+    match host.run(move || TcpStream::connect_timeout(&target, LIMIT))? {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => Err(Error::io(host.name())(error)),
+        _ => Ok(()),
+    }
+}
+
+/// What the daemon has in memory, in KiB.
+fn memory(routed: &Routed) -> Result<u64> {
+    let pid = routed.pid().ok_or_else(|| Error::Claim("routed does not run".to_owned()))?;
+    let path = format!("/proc/{pid}/status");
+    let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .ok_or_else(|| Error::Claim(format!("no VmRSS in {text}")))
 }
 
 /// The answer that ends the connection.
@@ -214,7 +243,8 @@ fn peer_with_too_many_prefixes_is_ended_and_its_routes_go() -> Result<()> {
 
 #[test]
 fn hundreds_of_connections_cost_nothing_that_stays() -> Result<()> {
-    let mut scene = Scene::new("conns")?;
+    // The kernel lets strangers through.
+    let mut scene = Scene::with("conns", "guard = false\n")?;
     let stranger = scene.lab.router("stranger")?;
     let descriptors = |scene: &Scene| -> Result<usize> {
         let pid = scene.routed.pid().ok_or_else(|| Error::Claim("routed does not run".to_owned()))?;
@@ -222,15 +252,62 @@ fn hundreds_of_connections_cost_nothing_that_stays() -> Result<()> {
         Ok(std::fs::read_dir(&path).map_err(Error::file(&path))?.count())
     };
     let before = descriptors(&scene)?;
-    for host in [&scene.hostile, &stranger] {
-        let all: Result<Vec<RawBgp>> = (0..300).map(|_| RawBgp::dial(host, scene.ours.ipv4())).collect();
-        drop(all?);
+    let all: Result<Vec<RawBgp>> = (0..300).map(|_| scene.dial()).collect();
+    drop(all?);
+    for _ in 0..300 {
+        knock(&stranger, scene.ours.ipv4())?;
     }
     scene.lab.wait_until("the descriptors are given back", LIMIT, || {
         let now = descriptors(&scene).map_err(|e| e.to_string())?;
         if now <= before + 2 { Ok(()) } else { Err(format!("{before} before, {now} now")) }
     })?;
     let _ = scene.session()?;
+    scene.unharmed()
+}
+
+#[test]
+fn strangers_by_the_thousand_keep_no_peer_waiting_and_leave_nothing_behind() -> Result<()> {
+    let mut scene = Scene::with("strangers", "guard = false\n")?;
+    let stranger = scene.lab.router("stranger")?;
+    let before = memory(&scene.routed)?;
+    let (ours, over) = (scene.ours.ipv4(), AtomicBool::new(false));
+    // At least so many, and they go on until the peer has its session.
+    let dialled = std::thread::scope(|scope| -> Result<usize> {
+        let flood = || -> Result<usize> {
+            let mut count = 0;
+            while count < 250 || !over.load(Ordering::Relaxed) {
+                knock(&stranger, ours)?;
+                count += 1;
+            }
+            Ok(count)
+        };
+        let floods = [(); 4].map(|()| scope.spawn(flood));
+        // The flood has begun.
+        let begun = scene.lab.wait_until("strangers are turned away", LIMIT, || {
+            let status = scene.routed.routectl_json(["status"]).map_err(|e| e.to_string())?;
+            let closed = &status["counts"]["strangers_closed"];
+            if closed.as_u64() > Some(0) { Ok(()) } else { Err(closed.to_string()) }
+        });
+        let session = begun.and_then(|()| {
+            let mut peer = scene.dial()?;
+            peer.establish(HOSTILE, scene.hostile.ipv4())?;
+            Ok(peer)
+        });
+        over.store(true, Ordering::Relaxed);
+        let ended = |_| Error::Claim("the flood ended".to_owned());
+        let counts: Result<Vec<usize>> =
+            floods.into_iter().map(|flood| flood.join().map_err(ended).flatten()).collect();
+        session.and(Ok(counts?.iter().sum()))
+    })?;
+    let status = scene.routed.routectl_json(["status"])?;
+    let counts = &status["counts"];
+    assert_eq!(counts["strangers_closed"].as_u64(), u64::try_from(dialled).ok(), "{counts}");
+    let lines = scene.logged("that of no peer")?;
+    assert!((1..=LINES).contains(&lines), "{lines} lines for {dialled} strangers");
+    let left = scene.ours.exec(["ss", "-Htan", "dst", &stranger.ipv4().to_string()])?.ok()?.stdout;
+    assert!(left.lines().count() < 10, "sockets of strangers stay with the kernel: {left}");
+    let after = memory(&scene.routed)?;
+    assert!(after < before + 4 * 1024, "{before} KiB before, {after} after {dialled} strangers");
     scene.unharmed()
 }
 
@@ -280,14 +357,6 @@ fn peer_that_never_reads_costs_neither_memory_nor_the_others() -> Result<()> {
     scene.routed.write_config(&(base_config(&scene.ours, 64512) + &peers))?;
     scene.routed.routectl(["reload"])?.ok()?;
     let deaf = scene.session()?;
-    let memory = |scene: &Scene| -> Result<u64> {
-        let pid = scene.routed.pid().ok_or_else(|| Error::Claim("routed does not run".to_owned()))?;
-        let path = format!("/proc/{pid}/status");
-        let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|line| line.split_whitespace().next()?.parse().ok())
-            .ok_or_else(|| Error::Claim(format!("no VmRSS in {text}")))
-    };
     // The honest peer tells thousands of routes, each as a message of its own
     // towards the deaf one, again and again.
     let mut peak = Vec::new();
@@ -313,7 +382,7 @@ fn peer_that_never_reads_costs_neither_memory_nor_the_others() -> Result<()> {
             let found = scene.routed.routectl_json(["routes", &control]).map_err(|e| e.to_string())?;
             if found[0]["communities"][0] == community { Ok(()) } else { Err(found.to_string()) }
         })?;
-        peak.push(memory(&scene)?);
+        peak.push(memory(&scene.routed)?);
     }
     // The least of ten rounds, for what the allocator keeps goes up and down;
     // thirty rounds that nobody reads are 15 MB.

@@ -51,6 +51,8 @@ struct CountsView {
     addresses: u64,
     policies: u64,
     nexthop_objects: u64,
+    strangers_dropped: u64,
+    strangers_closed: u64,
 }
 
 impl From<v1::NodeStatus> for StatusView {
@@ -101,6 +103,8 @@ impl From<v1::Counts> for CountsView {
             addresses: counts.addresses,
             policies: counts.policies,
             nexthop_objects: counts.nexthop_objects,
+            strangers_dropped: counts.strangers_dropped,
+            strangers_closed: counts.strangers_closed,
         }
     }
 }
@@ -133,6 +137,11 @@ impl Sheet for StatusView {
             ("addresses", Cell::new(counts.addresses)),
             ("policies", Cell::new(counts.policies)),
         ]);
+        if self.asn.is_some() {
+            let strangers =
+                format!("{} dropped, {} closed", counts.strangers_dropped, counts.strangers_closed);
+            lines.push(("strangers", Cell::new(strangers)));
+        }
         lines.extend(self.recovery.iter().map(|note| ("recovery", Cell::new(note))));
         lines.extend(self.alarms.iter().map(|alarm| ("alarm", alarm.cell())));
         if self.alarms.is_empty() {

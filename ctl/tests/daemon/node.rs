@@ -22,6 +22,7 @@ fn status_names_protocols_and_alarms() {
             nexthops:   on, 3 objects
             addresses:  0
             policies:   0
+            strangers:  7 dropped, 2 closed
             recovery:   adopted 3 routes of an earlier run
             alarm:      error block-conflict 10.244.1.0/24: n2 announces the block too; give one of the nodes another subnet
             alarm:      notice draining: neighbours are told to send no traffic to this node; routectl undrain
@@ -77,7 +78,9 @@ fn status_names_protocols_and_alarms() {
                 "kernel_pending": 0,
                 "addresses": 0,
                 "policies": 0,
-                "nexthop_objects": 3
+                "nexthop_objects": 3,
+                "strangers_dropped": 7,
+                "strangers_closed": 2
               },
               "recovery": [
                 "adopted 3 routes of an earlier run"

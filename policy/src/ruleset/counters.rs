@@ -20,6 +20,13 @@ pub struct Counter {
 }
 
 impl Ruleset {
+    /// How many SYNs of strangers a guard has dropped, by what is `listed` as
+    /// for [`Ruleset::counters`].
+    pub fn strangers(&self, listed: &Value) -> u64 {
+        let counters = self.counters(listed).into_iter();
+        counters.filter(|counter| counter.origin == Origin::Stranger).map(|counter| counter.packets).sum()
+    }
+
     /// The counters in `listed`, which is what `nft -j list table inet routed`
     /// says while this ruleset is installed. Rules that are not of this
     /// ruleset are passed over. Every rule of the ruleset is in the answer.

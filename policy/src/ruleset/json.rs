@@ -31,6 +31,11 @@ const LOG_RATE: u32 = 10;
 /// Router solicitation to redirect (RFC 4861 §4.1 to §4.5).
 const NEIGHBOUR_DISCOVERY: [u32; 2] = [133, 137];
 
+/// The bits of the TCP header that tell the first segment of a connection: SYN
+/// without ACK.
+const SYN: u32 = 0x02;
+const SYN_OR_ACK: u32 = 0x12;
+
 /// Everything that nft shall do in one step.
 #[derive(Serialize)]
 struct Document<'a> {
@@ -284,6 +289,11 @@ fn match_of(condition: &Match) -> stmt::Statement<'_> {
             let family = Expression::String(family.to_string().into());
             compare(Operator::EQ, meta(MetaKey::Nfproto), family)
         }
+        Match::Syn => {
+            let flags = expr::BinaryOperation::AND(payload("tcp", "flags"), Expression::Number(SYN_OR_ACK));
+            compare(Operator::EQ, Expression::BinaryOperation(Box::new(flags)), Expression::Number(SYN))
+        }
+        Match::From(link) => compare(Operator::EQ, meta(MetaKey::Iifname), Expression::String(link.into())),
         Match::Lookup { end, family, map } => stmt::Statement::VerdictMap(stmt::VerdictMap {
             key: address_of(*end, *family),
             data: of_set(map),

@@ -42,6 +42,7 @@ pub(crate) fn comment(origin: &Origin) -> String {
     let text = match origin {
         Origin::Rule { policy, direction, index } => format!("{policy} {direction} {index}"),
         Origin::NoRule(direction) => format!("no {direction} rule matched"),
+        Origin::Stranger => "not a known host".to_owned(),
     };
     let cut = text.len().saturating_sub(MAX_COMMENT);
     text.get(cut..).unwrap_or_default().to_owned()

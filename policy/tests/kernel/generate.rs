@@ -141,5 +141,6 @@ pub(crate) fn facts() -> impl Strategy<Value = Facts> {
         endpoints: [a, b, c, d, e].into_iter().flatten().collect(),
         default_action,
         nat: None,
+        guard: None,
     })
 }

@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 
 use lab::{Lab, in_namespace, nft};
 use policy::{
-    DefaultAction, Endpoint, Evaluation, Facts, Flow, Model, Nat, Origin, Protocol, Reason, Ruleset,
+    DefaultAction, Endpoint, Evaluation, Facts, Flow, Guard, Model, Nat, Origin, Protocol, Reason, Ruleset,
     Transaction, Transport, Verdict, compile, diff, evaluate, parse,
 };
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -152,6 +152,11 @@ fn nft_takes_whatever_the_compiler_makes() {
             facts.nat = nat.then(|| Nat {
                 pools: prefixes(["10.0.0.0/8", "10.9.0.0/16", "fd00::/16"]),
                 exempt: prefixes(["192.0.2.0/24", "11.0.0.0/8", "2001:db8::/32"]),
+            });
+            facts.guard = nat.then(|| Guard {
+                listen: ["0.0.0.0:179", "[2001:db8::1]:1179"].map(|text| text.parse().unwrap()).to_vec(),
+                known: prefixes(["0.0.0.0/0", "192.0.2.7/32", "2001:db8::/64"]),
+                links: vec!["eth0".to_owned(), "fifteen-letters".to_owned()],
             });
             nft(&["-c", "-f", "-"], &compile(&model, &facts).json()).map(drop).map_err(TestCaseError::fail)
         });

@@ -73,6 +73,7 @@ pub(super) fn read<'i>(
         multipath_as_path_relax: flag("multipath_as_path_relax", false),
         reject_as_sets: flag("reject_as_sets", true),
         graceful_shutdown: flag("graceful_shutdown", false),
+        guard: flag("guard", true),
         asn: asn.unwrap_or_default(),
         listen,
         cluster_id,

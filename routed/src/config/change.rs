@@ -20,6 +20,8 @@ pub enum Change {
     Ranges,
     /// Whether all that is told is marked (RFC 8326).
     Marks,
+    /// Whether the kernel keeps strangers from the port of BGP.
+    Guard,
     /// Collectors of BMP.
     Collectors,
     /// What this node originates.
@@ -64,8 +66,13 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
 
 /// `[bgp]` without its peers and what can change while they are up.
 fn speaker(config: &Config) -> Option<super::Bgp> {
-    let levelled =
-        |bgp| super::Bgp { peers: Vec::new(), dynamic: Vec::new(), graceful_shutdown: false, ..bgp };
+    let levelled = |bgp| super::Bgp {
+        peers: Vec::new(),
+        dynamic: Vec::new(),
+        graceful_shutdown: false,
+        guard: true,
+        ..bgp
+    };
     config.bgp.clone().map(levelled)
 }
 
@@ -101,6 +108,10 @@ fn diff_peers(old: &Config, new: &Config, changes: &mut Vec<Change>) {
     let marks = |config: &Config| config.bgp.as_ref().is_some_and(|bgp| bgp.graceful_shutdown);
     if marks(old) != marks(new) {
         changes.push(Change::Marks);
+    }
+    let guard = |config: &Config| config.bgp.as_ref().is_some_and(|bgp| bgp.guard);
+    if guard(old) != guard(new) {
+        changes.push(Change::Guard);
     }
 }
 
@@ -151,6 +162,7 @@ impl std::fmt::Display for Change {
             }
             Self::Ranges => f.write_str("ranges of peers that may dial in changed, or their filters"),
             Self::Marks => f.write_str("bgp.graceful_shutdown changed; peers are told everything anew"),
+            Self::Guard => f.write_str("bgp.guard changed"),
             Self::Collectors => f.write_str("collectors of BMP changed"),
             Self::Originated => f.write_str("advertised prefixes, aggregates or static routes changed"),
             Self::Policy => f.write_str("policy settings changed"),

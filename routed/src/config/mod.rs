@@ -165,6 +165,9 @@ pub struct Bgp {
     pub reject_as_sets: bool,
     /// All that is told is marked as about to go (RFC 8326).
     pub graceful_shutdown: bool,
+    /// The kernel drops what strangers send to the port before it is a
+    /// connection.
+    pub guard: bool,
     /// The confederation that this node's AS is a member of (RFC 5065).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confederation: Option<Confederation>,

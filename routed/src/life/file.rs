@@ -49,6 +49,7 @@ pub(super) fn keep_fixed(old: &Config, new: Config) -> Config {
         peers: new.peers,
         dynamic: new.dynamic,
         graceful_shutdown: new.graceful_shutdown,
+        guard: new.guard,
         ..bgp
     });
     // A node that spoke BGP does so until it starts anew.

@@ -120,6 +120,8 @@ impl NodeService for Node {
             addresses: addresses.allocations.len() as u64,
             policies: policy.policies as u64,
             nexthop_objects: overview.objects,
+            strangers_dropped: policy.strangers,
+            strangers_closed: self.handles.strangers.closed(),
         };
         Ok(Response::new(v1::NodeStatus {
             node: self.info.name.clone(),

@@ -110,9 +110,10 @@ impl PolicyService for Policies {
         let (model, _) = self.model().await?;
         let counters = self.policy.ask(PolicyCommand::Counters).await.ok_or_else(convert::stopping)??;
         let of_wanted = |counter: &&Counter| match (&wanted, &counter.origin) {
-            (None, _) => true,
+            (None, Origin::Rule { .. } | Origin::NoRule(_)) => true,
             (Some(wanted), Origin::Rule { policy, .. }) => policy == wanted,
-            (Some(_), Origin::NoRule(_)) => false,
+            // The latter is no policy's; the status of the node has it.
+            (Some(_), Origin::NoRule(_)) | (_, Origin::Stranger) => false,
         };
         let counters =
             counters.iter().filter(of_wanted).map(|counter| rule_counter(counter, &model)).collect();
@@ -222,6 +223,7 @@ fn rule_counter(counter: &Counter, model: &policy::Model) -> v1::RuleCounter {
             (Some(reference(policy)), *direction, u32::try_from(*index).ok(), rule.map(|rule| rule.action))
         }
         Origin::NoRule(direction) => (None, *direction, None, Some(Action::Deny)),
+        Origin::Stranger => (None, Direction::Ingress, None, Some(Action::Deny)),
     };
     let action = match action {
         Some(Action::Allow) => v1::RuleAction::Allow,

@@ -3,26 +3,36 @@
 //! TCP-MD5 keys (RFC 2385) are set on the listening socket, or the kernel
 //! would complete a handshake without one; the TTL is 255 there so that the
 //! SYN-ACK passes a peer's GTSM check (RFC 5082 §3).
+//!
+//! Strangers do not come as far as the speaker: the kernel drops their SYNs
+//! (see [`Known::guard`]), and where it does not, their connections are closed
+//! as they are accepted, with a reset, so that nothing of them stays.
 
 mod keys;
+mod known;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use net::{Family, Prefix};
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tracing::warn;
 
 use self::keys::{Keys, TURN};
+pub(super) use self::known::Known;
 use super::speaker::SpeakerCommand;
 use crate::config::{Bgp, Secret};
+use crate::observe::damp::Damper;
 
-/// How many connections may wait to be accepted.
-const BACKLOG: i32 = 128;
+/// How many connections may wait to be accepted. Those of strangers wait here
+/// too, so it is more than the peers of a node need.
+const BACKLOG: i32 = 1024;
 /// How long to wait after the system refused to accept, so as not to spin
 /// when file descriptors run out.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -46,40 +56,68 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
+/// How many connections of strangers were closed since the start.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Strangers(Arc<AtomicU64>);
+
+impl Strangers {
+    /// The number.
+    pub(crate) fn closed(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The open sockets and the tasks that accept on them.
 pub(crate) struct Listeners {
-    sockets: Vec<Socket>,
-    waiting: Vec<TcpListener>,
+    sockets: Vec<(SocketAddr, Socket)>,
     tasks: Vec<AbortHandle>,
     keys: Keys,
+    known: watch::Sender<Known>,
+    strangers: Strangers,
 }
 
 impl Listeners {
-    /// Opens the sockets. Who connects waits until [`Listeners::accept`].
+    /// Opens the sockets, with the keys on them. Nobody can connect before
+    /// [`Listeners::listen`].
     pub(crate) fn bind(bgp: &Bgp) -> Result<Self, ListenError> {
         let keys = Keys::of(bgp);
-        let mut listeners = Self { sockets: Vec::new(), waiting: Vec::new(), tasks: Vec::new(), keys };
+        let mut sockets = Vec::with_capacity(bgp.listen.len());
         for &address in &bgp.listen {
-            let open = || {
-                let socket = open(address, &listeners.keys)?;
-                let listener = TcpListener::from_std(socket.try_clone()?.into())?;
-                Ok((socket, listener))
-            };
-            let (socket, listener) = open().map_err(|error| ListenError { address, error })?;
-            listeners.sockets.push(socket);
-            listeners.waiting.push(listener);
+            let socket = open(address, &keys).map_err(|error| ListenError { address, error })?;
+            sockets.push((address, socket));
         }
-        Ok(listeners)
+        let known = watch::Sender::new(Known::of(bgp));
+        Ok(Self { sockets, tasks: Vec::new(), keys, known, strangers: Strangers::default() })
     }
 
-    /// Hands connections to the speaker from now on.
-    pub(super) fn accept(&mut self, speaker: &mpsc::Sender<SpeakerCommand>) {
-        let tasks = self.waiting.drain(..).map(|listener| tokio::spawn(accept(listener, speaker.clone())));
-        self.tasks.extend(tasks.map(|task| task.abort_handle()));
+    /// Listens, and hands connections to the speaker from now on.
+    pub(super) fn listen(&mut self, speaker: &mpsc::Sender<SpeakerCommand>) -> Result<(), ListenError> {
+        for (address, socket) in &self.sockets {
+            let listen = || {
+                socket.listen(BACKLOG)?;
+                TcpListener::from_std(socket.try_clone()?.into())
+            };
+            let listener = listen().map_err(|error| ListenError { address: *address, error })?;
+            let door = Door {
+                listener,
+                known: self.known.subscribe(),
+                strangers: self.strangers.clone(),
+                speaker: speaker.clone(),
+            };
+            self.tasks.push(tokio::spawn(door.accept()).abort_handle());
+        }
+        Ok(())
     }
 
-    /// Takes over the keys of a configuration, while the sockets are open.
+    /// The count of strangers.
+    pub(crate) fn strangers(&self) -> Strangers {
+        self.strangers.clone()
+    }
+
+    /// Takes over the peers and keys of a configuration, while the sockets
+    /// are open.
     pub(super) fn configure(&mut self, bgp: &Bgp) {
+        self.known.send_replace(Known::of(bgp));
         let keys = Keys::of(bgp);
         for who in self.keys.gone(&keys) {
             self.each(|socket| set_key(socket, who, b""));
@@ -111,7 +149,7 @@ impl Listeners {
     }
 
     fn each(&self, set: impl Fn(&Socket) -> io::Result<()>) {
-        for error in self.sockets.iter().filter_map(|socket| set(socket).err()) {
+        for error in self.sockets.iter().filter_map(|(_, socket)| set(socket).err()) {
             warn!(%error, "TCP-MD5 key not set on the listening socket; its peer cannot dial in");
         }
     }
@@ -136,7 +174,6 @@ fn open(address: SocketAddr, keys: &Keys) -> io::Result<Socket> {
         set_key(&socket, who, keys.current(who))?;
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
     Ok(socket)
 }
 
@@ -153,23 +190,47 @@ fn set_key(socket: &Socket, who: Prefix, key: &[u8]) -> io::Result<()> {
     }
 }
 
-async fn accept(listener: TcpListener, speaker: mpsc::Sender<SpeakerCommand>) {
-    let mut failing = false;
-    loop {
-        match listener.accept().await {
-            Ok((stream, remote)) => {
-                failing = false;
-                if speaker.send(SpeakerCommand::Accepted(stream, remote)).await.is_err() {
-                    return;
+/// A listening socket, and who may come in.
+struct Door {
+    listener: TcpListener,
+    known: watch::Receiver<Known>,
+    strangers: Strangers,
+    speaker: mpsc::Sender<SpeakerCommand>,
+}
+
+impl Door {
+    async fn accept(self) {
+        let (mut failing, mut told) = (false, Damper::default());
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, remote)) => {
+                    failing = false;
+                    let address = remote.ip().to_canonical();
+                    if !self.known.borrow().admits(address) {
+                        self.turn_away(&stream, address, &mut told);
+                    } else if self.speaker.send(SpeakerCommand::Accepted(stream, remote)).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    // Told once, not ten times a second for as long as it lasts.
+                    if !std::mem::replace(&mut failing, true) {
+                        warn!(%error, "cannot accept connections; trying on");
+                    }
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
-            Err(error) => {
-                // Told once, not ten times a second for as long as it lasts.
-                if !std::mem::replace(&mut failing, true) {
-                    warn!(%error, "cannot accept connections; trying on");
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
+        }
+    }
+
+    /// Has the connection of a stranger closed with a reset, for an orderly
+    /// end would stay with the kernel for as long as the stranger likes.
+    fn turn_away(&self, stream: &TcpStream, address: IpAddr, told: &mut Damper) {
+        self.strangers.0.fetch_add(1, Ordering::Relaxed);
+        // One that has gone already has nothing left to reset.
+        let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        if let Some(unsaid) = told.admit(Instant::now(), "") {
+            warn!(%address, unsaid, "connection closed: the address is that of no peer");
         }
     }
 }

@@ -24,7 +24,8 @@
 //! finds a block for a node without one.
 //!
 //! Start: state directory, watcher, FIB writer (adopts), address store,
-//! policy (in force before routes move), table, speaker, API. Stop is the
+//! policy (in force before routes move), table, speaker (listens when the
+//! guard of its port is in the kernel), API. Stop is the
 //! reverse: API, speaker (sessions end as for a restart), table, FIB writer.
 
 pub(crate) mod address;
@@ -110,6 +111,8 @@ pub(crate) struct Handles {
     pub(crate) drain: drain::DrainHandle,
     /// The policy task.
     pub(crate) policy: policy::PolicyHandle,
+    /// Counts the connections of strangers that were closed.
+    pub(crate) strangers: listener::Strangers,
     /// The address store.
     pub(crate) addresses: ipam::Ipam,
     /// Asks the main task for a reload.

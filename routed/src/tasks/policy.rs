@@ -16,12 +16,13 @@ use api::Problem;
 use api::v1;
 use kernel::nft::{Listing, Nft, NftError};
 use policy::{
-    Change, Counter, DefaultAction, Diagnostic, Evaluation, Facts, Flow, Model, Nat, Policy, PolicyId,
-    Ruleset, compile, diff, evaluate,
+    Change, Counter, DefaultAction, Diagnostic, Evaluation, Facts, Flow, Guard, Model, Nat, Policy, PolicyId,
+    Ruleset, Transaction, compile, compile_guard, diff, evaluate,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
+use super::listener::Known;
 use super::{COMMANDS, Owned};
 use crate::config::{self, Config};
 use crate::state::{StateDir, StateError};
@@ -56,6 +57,8 @@ pub(crate) struct Settings {
     enabled: bool,
     default_action: DefaultAction,
     nat: Option<Nat>,
+    /// Whom the kernel lets connect to the port of BGP.
+    guard: Option<Guard>,
 }
 
 impl Settings {
@@ -69,6 +72,7 @@ impl Settings {
                 config::DefaultAction::Deny => DefaultAction::Deny,
             },
             nat: cluster.nat_outgoing.then(nat),
+            guard: config.bgp.as_ref().filter(|bgp| bgp.guard).map(|bgp| Known::of(bgp).guard(bgp)),
         }
     }
 }
@@ -78,6 +82,8 @@ impl Settings {
 pub(crate) struct PolicyState {
     /// Policies in force.
     pub(crate) policies: usize,
+    /// SYNs of strangers that the guard has dropped, as of the last look.
+    pub(crate) strangers: u64,
     /// What is wrong, if something is.
     pub(crate) alarm: Option<v1::Alarm>,
 }
@@ -125,6 +131,8 @@ struct Task {
     model: Arc<Model>,
     /// What the kernel has, as far as we know.
     installed: Option<Ruleset>,
+    /// What the guard had counted when its rules were last made anew.
+    strangers: u64,
     state: watch::Sender<PolicyState>,
 }
 
@@ -138,7 +146,8 @@ pub(crate) async fn start(
     let (state, state_reader) = watch::channel(PolicyState::default());
     let (sender, commands) = mpsc::channel(COMMANDS);
     let nft = Nft::find();
-    let mut task = Task { state_dir, nft, settings, owned, model: Arc::new(model), installed: None, state };
+    let model = Arc::new(model);
+    let mut task = Task { state_dir, nft, settings, owned, model, installed: None, strangers: 0, state };
     task.settle().await;
     tokio::spawn(task.run(commands));
     Ok(PolicyHandle { commands: sender, state: state_reader })
@@ -216,7 +225,7 @@ impl Task {
     /// Makes a model the one in force: checked by the kernel, on disk, then in
     /// the kernel. Whatever fails, the old one stays.
     async fn adopt(&mut self, model: Model) -> Result<(), Problem> {
-        let ruleset = compile(&model, &self.facts());
+        let ruleset = self.ruleset(&model);
         self.install(ruleset).await.map_err(|error| refused(&error))?;
         let stored: serde_json::Value = serde_json::from_str(&model.to_json())
             .map_err(|error| Problem::internal("policy", error.to_string()))?;
@@ -233,15 +242,25 @@ impl Task {
 
     /// Brings the kernel to what model, facts and settings say.
     async fn settle(&mut self) {
-        let ruleset = compile(&self.model, &self.facts());
+        let ruleset = self.ruleset(&self.model);
         let failed = self.install(ruleset).await.err();
-        let alarm = failed.map(|error| alarm(&error));
+        let alarm = failed.map(|error| if self.settings.enabled { alarm(&error) } else { unguarded(&error) });
         // Told once, not at every retry; `routectl status` shows it as long as it lasts.
         let known = self.state.borrow().alarm == alarm;
         if let Some(alarm) = alarm.as_ref().filter(|_| !known) {
             error!("{}", alarm.text);
         }
         self.publish(alarm);
+    }
+
+    /// What is to be in the kernel: a node without policy has its guard all
+    /// the same.
+    fn ruleset(&self, model: &Model) -> Ruleset {
+        match &self.settings.guard {
+            _ if self.settings.enabled => compile(model, &self.facts()),
+            Some(guard) => compile_guard(guard),
+            None => Ruleset::default(),
+        }
     }
 
     async fn install(&mut self, wanted: Ruleset) -> Result<(), Failure> {
@@ -252,26 +271,35 @@ impl Task {
         let nft = match &self.nft {
             Ok(nft) => nft,
             // Without nft no table can have been made.
-            Err(NftError::NotInstalled) if !self.settings.enabled => return Ok(()),
+            Err(NftError::NotInstalled) if wanted.is_empty() => return Ok(()),
             Err(error) => return Err(Failure(error.to_string())),
         };
-        if !self.settings.enabled {
+        if wanted.is_empty() {
             nft.delete_table().await?;
             self.installed = None;
             return Ok(());
         }
-        if let Some(json) = diff(self.installed.as_ref(), &wanted).json() {
+        let transaction = diff(self.installed.as_ref(), &wanted);
+        if let Some(json) = transaction.json() {
             nft.apply(&json).await?;
+            if matches!(transaction, Transaction::Replace(_)) {
+                self.strangers = self.state.borrow().strangers;
+            }
             self.installed = Some(wanted);
         }
         Ok(())
     }
 
-    /// Puts back a table that somebody else has deleted or emptied.
+    /// Puts back a table that somebody else has deleted or emptied, and reads
+    /// what the guard has counted.
     async fn look(&mut self) {
         let (Ok(nft), Some(installed)) = (&self.nft, &self.installed) else { return };
         let gone = match nft.list_table().await {
-            Ok(Listing::Table(listed)) => !installed.is_in(&listed),
+            Ok(Listing::Table(listed)) => {
+                let strangers = self.strangers + installed.strangers(&listed);
+                self.state.send_modify(|state| state.strangers = strangers.max(state.strangers));
+                !installed.is_in(&listed)
+            }
             Ok(Listing::NoTable) => true,
             Err(error) => {
                 warn!(%error, "cannot look at table inet routed");
@@ -293,6 +321,7 @@ impl Task {
             endpoints: Vec::new(),
             default_action: self.settings.default_action,
             nat: self.settings.nat.clone(),
+            guard: self.settings.guard.clone(),
         }
     }
 
@@ -306,7 +335,8 @@ impl Task {
     }
 
     fn publish(&self, alarm: Option<v1::Alarm>) {
-        self.state.send_replace(PolicyState { policies: self.model.list().count(), alarm });
+        let policies = self.model.list().count();
+        self.state.send_modify(|state| (state.policies, state.alarm) = (policies, alarm));
     }
 }
 
@@ -337,6 +367,19 @@ fn alarm(error: &Failure) -> v1::Alarm {
         severity: v1::Severity::Error as i32,
         text: format!("policy is not in the kernel as it should be: {error}"),
         hint: "routed tries again; `nft list table inet routed` shows what there is".to_owned(),
+    }
+}
+
+/// What is wrong where there is a guard and no policy.
+fn unguarded(error: &Failure) -> v1::Alarm {
+    v1::Alarm {
+        id: "bgp-guard-not-installed".to_owned(),
+        severity: v1::Severity::Warning as i32,
+        text: format!("the kernel lets strangers connect to the port of BGP: {error}"),
+        hint:
+            "their connections are closed as they are accepted; routed tries again, and `guard = false` in \
+               [bgp] says that it need not"
+                .to_owned(),
     }
 }
 

@@ -27,7 +27,7 @@ use tracing::info;
 
 use self::failure::Failure;
 use super::bfd::BfdCommand;
-use super::listener::Listeners;
+use super::listener::{ListenError, Listeners};
 use super::peer::{PeerCommand, PeerTask};
 use super::report::PeerReport;
 use super::table::TableInput;
@@ -96,16 +96,16 @@ pub(crate) struct Speaker {
 }
 
 impl Speaker {
-    /// Starts to accept, starts the peers and the task itself.
+    /// Starts to listen, starts the peers and the task itself.
     pub(crate) fn start(
         config: SpeakerConfig,
         mut listeners: Listeners,
         table: mpsc::Sender<TableInput>,
-    ) -> mpsc::Sender<SpeakerCommand> {
+    ) -> Result<mpsc::Sender<SpeakerCommand>, ListenError> {
         let (sender, commands) = mpsc::channel(COMMANDS);
-        listeners.accept(&sender);
+        listeners.listen(&sender)?;
         tokio::spawn(Self::new(config, listeners, table).run(commands));
-        sender
+        Ok(sender)
     }
 
     fn new(config: SpeakerConfig, listeners: Listeners, table: mpsc::Sender<TableInput>) -> Self {

@@ -47,6 +47,8 @@ pub(crate) fn status() -> NodeStatus {
             prefixes: 5,
             paths: 7,
             nexthop_objects: 3,
+            strangers_dropped: 7,
+            strangers_closed: 2,
             ..Counts::default()
         }),
         recovery: vec!["adopted 3 routes of an earlier run".into()],
