@@ -1,11 +1,15 @@
 //! Socket options that no safe wrapper has. The one place with unsafe code.
 
+mod ao;
+
 use std::io;
 use std::mem::{size_of, size_of_val};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
 use socket2::SockAddr;
+
+pub use ao::{AO_KEY_MAX, AoAlgorithm, AoKey, AoPeer, add_tcp_ao, end_tcp_ao, lacks_tcp_ao, try_tcp_ao};
 
 /// Longest key of TCP-MD5 in Linux (`TCP_MD5SIG_MAXKEYLEN`).
 pub const MD5_KEY_MAX: usize = 80;
