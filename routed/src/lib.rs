@@ -38,15 +38,12 @@ pub enum Fatal {
     /// The state directory.
     #[error(transparent)]
     State(#[from] StateError),
-    /// Links and addresses.
-    #[error(transparent)]
-    Watch(#[from] kernel::watch::WatchError),
     /// Routes at start or clean-up.
     #[error(transparent)]
     Query(#[from] kernel::query::QueryError),
-    /// The FIB writer.
+    /// The FIB writer, or links and addresses.
     #[error(transparent)]
-    Fib(#[from] kernel::FibError),
+    Kernel(#[from] kernel::StartError),
     /// Kernel settings.
     #[error(transparent)]
     Sysctl(#[from] sysctl::SysctlError),

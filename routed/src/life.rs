@@ -108,13 +108,8 @@ impl Daemon {
         // been touched when one of these fails.
         let api = serve::bind(&config.api).await?;
         let listeners = config.bgp.as_ref().map(Listeners::bind).transpose()?;
-        let (fib, fib_events) = Fib::start(fib_config(&config))?;
-        let watching = WatchConfig { own_port: Some(fib.port()), ..WatchConfig::default() };
-        let (snapshot, kernel_events) = kernel::watch::start(watching).await?;
-        for event in &snapshot {
-            // A writer that has ended already says so at the first route.
-            let _ = fib.heard(event).await;
-        }
+        let kernel::Started { fib, fib_events, snapshot, kernel_events } =
+            kernel::start(fib_config(&config), WatchConfig::default()).await?;
         let links = Links::from_snapshot(&snapshot);
         let router_id = router_id(&config, &links)?;
         forwarding::switch_on(&config, &state)?;

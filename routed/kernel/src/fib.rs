@@ -272,22 +272,43 @@ pub struct Fib {
     adopted: usize,
 }
 
-impl Fib {
-    /// Opens the socket in the caller's network namespace, adopts the routes
-    /// of an earlier run and starts the writer.
-    pub fn start(config: FibConfig) -> Result<(Self, mpsc::Receiver<FibEvent>), FibError> {
+/// A writer that has not looked at the kernel's routes yet. Whoever watches for
+/// it subscribes now: what others do while the routes are read is heard then.
+pub struct Unread(Writer);
+
+impl Unread {
+    /// The port id of the writer's socket, see [`Fib::port`].
+    pub fn port(&self) -> u32 {
+        self.0.port()
+    }
+
+    /// Adopts the routes of an earlier run and starts the writer.
+    pub fn start(self) -> Result<(Fib, mpsc::Receiver<FibEvent>), FibError> {
+        let Self(mut writer) = self;
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (urgent, alarms) = mpsc::channel(COMMANDS);
         let (outbox, events) = mpsc::channel(EVENTS);
-        let writer = Writer::open(config.clone())?;
-        let port = writer.port();
-        let adopted = writer.adopted();
+        let config = writer.config().clone();
+        writer.adopt().map_err(|source| FibError::Dump { table: config.table, source })?;
+        let (port, adopted) = (writer.port(), writer.adopted());
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(FibError::Thread)?;
         std::thread::Builder::new()
             .name("fib".to_owned())
             .spawn(move || runtime.block_on(writer.run(inbox, alarms, outbox)))
             .map_err(FibError::Thread)?;
-        Ok((Self { commands, urgent, config, port, adopted }, events))
+        Ok((Fib { commands, urgent, config, port, adopted }, events))
+    }
+}
+
+impl Fib {
+    /// Opens the socket in the caller's network namespace.
+    pub fn open(config: FibConfig) -> Result<Unread, FibError> {
+        Writer::open(config).map(Unread)
+    }
+
+    /// The same and starts at once, for who does not watch; see [`crate::start()`].
+    pub fn start(config: FibConfig) -> Result<(Self, mpsc::Receiver<FibEvent>), FibError> {
+        Self::open(config)?.start()
     }
 
     /// Hands a command to the writer; waits while its queue is full.

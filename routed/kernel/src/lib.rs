@@ -26,6 +26,7 @@ pub mod query;
 pub mod refusal;
 pub mod route;
 pub mod sockopt;
+pub mod start;
 pub mod sysctl;
 pub mod watch;
 
@@ -40,4 +41,5 @@ pub use fib::{Alarm, Command, Done, Fib, FibConfig, FibError, FibEvent, FibStats
 pub use links::{Link, Links};
 pub use refusal::Refusal;
 pub use route::{FibRoute, Hop, NextHops, RouteOwner, Target};
+pub use start::{StartError, Started, start};
 pub use watch::KernelEvent;

@@ -113,11 +113,10 @@ enum LinkState {
 }
 
 impl Writer {
-    /// Opens the socket and adopts the routes of an earlier run.
+    /// Opens the socket; nothing is read yet.
     pub(crate) fn open(config: FibConfig) -> Result<Self, FibError> {
         let socket = RouteSocket::open(config.receive_buffer).map_err(FibError::Socket)?;
-        let table = config.table;
-        let mut writer = Self {
+        Ok(Self {
             config,
             socket,
             sides: PrefixMap::default(),
@@ -144,9 +143,12 @@ impl Writer {
             object_message: Messages::default(),
             send: SEND,
             alarms: None,
-        };
-        writer.adopt().map_err(|source| FibError::Dump { table, source })?;
-        Ok(writer)
+        })
+    }
+
+    /// How routes are written.
+    pub(crate) fn config(&self) -> &FibConfig {
+        &self.config
     }
 
     /// The port id of the socket.

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::io::Write;
+
 use common::*;
 use kernel::watch::{self, WatchConfig};
 use kernel::{Command, Done, Fib, FibConfig, FibEvent, KernelEvent, Refusal, RouteOwner, Target};
@@ -315,6 +317,43 @@ fn what_nobody_has_looked_at_again_is_not_taken_to_be_there() {
         rig.set(vec![(prefix, Some(desired))]).await;
         assert_eq!(rig.result(prefix).await, Ok(Done::Installed));
         assert_eq!(route(prefix), "20.0.0.0/24 via 10.0.0.2 dev v0 proto bgp");
+    });
+}
+
+#[test]
+fn what_others_delete_while_routed_starts_is_heard() {
+    const ROUTES: usize = 6000;
+    const GONE: usize = 5000;
+    in_namespace(|| async {
+        let v0 = veth();
+        let prefix = |number: usize| format!("20.{}.{}.0/24", number / 256, number % 256);
+        let earlier = Rig::start(FibConfig::default()).await;
+        let routes = (0..ROUTES).map(|number| (p(&prefix(number)), Some(via("10.0.0.2", v0)))).collect();
+        earlier.fib.set(routes).await.unwrap();
+        soon(earlier.fib.flush()).await.unwrap();
+        earlier.fib.send(Command::Shutdown).await.unwrap();
+        // Another deletes one after the other, from before the start until after it.
+        let mut other = std::process::Command::new("ip")
+            .args(["-batch", "-"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let deletions: Vec<String> =
+            (0..GONE).map(|number| format!("route del {}\n", prefix(number))).collect();
+        let mut input = other.stdin.take().unwrap();
+        let writes = std::thread::spawn(move || input.write_all(deletions.concat().as_bytes()).unwrap());
+        while !route(&prefix(0)).is_empty() {}
+        let config = FibConfig { nexthop_objects: objects(), ..FibConfig::default() };
+        let started = kernel::start(config, WatchConfig::default()).await.unwrap();
+        assert!(!route(&prefix(GONE - 1)).is_empty(), "the other was too fast: it tests nothing");
+        let kernel::Started { fib, mut kernel_events, .. } = started;
+        while soon(fib.stats()).await.unwrap().stale > ROUTES - GONE {
+            fib.heard(&soon(kernel_events.recv()).await.unwrap()).await.unwrap();
+        }
+        assert!(other.wait().unwrap().success());
+        writes.join().unwrap();
+        assert_eq!(ip("-4 route show proto bgp").lines().count(), ROUTES - GONE);
+        assert_eq!(soon(fib.stats()).await.unwrap().stale, ROUTES - GONE);
     });
 }
 

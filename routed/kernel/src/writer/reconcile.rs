@@ -14,7 +14,7 @@ use crate::socket::{DUMPS, Progress, route_in, torn};
 
 impl Writer {
     /// Adopts what an earlier run left; it is not removed before the sweep.
-    pub(super) fn adopt(&mut self) -> io::Result<()> {
+    pub(crate) fn adopt(&mut self) -> io::Result<()> {
         match self.socket.dump_nexthops() {
             Ok(seen) => {
                 let (ours, others): (Vec<_>, Vec<_>) = seen

@@ -20,9 +20,14 @@ thread_local! {
     static OBJECTS: Cell<NexthopObjects> = const { Cell::new(NexthopObjects::Auto) };
 }
 
+/// How routes are written in the test of this thread.
+pub(crate) fn objects() -> NexthopObjects {
+    OBJECTS.get()
+}
+
 /// True when routes of the test of this thread point at objects.
 pub(crate) fn objects_on() -> bool {
-    OBJECTS.get() == NexthopObjects::Auto
+    objects() == NexthopObjects::Auto
 }
 
 /// Runs a test twice, with nexthop objects and without, each time in a thread
