@@ -122,5 +122,10 @@ fn routes_beyond_the_limit_of_a_neighbour_are_not_taken() -> Result<()> {
     assert_eq!(near["routes_over_limit"], 2, "{near}");
     pair.we_have("10.244.62.0/24", RIP)?;
     assert_eq!(lab::cluster::routes_of(&pair.ours, RIP)?.len(), 3);
+    let status = pair.routed.routectl_json(["status"])?;
+    let alarms = status["alarms"].as_array().cloned().unwrap_or_default();
+    let alarm = alarms.iter().find(|alarm| alarm["id"] == "rip-route-limit 192.0.2.2");
+    let text = alarm.and_then(|alarm| alarm["text"].as_str()).unwrap_or_default();
+    assert!(text.contains("192.0.2.2 on eth0 tells more routes than the 3"), "{status}");
     Ok(())
 }

@@ -96,12 +96,15 @@ impl From<v1::Route> for RouteView {
 }
 
 impl RouteView {
+    /// The gateways; with their weights where these are not the same.
     fn gateways(&self) -> String {
-        let hops = self.next_hops.iter().map(|hop| hop.address.as_deref().unwrap_or("direct"));
-        match &hops.collect::<Vec<_>>()[..] {
-            [] => "discard".into(),
-            hops => hops.join(","),
-        }
+        let Some(first) = self.next_hops.first() else { return "discard".into() };
+        let even = self.next_hops.iter().all(|hop| hop.weight == first.weight);
+        let shown = |hop: &NextHopView| {
+            let gateway = hop.address.as_deref().unwrap_or("direct");
+            if even { gateway.to_owned() } else { format!("{gateway} weight {}", hop.weight) }
+        };
+        self.next_hops.iter().map(shown).collect::<Vec<_>>().join(",")
     }
 
     fn interfaces(&self) -> String {

@@ -179,7 +179,7 @@ impl Messages {
         for hop in hops {
             let nexthop = self.bytes.len();
             let flags = if hop.onlink { RTNH_F_ONLINK } else { 0 };
-            self.bytes.extend([0, 0, flags, hop.weight.saturating_sub(1)]);
+            self.bytes.extend([0, 0, flags, wire_weight(hop.weight)]);
             self.bytes.extend(hop.interface.to_ne_bytes());
             self.gateway(prefix, hop);
             self.set_length16(nexthop);
@@ -269,6 +269,11 @@ fn append_octets(bytes: &mut Vec<u8>, address: IpAddr) {
         IpAddr::V4(address) => bytes.extend(address.octets()),
         IpAddr::V6(address) => bytes.extend(address.octets()),
     }
+}
+
+/// A weight as the kernel's messages have it: one less.
+fn wire_weight(weight: u16) -> u8 {
+    u8::try_from(weight.saturating_sub(1)).unwrap_or(u8::MAX)
 }
 
 fn address_family(family: Family) -> u8 {

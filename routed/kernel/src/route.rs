@@ -87,6 +87,9 @@ pub enum Target {
     Prohibit,
 }
 
+/// The largest weight that the kernel's eight bits hold.
+const MOST_WEIGHT: u16 = 256;
+
 /// One next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Hop {
@@ -95,8 +98,9 @@ pub struct Hop {
     pub gateway: Option<IpAddr>,
     /// Index of the outgoing link; 0 lets the kernel find it by the gateway.
     pub interface: u32,
-    /// Share of the traffic beside the other hops, 1 to 255; 0 counts as 1.
-    pub weight: u8,
+    /// Share of the traffic beside the other hops, 1 to 256; what is less or
+    /// more counts as the nearest of these.
+    pub weight: u16,
     /// Take the gateway to be on the link although no subnet says so.
     pub onlink: bool,
 }
@@ -123,7 +127,7 @@ impl NextHops {
     /// there is none, because such a route leads nowhere.
     pub fn new(mut hops: Vec<Hop>) -> Option<Self> {
         for hop in &mut hops {
-            hop.weight = hop.weight.max(1);
+            hop.weight = hop.weight.clamp(1, MOST_WEIGHT);
         }
         hops.sort_unstable();
         hops.dedup();
@@ -132,7 +136,7 @@ impl NextHops {
 
     /// A single hop.
     pub fn one(hop: Hop) -> Self {
-        Self(Arc::new([Hop { weight: hop.weight.max(1), ..hop }]))
+        Self(Arc::new([Hop { weight: hop.weight.clamp(1, MOST_WEIGHT), ..hop }]))
     }
 
     /// The hops, at least one.

@@ -39,6 +39,8 @@ fn a_route_changes_its_shape_in_place() {
                 (via(a, v0), format!("via {a} dev v0 proto bgp")),
                 (multipath(&[(a, 1), (b, 3)], v0), format!("nexthop via {b} dev v0 weight 3")),
                 (multipath(&[(a, 1), (b, 2), (c, 1)], v0), format!("nexthop via {c} dev v0 weight 1")),
+                (multipath(&[(a, 255), (b, 7)], v0), format!("nexthop via {a} dev v0 weight 255")),
+                (multipath(&[(a, 256), (b, 7)], v0), format!("nexthop via {a} dev v0 weight 256")),
                 (to(Target::Blackhole), "blackhole".to_owned()),
                 (to(Target::Unreachable), "unreachable".to_owned()),
                 (multipath(&[(b, 1), (c, 1)], v0), format!("nexthop via {b} dev v0 weight 1")),
@@ -138,7 +140,7 @@ fn wide_multipath_routes_fit_their_sends() {
         let v0 = veth();
         let rig = Rig::start(FibConfig::default()).await;
         let gateways: Vec<String> = (2..130).map(|n| format!("10.0.0.{n}")).collect();
-        let hops: Vec<(&str, u8)> = gateways.iter().map(|gateway| (gateway.as_str(), 1)).collect();
+        let hops: Vec<(&str, u16)> = gateways.iter().map(|gateway| (gateway.as_str(), 1)).collect();
         let wide = multipath(&hops, v0);
         rig.fib
             .set((0..256).map(|n| (p(&format!("20.0.{n}.0/24")), Some(wide.clone()))).collect())

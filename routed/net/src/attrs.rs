@@ -155,4 +155,10 @@ impl Attrs {
     pub fn effective_local_pref(&self) -> u32 {
         self.local_pref.unwrap_or(Self::DEFAULT_LOCAL_PREF)
     }
+
+    /// The bandwidth of the link to the next hop, in octets a second, where
+    /// one is told (draft-ietf-idr-link-bandwidth).
+    pub fn link_bandwidth(&self) -> Option<f32> {
+        self.ext_communities.iter().find_map(|community| community.link_bandwidth())
+    }
 }

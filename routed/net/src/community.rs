@@ -95,7 +95,18 @@ impl ExtCommunity {
     pub fn is_non_transitive(self) -> bool {
         self.0 >> 62 & 1 == 1
     }
+
+    /// The bandwidth of a link in octets a second, if it tells one above 0
+    /// (draft-ietf-idr-link-bandwidth), whether other ASes may hear it or not.
+    pub fn link_bandwidth(self) -> Option<f32> {
+        let [kind, sub, _, _, float @ ..] = self.0.to_be_bytes();
+        let told = f32::from_be_bytes(float);
+        (kind & 0xbf == 0x00 && sub == LINK_BANDWIDTH && told.is_normal() && told > 0.0).then_some(told)
+    }
 }
+
+/// The sub-type of a link bandwidth.
+const LINK_BANDWIDTH: u8 = 0x04;
 
 /// The sub-types that have a name: route target and site of origin.
 const EXT_NAMES: [(u8, &str); 2] = [(0x02, "rt"), (0x03, "soo")];

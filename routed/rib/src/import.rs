@@ -112,6 +112,7 @@ impl Table {
             distance: Protocol::Bgp.default_distance(external),
             metric: 0,
             via,
+            weight: 1,
         })
     }
 

@@ -43,6 +43,7 @@ mod pending;
 pub mod query;
 mod roles;
 mod settle;
+mod share;
 mod shared;
 mod store;
 pub mod table;

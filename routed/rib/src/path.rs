@@ -112,6 +112,14 @@ pub enum Via {
         /// The interface index.
         ifindex: u32,
     },
+    /// Out of an interface, to a gateway that is taken to be on the link
+    /// although no subnet says so (static, `onlink`).
+    Forced {
+        /// The gateway.
+        gateway: IpAddr,
+        /// The interface index.
+        ifindex: u32,
+    },
     /// The kernel has the route without us; nothing is to be installed.
     Kernel,
     /// Nowhere: packets that no longer prefix takes are dropped in silence.
@@ -140,6 +148,9 @@ pub struct Path {
     pub metric: u32,
     /// Where packets go.
     pub via: Via,
+    /// Its share of the traffic beside paths that are as good: 1, unless one
+    /// was configured (static).
+    pub weight: u16,
 }
 
 impl Path {
@@ -165,7 +176,7 @@ impl Path {
     fn word(&self) -> impl Eq + Hash + '_ {
         let imported = self.imported.as_ref().map(|attrs| Arc::as_ptr(attrs).addr());
         let received = Arc::as_ptr(&self.received).addr();
-        (self.source, self.protocol, received, imported, self.distance, self.metric, self.via)
+        (self.source, self.protocol, received, imported, self.distance, self.metric, self.via, self.weight)
     }
 }
 

@@ -9,7 +9,7 @@ use net::{Family, Prefix};
 
 use crate::decide::Candidate;
 use crate::dest::{Dest, Slot};
-use crate::settle::merge;
+use crate::share::share;
 use crate::table::Best;
 use crate::{Path, PeerId, Protocol, Source, Step, Table, Target, Why};
 
@@ -239,8 +239,11 @@ impl Table {
             })
         };
         let target = decided.as_ref().map(|decided| {
-            let shared = decided.ecmp.iter().filter_map(|place| judged[usable[*place].0].as_ref().ok());
-            merge(&shared.map(|(target, _)| target).collect::<Vec<_>>())
+            let shared = decided.ecmp.iter().filter_map(|place| {
+                let i = usable[*place].0;
+                Some((paths[i].1.as_ref(), &judged[i].as_ref().ok()?.0))
+            });
+            share(&shared.collect::<Vec<_>>())
         });
         let mut views: Vec<CandidateView> = Vec::with_capacity(judged.len());
         for (i, ((slot, path), judged)) in paths.iter().zip(&judged).enumerate() {

@@ -7,7 +7,9 @@ use smallvec::SmallVec;
 
 use crate::decide::{Candidate, Decided, decide};
 use crate::dest::{Dest, One, Slot, Told};
+use crate::nexthop::search::Routes;
 use crate::nexthop::{Hop, Resolved};
+use crate::share::share;
 use crate::shared::Id;
 use crate::table::{Best, Change, Table};
 use crate::{Path, PeerInfo, Source, Step, Target, Why};
@@ -15,8 +17,8 @@ use crate::{Path, PeerInfo, Source, Step, Target, Why};
 /// What was chosen among the usable paths of a prefix.
 struct Choice {
     path: Id<Path>,
-    /// Where the paths lead that share the traffic.
-    shared: SmallVec<[Id<Target>; 4]>,
+    /// The paths that share the traffic, and where they lead.
+    shared: SmallVec<[(Id<Path>, Id<Target>); 4]>,
     backup: Id<Target>,
     only: bool,
     at: Step,
@@ -26,7 +28,7 @@ struct Choice {
 impl Table {
     /// True when [`Table::take_changes`] has work to do.
     pub fn has_changes(&self) -> bool {
-        !self.pending.is_empty() || !self.touched.is_empty() || self.local_changed
+        !self.pending.is_empty() || !self.touched.is_empty() || self.resolve_all
     }
 
     /// How many prefixes are known to wait for a decision; those that a walk
@@ -60,14 +62,14 @@ impl Table {
 
     /// Notes which paths lead elsewhere than before.
     fn settle_next_hops(&mut self) {
-        if self.touched.is_empty() && !self.local_changed {
+        if self.touched.is_empty() && !self.resolve_all {
             return;
         }
         let touched = std::mem::take(&mut self.touched);
-        let all = std::mem::take(&mut self.local_changed);
-        let Self { resolver, dests, paths, targets, .. } = self;
-        let routes = crate::nexthop::Routes { dests, paths };
-        let moved = resolver.changed(routes, touched, all, targets);
+        let all = std::mem::take(&mut self.resolve_all);
+        let Self { resolver, dests, paths, targets, peers, own, rules, .. } = self;
+        let routes = Routes { dests, paths, peers, own, rules };
+        let moved = resolver.changed(routes, &touched, all, targets);
         self.pending.moved(moved);
     }
 
@@ -218,14 +220,13 @@ impl Table {
         }
         let told = self.choose(&usable).map(|choice| {
             let target = match choice.shared.as_slice() {
-                [alone] => {
+                [(_, alone)] => {
                     self.targets.hold(*alone);
                     *alone
                 }
                 many => {
-                    let many: Vec<&Target> = many.iter().map(|id| self.targets.get(*id).as_ref()).collect();
-                    let merged = merge(&many);
-                    self.targets.intern(merged)
+                    let shared = self.shared(many);
+                    self.targets.intern(shared)
                 }
             };
             if choice.backup != Id::NONE {
@@ -245,16 +246,24 @@ impl Table {
             .collect();
         let decided = decide(&candidates, &self.rules)?;
         let (best, resolved) = &usable[decided.best];
-        let shared: SmallVec<[Id<Target>; 4]> =
-            decided.ecmp.iter().map(|index| usable[*index].1.target).collect();
+        let shared: SmallVec<[(Id<Path>, Id<Target>); 4]> =
+            decided.ecmp.iter().map(|index| (usable[*index].0.path, usable[*index].1.target)).collect();
         let backup = match shared.as_slice() {
-            [_] => self.backup(&candidates, usable, resolved.target),
+            [(_, alone)] if self.targets.get(*alone).is_one_way() => {
+                self.backup(&candidates, usable, resolved.target)
+            }
             _ => Id::NONE,
         };
         let source = candidates[decided.best].path.source;
         let only = candidates.iter().all(|other| other.path.source == source);
         let metric = accumulated(candidates[decided.best].path, resolved.metric);
         Some(Choice { path: best.path, shared, backup, only, at: decided.at, metric })
+    }
+
+    /// Where the packets go that several paths share.
+    fn shared(&self, of: &[(Id<Path>, Id<Target>)]) -> Target {
+        let of = of.iter().map(|(path, target)| (&**self.paths.get(*path), &**self.targets.get(*target)));
+        share(&of.collect::<SmallVec<[_; 4]>>())
     }
 
     /// Where the best of the paths leads that have another target than `target`.
@@ -275,14 +284,14 @@ impl Table {
     fn usable(&mut self, prefix: Prefix, path: Id<Path>) -> Result<Resolved, Why> {
         let told = self.paths.get(path);
         admissible(&self.own, prefix, told)?;
-        let Self { resolver, dests, paths, targets, peers, .. } = self;
+        let Self { resolver, dests, paths, targets, peers, own, rules, .. } = self;
         let told = paths.get(path);
         let peer = peer_of(peers, told);
         loop {
             if let Some(known) = resolver.recall(told, peer, targets) {
                 return known;
             }
-            resolver.learn(crate::nexthop::Routes { dests, paths }, told, peer, targets);
+            resolver.learn(Routes { dests, paths, peers, own, rules }, told, peer, targets);
         }
     }
 
@@ -294,16 +303,7 @@ impl Table {
 
     /// A path as the decision sees it.
     pub(crate) fn candidate<'a>(&self, slot: &Slot, path: &'a Path, igp_metric: u32) -> Candidate<'a> {
-        let peer = peer_of(&self.peers, path);
-        Candidate {
-            path,
-            path_id: slot.path_id,
-            since: slot.since,
-            external: peer.is_some_and(PeerInfo::external),
-            router_id: peer.map_or(0, |peer| peer.router_id.into()),
-            address: peer.map(|peer| peer.address),
-            igp_metric,
-        }
+        candidate(&self.peers, slot, path, igp_metric)
     }
 
     /// Decides among candidates by the table's rules, for readers.
@@ -327,7 +327,7 @@ enum Simple {
 }
 
 /// Asks what import could not know: who owns the prefix now.
-fn admissible(own: &PrefixSet, prefix: Prefix, path: &Path) -> Result<(), Why> {
+pub(crate) fn admissible(own: &PrefixSet, prefix: Prefix, path: &Path) -> Result<(), Why> {
     path.imported.as_ref().map_err(Why::clone)?;
     if path.source == Source::Local {
         return Ok(());
@@ -338,24 +338,23 @@ fn admissible(own: &PrefixSet, prefix: Prefix, path: &Path) -> Result<(), Why> {
     }
 }
 
-fn peer_of<'a>(
-    peers: &'a rustc_hash::FxHashMap<crate::PeerId, crate::table::Peer>,
-    path: &Path,
-) -> Option<&'a PeerInfo> {
-    path.peer().and_then(|id| peers.get(&id)).map(|peer| &peer.info)
+/// A path as the decision sees it.
+pub(crate) fn candidate<'a>(peers: &Peers, slot: &Slot, path: &'a Path, igp_metric: u32) -> Candidate<'a> {
+    let peer = peer_of(peers, path);
+    Candidate {
+        path,
+        path_id: slot.path_id,
+        since: slot.since,
+        external: peer.is_some_and(PeerInfo::external),
+        router_id: peer.map_or(0, |peer| peer.router_id.into()),
+        address: peer.map(|peer| peer.address),
+        igp_metric,
+    }
 }
 
-/// The ways of several paths: in order, without doubles.
-pub(crate) fn merge(targets: &[&Target]) -> Target {
-    let mut hops: Vec<Hop> = Vec::new();
-    for target in targets {
-        match target {
-            Target::Hops(more) => hops.extend(more),
-            nowhere if hops.is_empty() => return Target::clone(nowhere),
-            _ => {}
-        }
-    }
-    hops.sort_unstable();
-    hops.dedup();
-    Target::Hops(hops)
+/// The peers there are.
+type Peers = rustc_hash::FxHashMap<crate::PeerId, crate::table::Peer>;
+
+pub(crate) fn peer_of<'a>(peers: &'a Peers, path: &Path) -> Option<&'a PeerInfo> {
+    path.peer().and_then(|id| peers.get(&id)).map(|peer| &peer.info)
 }

@@ -98,7 +98,7 @@ impl Table {
     /// Takes away the paths of a peer that meet a condition, in one walk and
     /// in place; returns how many.
     pub(crate) fn remove_where(&mut self, id: PeerId, goes: impl Fn(Prefix, &Slot) -> bool) -> usize {
-        let Self { dests, paths, pending, peers, of_protocol, observed, .. } = self;
+        let Self { dests, paths, pending, peers, of_protocol, observed, resolver, touched, .. } = self;
         let Some(peer) = peers.get_mut(&id) else { return 0 };
         let mut removed = 0;
         dests.retain(|prefix, dest| {
@@ -115,6 +115,9 @@ impl Table {
                 }
                 goes
             });
+            if took && resolver.concerns(prefix) {
+                touched.insert(prefix);
+            }
             if took && !dest.is_nothing() {
                 let fresh = dest.soil();
                 pending.add(prefix, fresh);
@@ -174,9 +177,8 @@ impl Table {
         if let Some(peer) = path.peer().and_then(|id| self.peers.get_mut(&id)) {
             peer.counts[prefix.family().index()].add(path);
         }
-        // Other prefixes may resolve their next hops through this one, unless
-        // it is of BGP.
-        if path.via != Via::NextHop {
+        // Other prefixes may resolve their next hops through this one.
+        if path.via != Via::NextHop || self.resolver.concerns(prefix) {
             self.touched.insert(prefix);
         }
     }
@@ -187,7 +189,7 @@ impl Table {
         if let Some(peer) = path.peer().and_then(|id| self.peers.get_mut(&id)) {
             peer.counts[prefix.family().index()].remove(path);
         }
-        if path.via != Via::NextHop {
+        if path.via != Via::NextHop || self.resolver.concerns(prefix) {
             self.touched.insert(prefix);
         }
     }

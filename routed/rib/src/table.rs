@@ -11,7 +11,8 @@ use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use crate::dest::{Dest, Slot};
 use crate::intern::Interner;
-use crate::nexthop::{Link, Resolver, Routes};
+use crate::nexthop::search::Routes;
+use crate::nexthop::{Link, Resolver};
 use crate::pending::Pending;
 use crate::shared::Shared;
 use crate::{Path, PeerId, PeerInfo, Protocol, Rules, Source, Step, Target, Via, Why};
@@ -101,6 +102,10 @@ pub struct Origination {
     /// Attributes that BGP shall tell: communities, MED. The next hop is left
     /// empty, for each peer is told the address of its session.
     pub attrs: Attrs,
+    /// The share of the traffic beside other paths of the protocol.
+    pub weight: u16,
+    /// Why the path cannot be used, if it cannot: it is shown with the reason.
+    pub refused: Option<Why>,
     /// Of [`Protocol::Local`]: the prefix is this node's own, and no peer may
     /// say anything of what lies inside. False for an aggregate.
     pub owned: bool,
@@ -110,7 +115,8 @@ impl Origination {
     /// One path of a protocol, metric 0, without attributes.
     pub fn new(protocol: Protocol, via: Via) -> Self {
         let owned = protocol == Protocol::Local;
-        Self { protocol, via, path_id: 0, metric: 0, distance: None, attrs: Attrs::default(), owned }
+        let attrs = Attrs::default();
+        Self { protocol, via, path_id: 0, metric: 0, distance: None, attrs, weight: 1, refused: None, owned }
     }
 }
 
@@ -154,7 +160,8 @@ pub struct Table {
     pub(crate) pending: Pending,
     /// Prefixes whose paths next hops may resolve through, and that changed.
     pub(crate) touched: FxHashSet<Prefix>,
-    pub(crate) local_changed: bool,
+    /// Every next hop is to be looked up again.
+    pub(crate) resolve_all: bool,
     /// The links as they were last given.
     pub(crate) links: FxHashSet<Link>,
     /// How many paths each protocol has, in the order of [`Protocol::ALL`].
@@ -186,7 +193,7 @@ impl Table {
             conflicts: IndexSet::default(),
             pending: Pending::default(),
             touched: FxHashSet::default(),
-            local_changed: false,
+            resolve_all: false,
             links: FxHashSet::default(),
             of_protocol: [0; Protocol::ALL.len()],
             observed: None,
@@ -204,6 +211,7 @@ impl Table {
     pub fn set_rules(&mut self, rules: Rules) {
         if self.rules != rules {
             self.rules = rules;
+            self.resolve_all = true;
             self.pending.decide_all();
         }
     }
@@ -214,6 +222,7 @@ impl Table {
         let id = info.id;
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.info = info;
+            self.resolve_all = true;
             self.pending.reimport(id);
         } else {
             let peer = Peer { info, cycle: Default::default(), counts: Default::default() };
@@ -297,16 +306,19 @@ impl Table {
     /// This node has a path of its own: a block, a static route, a RIP route.
     /// The same protocol and path identifier replace what was there.
     pub fn originate(&mut self, now: Instant, prefix: Prefix, origination: Origination) {
-        let Origination { protocol, via, path_id, metric, distance, attrs, owned } = origination;
+        let Origination { protocol, via, path_id, metric, distance, attrs, weight, refused, owned } =
+            origination;
+        let refused = if prefix.is_martian() { Some(Why::Martian) } else { refused };
         let attrs = self.attrs.intern(attrs);
         let path = self.paths.intern(Path {
             source: Source::Local,
             protocol,
             received: Arc::clone(&attrs),
-            imported: if prefix.is_martian() { Err(Why::Martian) } else { Ok(attrs) },
+            imported: refused.map_or(Ok(attrs), Err),
             distance: distance.unwrap_or(protocol.default_distance(false)),
             metric,
             via,
+            weight,
         });
         let since = self.ticks(now);
         self.put(prefix, Slot { path, path_id, since, cycle: 0 });
@@ -341,7 +353,7 @@ impl Table {
                 Origination { path_id: link.ifindex, ..Origination::new(Protocol::Connected, via) };
             self.originate(now, link.prefix, origination);
         }
-        self.local_changed |= self.resolver.set_local(addresses.into_iter().collect());
+        self.resolve_all |= self.resolver.set_local(addresses.into_iter().collect());
     }
 
     /// An instant as the age of a path counts it.
@@ -357,7 +369,8 @@ impl Table {
 
     /// The table as next hops see it.
     pub(crate) fn ground(&self) -> Routes<'_> {
-        Routes { dests: &self.dests, paths: &self.paths }
+        let Self { dests, paths, peers, own, rules, .. } = self;
+        Routes { dests, paths, peers, own, rules }
     }
 
     /// Prefixes that this node owns and that a peer announced as its own since

@@ -62,8 +62,20 @@ pub enum Why {
     NextHopSelf(IpAddr),
     /// The attributes have no next hop.
     NoNextHop,
+    /// The interface of a static route is down, or there is none of this name.
+    LinkDown(Arc<str>),
+    /// A gateway lies in no subnet of its interface.
+    NotOnLink {
+        /// The gateway.
+        gateway: IpAddr,
+        /// The interface.
+        interface: Arc<str>,
+    },
     /// No route leads to the next hop (RFC 4271 §9.1.2).
     NextHopUnreachable(IpAddr),
+    /// Routes lead to the next hop, but each of them only over what needs this
+    /// next hop in turn (RFC 4271 §9.1.2.1).
+    NextHopCircle(IpAddr),
     /// A rule of a filter rejects it; rules count from 1.
     FilterRule {
         /// The name of the filter.
@@ -119,7 +131,14 @@ impl fmt::Display for Why {
             Self::OwnPrefix(own) => write!(f, "inside {own}, which this node owns"),
             Self::NextHopSelf(address) => write!(f, "next hop {address} is this node"),
             Self::NoNextHop => f.write_str("no next hop in the attributes"),
+            Self::LinkDown(interface) => write!(f, "interface {interface} is down or absent"),
+            Self::NotOnLink { gateway, interface } => {
+                write!(f, "no subnet of {interface} holds {gateway}; `onlink = true` takes it to be there")
+            }
             Self::NextHopUnreachable(address) => write!(f, "next hop {address} is unreachable"),
+            Self::NextHopCircle(address) => {
+                write!(f, "next hop {address} is only reached over routes that need it themselves")
+            }
             Self::FilterRule { filter, rule } => write!(f, "rejected by rule {rule} of filter {filter}"),
             Self::FilterEnd(filter) => write!(f, "no rule of filter {filter} accepts it"),
             Self::SplitHorizon => f.write_str("learned from this peer"),

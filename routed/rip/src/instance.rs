@@ -382,7 +382,7 @@ impl Instance {
         }
         let limit = settings.max_routes_per_neighbor.unwrap_or(usize::MAX);
         if self.table.count(via) >= limit && !self.table.knows(&entry.prefix, via) {
-            neighbor.over_limit();
+            neighbor.over_limit(now);
             return;
         }
         self.table.learn(now, entry.prefix, path);

@@ -74,8 +74,9 @@ impl Neighbor {
         self.faults.filtered += 1;
     }
 
-    pub(crate) fn over_limit(&mut self) {
+    pub(crate) fn over_limit(&mut self, now: Instant) {
         self.faults.over_limit += 1;
+        self.faults.last_over_limit = Some(now);
     }
 
     pub(crate) fn is_up(&self) -> bool {

@@ -105,6 +105,8 @@ pub struct Faults {
     pub filtered: u64,
     /// Routes above the limit of the neighbour.
     pub over_limit: u64,
+    /// When the last one came.
+    pub last_over_limit: Option<Instant>,
 }
 
 /// A route of the protocol.

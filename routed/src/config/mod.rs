@@ -33,7 +33,7 @@ use serde::Serialize;
 pub use bgp::{AtLimit, Dynamic, MaxPrefixes};
 pub use diagnostic::{Diagnostic, Severity};
 pub use file::{parse, parse_with};
-pub use originate::{Aggregate, StaticRoute, StaticTo};
+pub use originate::{Aggregate, Gateway, StaticRoute, StaticTo};
 pub use session::{AddPath, Confederation, GracefulRestart, HoldExpiry, Offers};
 
 /// A whole configuration.

@@ -33,6 +33,12 @@ pub(super) enum Switch<'i> {
     Table(Section<'i>),
 }
 
+/// An element of a list: a value by itself, or a table that says more of it.
+pub(super) enum Entry<'i, T> {
+    Value(Located<T>),
+    Table(Section<'i>),
+}
+
 /// One table of the file, while it is being read.
 #[derive(Clone)]
 pub(super) struct Section<'i> {
@@ -108,6 +114,37 @@ impl<'i> Section<'i> {
             }
         }
         Some(values)
+    }
+
+    /// The elements of a list, each a value or a table; a single one is a list of one.
+    pub(super) fn entries<T: FromToml>(
+        &mut self,
+        key: &'static str,
+        findings: &mut Findings<'_>,
+    ) -> Option<Vec<Entry<'i, T>>> {
+        let node = self.take(key)?;
+        let name = format!("{}{key}", self.prefix());
+        let span = node.span();
+        let nodes = match node.into_inner() {
+            DeValue::Array(array) if array.is_empty() => {
+                findings.error(&span, format!("{name}: the list is empty"));
+                vec![]
+            }
+            DeValue::Array(array) => array.into_iter().collect(),
+            single => vec![Spanned::new(span, single)],
+        };
+        let mut entries = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            if matches!(node.get_ref(), DeValue::Table(_)) {
+                entries.extend(as_table(name.clone(), node, findings).map(Entry::Table));
+                continue;
+            }
+            match T::from_toml(node.get_ref()) {
+                Ok(value) => entries.push(Entry::Value(Located { value, span: node.span() })),
+                Err(expected) => findings.error(&node.span(), format!("{name}: {expected}")),
+            }
+        }
+        Some(entries)
     }
 
     /// A table below this one.

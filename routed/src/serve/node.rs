@@ -100,7 +100,7 @@ impl NodeService for Node {
         let addresses = self.handles.addresses.snapshot();
         let mut alarms = overview.alarms.clone();
         let rip = super::rip::report(&self.handles).await?;
-        alarms.extend(rip.as_ref().and_then(super::rip::alarm));
+        alarms.extend(rip.iter().flat_map(super::rip::alarms));
         alarms.extend(self.handles.claim.iter().flat_map(ClaimHandle::alarms));
         alarms.extend(policy.alarm.clone());
         alarms.extend(self.handles.addresses.fault().map(|why| v1::Alarm {

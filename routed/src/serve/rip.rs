@@ -161,8 +161,32 @@ fn last_error(faults: &Faults) -> Option<String> {
     auth.or_else(packet).or_else(route)
 }
 
+/// What is wrong with RIP now.
+pub(super) fn alarms(report: &RipReport) -> Vec<v1::Alarm> {
+    not_authenticated(report).into_iter().chain(over_limit(report)).collect()
+}
+
+/// A warning for each neighbour that tells more routes than are taken; over
+/// when none was refused for as long as a route lives without being told.
+fn over_limit(report: &RipReport) -> impl Iterator<Item = v1::Alarm> {
+    let lately = |found: &&RipNeighbor| {
+        let on = report.interfaces.iter().find(|interface| interface.status.name == found.interface);
+        let last = found.status.faults.last_over_limit.zip(on);
+        last.is_some_and(|(at, on)| report.now.saturating_duration_since(at) < on.settings.timeout)
+    };
+    report.neighbors.iter().filter(lately).map(|found| v1::Alarm {
+        id: format!("rip-route-limit {}", found.status.address),
+        severity: v1::Severity::Warning as i32,
+        text: format!(
+            "RIP neighbor {} on {} tells more routes than the {} that are taken of it",
+            found.status.address, found.interface, found.status.routes,
+        ),
+        hint: "find out why it tells so many, or raise [rip] max_routes_per_neighbor".to_owned(),
+    })
+}
+
 /// One warning where anybody on the link can tell routes.
-pub(super) fn alarm(report: &RipReport) -> Option<v1::Alarm> {
+fn not_authenticated(report: &RipReport) -> Option<v1::Alarm> {
     let open: Vec<&str> = report
         .interfaces
         .iter()

@@ -6,7 +6,7 @@ use super::read::{Attributes, parse_address, parse_u32};
 use super::{
     AF_INET, AF_INET6, Messages, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
 };
-use super::{RTNH_F_ONLINK, address_family};
+use super::{RTNH_F_ONLINK, address_family, wire_weight};
 use crate::route::{Hop, RouteOwner};
 
 /// Not in libc (linux/rtnetlink.h).
@@ -40,8 +40,8 @@ const MEMBER: usize = 8;
 const BUCKETS: u16 = 1;
 /// Share of the first member of a failover group, and of the others. The one
 /// bucket goes to the first, and to the next only when the first is gone.
-const FIRST: u8 = 255;
-const NEXT: u8 = 1;
+const FIRST: u16 = 255;
+const NEXT: u16 = 1;
 
 /// What a nexthop object holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +59,8 @@ pub(crate) enum Content {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) id: u32,
-    /// 1 to 255.
-    pub(crate) weight: u8,
+    /// 1 to 255: more the kernel's groups take since Linux 6.12 only.
+    pub(crate) weight: u16,
 }
 
 impl Messages {
@@ -126,7 +126,7 @@ impl Messages {
         let mut value = Vec::new();
         for member in members {
             value.extend(member.id.to_ne_bytes());
-            value.extend([member.weight.saturating_sub(1), 0, 0, 0]);
+            value.extend([wire_weight(member.weight), 0, 0, 0]);
         }
         self.attribute(NHA_GROUP, &value);
     }
@@ -187,5 +187,5 @@ pub(crate) fn parse_nexthop(payload: &[u8]) -> Option<SeenNexthop> {
 fn parse_members(value: &[u8]) -> Vec<Member> {
     let chunks = value.as_chunks::<MEMBER>().0.iter();
     let id = |bytes: &[u8; MEMBER]| u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-    chunks.map(|bytes| Member { id: id(bytes), weight: bytes[4].saturating_add(1) }).collect()
+    chunks.map(|bytes| Member { id: id(bytes), weight: u16::from(bytes[4]) + 1 }).collect()
 }

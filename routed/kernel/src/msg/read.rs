@@ -128,7 +128,7 @@ fn parse_multipath(family: Family, mut bytes: &[u8]) -> Vec<Hop> {
         let length = usize::from(u16::from_ne_bytes([low, high]));
         let Some(attributes) = bytes.get(RTNEXTHOP..length) else { break };
         let mut hop = Hop::on(u32::from_ne_bytes(*index));
-        hop.weight = weight.saturating_add(1);
+        hop.weight = u16::from(weight) + 1;
         hop.onlink = flags & RTNH_F_ONLINK != 0;
         for (kind, value) in Attributes(attributes) {
             match kind {

@@ -23,7 +23,7 @@ fn key(prefix: &str, metric: u32) -> RouteKey {
     RouteKey { prefix: prefix.parse().unwrap(), metric }
 }
 
-fn hop(gateway: &str, interface: u32, weight: u8) -> Hop {
+fn hop(gateway: &str, interface: u32, weight: u16) -> Hop {
     Hop { weight, ..Hop::via(gateway.parse().unwrap(), interface) }
 }
 

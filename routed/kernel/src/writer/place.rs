@@ -410,7 +410,7 @@ enum Stay {
 
 /// The object that routes for a want point at; `None` when they say
 /// themselves where they lead: onto a link, over a link that the kernel is to
-/// find, or nowhere.
+/// find, with a weight that groups do not take, or nowhere.
 fn key_of(want: &Want) -> Option<Key> {
     let Target::Via(hops) = &want.route.target else { return None };
     let role = Role::Routes(want.family, want.route.source, want.route.only);
@@ -430,8 +430,12 @@ fn backup_of(route: &FibRoute) -> Option<NextHops> {
     )
 }
 
+/// The largest weight that groups take on every kernel; before Linux 6.12 it
+/// is one less than what a route takes.
+const GROUP_WEIGHT: u16 = 255;
+
 fn is_whole(hop: &Hop) -> bool {
-    hop.gateway.is_some() && hop.interface != 0
+    hop.gateway.is_some() && hop.interface != 0 && hop.weight <= GROUP_WEIGHT
 }
 
 /// True when the kernel's words are of an object that is not there.

@@ -93,8 +93,8 @@ pub(crate) fn via(gateway: &str, interface: u32) -> FibRoute {
     FibRoute::new(RouteOwner::Bgp, target)
 }
 
-pub(crate) fn multipath(hops: &[(&str, u8)], interface: u32) -> FibRoute {
-    let hop = |(gateway, weight): &(&str, u8)| Hop {
+pub(crate) fn multipath(hops: &[(&str, u16)], interface: u32) -> FibRoute {
+    let hop = |(gateway, weight): &(&str, u16)| Hop {
         weight: *weight,
         ..Hop::via(gateway.parse().unwrap(), interface)
     };

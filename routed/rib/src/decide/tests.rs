@@ -29,6 +29,7 @@ impl Spec {
             distance: 20,
             metric: 0,
             via: Via::NextHop,
+            weight: 1,
         };
         // Every spec is equal to every other up to the last step.
         Self { path, since: 0, external: true, router_id: 7, address: Some(ip("192.0.2.1")), igp_metric: 0 }

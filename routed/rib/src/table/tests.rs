@@ -77,7 +77,7 @@ fn equal_paths_share_the_next_hops() {
         t.update(now, PeerId(n), [(p("10.1.0.0/16"), 0)], &via).unwrap();
     }
     let changes = settle(&mut t);
-    let hop = |n| Hop { gateway: Some(ip(&format!("192.0.2.{n}"))), ifindex: 2 };
+    let hop = |n| Hop::via(ip(&format!("192.0.2.{n}")), 2);
     assert_eq!(*changes[0].new.as_ref().unwrap().target, Target::Hops(vec![hop(1), hop(2)]));
 }
 

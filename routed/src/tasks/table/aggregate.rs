@@ -47,14 +47,14 @@ impl Aggregates {
     pub(super) fn originations(
         &self,
         config: &Config,
-    ) -> impl Iterator<Item = ((Prefix, Protocol), Origination)> {
+    ) -> impl Iterator<Item = ((Prefix, Protocol, u32), Origination)> {
         let aggregator = config.bgp.as_ref().zip(self.node);
         let aggregator = aggregator.map(|(bgp, id)| Aggregator { asn: bgp.asn, router: id.into() });
         self.active.iter().map(move |prefix| {
             let attrs = Attrs { atomic_aggregate: true, aggregator, ..Attrs::default() };
             let via = if prefix.is_host() { Via::Kernel } else { Via::Discard };
             let origination = Origination { attrs, owned: false, ..Origination::new(Protocol::Local, via) };
-            ((*prefix, Protocol::Local), origination)
+            ((*prefix, Protocol::Local, 0), origination)
         })
     }
 }

@@ -235,8 +235,8 @@ fn hops_of(target: &rib::Target) -> Option<NextHops> {
     let hops = hops.iter().map(|hop| kernel::Hop {
         gateway: hop.gateway,
         interface: hop.ifindex,
-        weight: 1,
-        onlink: false,
+        weight: hop.weight,
+        onlink: hop.onlink,
     });
     NextHops::new(hops.collect())
 }

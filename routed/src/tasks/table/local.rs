@@ -14,8 +14,7 @@ use tracing::{info, warn};
 
 use super::aggregate::Aggregates;
 use super::{Originated, TableTask};
-use crate::config::originate::Dropped;
-use crate::config::{Advertise, Config, StaticTo};
+use crate::config::{Advertise, Config};
 use crate::tasks::Owned;
 
 /// What this node originates, and what it was told to over the API.
@@ -79,14 +78,14 @@ impl TableTask {
     }
 
     fn originate(&mut self, now: Instant, wanted: Originated) {
-        for (prefix, protocol) in self.local.originated.keys() {
-            if !wanted.contains_key(&(*prefix, *protocol)) {
+        for key @ (prefix, protocol, path_id) in self.local.originated.keys() {
+            if !wanted.contains_key(key) {
                 info!(%prefix, %protocol, "no longer originated");
-                self.table.unoriginate(*prefix, *protocol, 0);
+                self.table.unoriginate(*prefix, *protocol, *path_id);
             }
         }
-        for ((prefix, protocol), origination) in &wanted {
-            let known = self.local.originated.get(&(*prefix, *protocol));
+        for (key @ (prefix, protocol, _), origination) in &wanted {
+            let known = self.local.originated.get(key);
             if known.is_none_or(|known| !same(known, origination)) {
                 info!(%prefix, %protocol, "originated");
                 self.table.originate(now, *prefix, origination.clone());
@@ -107,6 +106,7 @@ impl TableTask {
         let marked = |config: &Config| config.bgp.as_ref().is_some_and(|bgp| bgp.graceful_shutdown);
         let marks = marked(&config) != marked(&self.config);
         self.config = config;
+        self.local.aggregates.again(&self.config);
         if marks {
             self.mark_peers();
         }
@@ -116,7 +116,8 @@ impl TableTask {
 }
 
 fn same(one: &Origination, other: &Origination) -> bool {
-    (one.via, one.metric, one.distance, &one.attrs) == (other.via, other.metric, other.distance, &other.attrs)
+    let says = |of: &Origination| (of.via, of.metric, of.distance, of.weight);
+    says(one) == says(other) && (&one.attrs, &one.refused) == (&other.attrs, &other.refused)
 }
 
 /// What the node is to originate: a function of configuration, links and
@@ -124,7 +125,8 @@ fn same(one: &Origination, other: &Origination) -> bool {
 fn originations(config: &Config, links: &Links, own: &Local) -> Originated {
     let mut wanted = Originated::new();
     let mut local = |prefix, via| {
-        wanted.entry((prefix, Protocol::Local)).or_insert_with(|| Origination::new(Protocol::Local, via));
+        let origination = || Origination::new(Protocol::Local, via);
+        wanted.entry((prefix, Protocol::Local, 0)).or_insert_with(origination);
     };
     for (prefix, ifindex) in advertised_subnets(config, links) {
         local(prefix, Via::OnLink { gateway: None, ifindex });
@@ -137,18 +139,10 @@ fn originations(config: &Config, links: &Links, own: &Local) -> Originated {
         local(prefix, own_via(prefix, links));
     }
     for (prefix, origination) in &own.announced {
-        wanted.entry((*prefix, Protocol::Local)).or_insert_with(|| origination.clone());
+        wanted.entry((*prefix, Protocol::Local, 0)).or_insert_with(|| origination.clone());
     }
     wanted.extend(own.aggregates.originations(config));
-    for route in &config.statics {
-        let via = match route.to {
-            StaticTo::Via(gateway) => Via::Gateway(gateway),
-            StaticTo::Type(Dropped::Blackhole) => Via::Discard,
-            StaticTo::Type(Dropped::Unreachable) => Via::Unreachable,
-            StaticTo::Type(Dropped::Prohibit) => Via::Prohibit,
-        };
-        wanted.insert((route.prefix, Protocol::Static), Origination::new(Protocol::Static, via));
-    }
+    wanted.extend(super::statics::originations(config, links));
     wanted
 }
 
@@ -255,7 +249,7 @@ mod tests {
     fn the_subnet_of_an_advertised_bridge_is_a_block_and_a_local_route() {
         let config = config("[[advertise]]\ninterface = \"docker0\"\n");
         let wanted = originations(&config, &links(), &Local::default());
-        assert_eq!(wanted.keys().collect::<Vec<_>>(), [&(p("10.244.1.0/24"), Protocol::Local)]);
+        assert_eq!(wanted.keys().collect::<Vec<_>>(), [&(p("10.244.1.0/24"), Protocol::Local, 0)]);
         assert_eq!(blocks(&config, &links(), &[]), [p("10.244.1.0/24")]);
         assert_eq!(connected(&config, &links()), [Link { prefix: p("192.0.2.0/24"), ifindex: 2 }]);
     }
@@ -271,7 +265,10 @@ mod tests {
         let config =
             config("[[advertise]]\nprefix = \"10.1.0.0/16\"\n[[advertise]]\nprefix = \"192.0.2.0/24\"\n");
         let wanted = originations(&config, &links(), &Local::default());
-        assert_eq!(wanted[&(p("10.1.0.0/16"), Protocol::Local)].via, Via::Discard);
-        assert!(matches!(wanted[&(p("192.0.2.0/24"), Protocol::Local)].via, Via::OnLink { ifindex: 2, .. }));
+        assert_eq!(wanted[&(p("10.1.0.0/16"), Protocol::Local, 0)].via, Via::Discard);
+        assert!(matches!(
+            wanted[&(p("192.0.2.0/24"), Protocol::Local, 0)].via,
+            Via::OnLink { ifindex: 2, .. }
+        ));
     }
 }

@@ -22,6 +22,7 @@ pub(crate) mod post;
 mod rip;
 pub(crate) mod session;
 mod stale;
+mod statics;
 pub(crate) mod view;
 pub(crate) mod watchers;
 
@@ -456,8 +457,8 @@ impl TableTask {
     }
 }
 
-/// What this node originates, by prefix and protocol.
-type Originated = BTreeMap<(Prefix, rib::Protocol), Origination>;
+/// What this node originates, by prefix, protocol and path identifier.
+type Originated = BTreeMap<(Prefix, rib::Protocol, u32), Origination>;
 
 /// A table of small things by peer.
 type ByPeer<T> = FxHashMap<PeerId, T>;

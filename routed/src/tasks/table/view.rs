@@ -141,7 +141,10 @@ impl TableTask {
         let Some(Target::Hops(hops)) = target else { return vec![] };
         let name = |index| self.links.by_index(index).map(|link| link.name.clone());
         hops.iter()
-            .map(|via| hop(via.gateway.map(|gateway| gateway.to_string()), name(via.ifindex)))
+            .map(|via| v1::NextHop {
+                weight: via.weight.into(),
+                ..hop(via.gateway.map(|gateway| gateway.to_string()), name(via.ifindex))
+            })
             .collect()
     }
 }
@@ -177,7 +180,13 @@ fn state(candidate: &CandidateView) -> v1::RouteState {
         Standing::Best(_) => v1::RouteState::Best,
         Standing::Shares => v1::RouteState::Multipath,
         Standing::Lost(_) => v1::RouteState::Eligible,
-        Standing::Ineligible(Why::NextHopUnreachable(_) | Why::NoNextHop) => v1::RouteState::Ineligible,
+        Standing::Ineligible(
+            Why::NextHopUnreachable(_)
+            | Why::NextHopCircle(_)
+            | Why::NoNextHop
+            | Why::LinkDown(_)
+            | Why::NotOnLink { .. },
+        ) => v1::RouteState::Ineligible,
         Standing::Ineligible(_) => v1::RouteState::Rejected,
     }
 }

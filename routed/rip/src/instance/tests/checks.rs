@@ -118,6 +118,7 @@ fn no_more_routes_than_the_limit_are_taken_of_a_neighbour() {
     bench.response(1, NEAR, &all);
     bench.response(1, NEAR, &all);
     assert_eq!((bench.neighbor().routes, bench.neighbor().faults.over_limit), (2, 2));
+    assert_eq!(bench.neighbor().faults.last_over_limit, Some(bench.now));
     bench.response(1, NEAR, &[entry("10.1.0.0/16", 16), entry("10.3.0.0/16", 1)]);
     assert_eq!(bench.learned()[0].0, prefix("10.3.0.0/16"));
 }
