@@ -1,12 +1,14 @@
 //! Views of BGP peers.
 
 mod settings;
+mod traffic;
 mod trouble;
 
 use api::v1;
 use serde::Serialize;
 
 use self::settings::SettingsView;
+use self::traffic::TrafficView;
 use self::trouble::{DisabledFamilyView, MalformedView, NotificationView};
 use super::bfd::BfdSessionView;
 use super::{Cell, Column, Level, Row, Sheet, Tone, time};
@@ -118,6 +120,8 @@ pub(crate) struct PeerDetailView {
     discarded: u64,
     capabilities_sent: Vec<String>,
     hostname: Option<String>,
+    #[serde(flatten)]
+    traffic: TrafficView,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -183,8 +187,9 @@ struct CountsView {
 }
 
 impl From<v1::PeerDetail> for PeerDetailView {
-    fn from(detail: v1::PeerDetail) -> Self {
+    fn from(mut detail: v1::PeerDetail) -> Self {
         Self {
+            traffic: TrafficView::take(&mut detail),
             peer: detail.peer.unwrap_or_default().into(),
             timers: detail.timers.map(Into::into).unwrap_or_default(),
             negotiated: detail.negotiated.map(Into::into),
@@ -276,8 +281,11 @@ impl From<v1::MessageCounts> for CountsView {
 impl Sheet for PeerDetailView {
     fn lines(&self) -> Vec<(&'static str, Cell)> {
         let mut lines = self.session();
+        lines.extend(self.traffic.ends());
         lines.extend(self.negotiated.iter().flat_map(NegotiatedView::lines));
-        lines.extend(self.traffic());
+        lines.extend(self.routes());
+        lines.extend(self.traffic.lines());
+        lines.extend(self.messages());
         lines.extend(self.settings.iter().flat_map(SettingsView::lines));
         lines
     }
@@ -300,7 +308,7 @@ impl PeerDetailView {
             ("times established", Cell::new(self.established_count)),
             ("local address", Cell::maybe(peer.local_address.as_ref())),
             ("remote port", Cell::maybe(self.remote_port)),
-            ("last error", Cell::maybe(peer.last_error.as_ref())),
+            ("last error", self.traffic.last_error(peer.last_error.as_ref())),
             ("timers", Cell::new(self.timers.summary())),
             ("families", Cell::list(&peer.families)),
             ("capabilities", Cell::list(&peer.capabilities)),
@@ -308,10 +316,8 @@ impl PeerDetailView {
         ]
     }
 
-    fn traffic(&self) -> Vec<(&'static str, Cell)> {
-        let (peer, messages, malformed) = (&self.peer, &self.messages, &self.malformed);
-        let notes = self.settings.as_ref();
-        let lost: Vec<_> = self.disabled_families.iter().map(DisabledFamilyView::summary).collect();
+    fn routes(&self) -> Vec<(&'static str, Cell)> {
+        let (peer, notes) = (&self.peer, self.settings.as_ref());
         vec![
             (
                 "prefixes",
@@ -334,6 +340,13 @@ impl PeerDetailView {
                 "export filter",
                 filter(self.export_filter.as_ref(), notes.and_then(|n| n.export_note.as_ref())),
             ),
+        ]
+    }
+
+    fn messages(&self) -> Vec<(&'static str, Cell)> {
+        let (messages, malformed) = (&self.messages, &self.malformed);
+        let lost: Vec<_> = self.disabled_families.iter().map(DisabledFamilyView::summary).collect();
+        vec![
             ("messages received", Cell::new(messages.received.summary())),
             ("messages sent", Cell::new(messages.sent.summary())),
             ("malformed updates", Cell::new(malformed.counts())),

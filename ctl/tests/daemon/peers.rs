@@ -103,6 +103,10 @@ fn a_peer_in_detail_for_people() {
             families:               ipv4,ipv6
             capabilities:           multiprotocol-ipv4,route-refresh
             capabilities sent:      multiprotocol-ipv4,role-provider
+            sessions lost:          1
+            local router id:        192.0.2.1
+            local port:             40001
+            own next hops:          192.0.2.1,2001:db8::1
             negotiated:             four-octet-as,route-refresh,extended-next-hop
             negotiated families:    ipv4,ipv6
             negotiated hold:        hold 9s, keepalive 3s
@@ -114,13 +118,16 @@ fn a_peer_in_detail_for_people() {
             bfd:                    Up for 2h00m, lost after 900ms of silence, meticulous-sha1 with key 2
             import filter:          cluster-only (only prefixes inside cluster.pools come in)
             export filter:          -
+            routes by family:       ipv4 3 received, 2 accepted, 1 filtered, 0 rejected, all told
+            changes received:       4 prefixes announced, 1 withdrawn since the session is up
+            last message:           received 2s ago, sent 1s ago, 19 bytes wait
             messages received:      1 open, 4 update, 0 notification, 240 keepalive, 0 route-refresh, 5012 bytes
             messages sent:          1 open, 2 update, 0 notification, 241 keepalive, 0 route-refresh, 4800 bytes
             malformed updates:      0 treated as withdraw, 1 attribute discarded, 1 family disabled, 0 session reset
             last malformed:         its length is not 4, attribute 7, 1m30s ago, 23 octets: ffff0017
             families disabled:      ipv6: the next hop has a wrong length, 1m30s ago; `peers reset` takes its routes again
             notification sent:      -
-            notification received:  6/4 Cease, Administrative Reset (data 00ab) at 2026-11-21T03:32:00Z
+            notification received:  6/9 Hard Reset (6/9): Hold Timer Expired (4/0) (data 0400ab) at 2026-11-21T03:32:00Z
             kept in:                the configuration
             group:                  fabric
             dialled in from:        -
@@ -255,9 +262,15 @@ fn a_peer_in_detail_for_scripts() {
               "notification_sent": null,
               "notification_received": {
                 "code": 6,
-                "subcode": 4,
-                "text": "Cease, Administrative Reset",
-                "data": "00ab",
+                "subcode": 9,
+                "text": "Hard Reset (6/9): Hold Timer Expired (4/0)",
+                "data": "0400ab",
+                "enclosed": {
+                  "code": 4,
+                  "subcode": 0,
+                  "text": "Hold Timer Expired (4/0)",
+                  "data": "ab"
+                },
                 "at": "2026-11-21T03:32:00Z"
               },
               "filtered": 1,
@@ -341,7 +354,30 @@ fn a_peer_in_detail_for_scripts() {
                 "multiprotocol-ipv4",
                 "role-provider"
               ],
-              "hostname": "tor1.example.net"
+              "hostname": "tor1.example.net",
+              "by_family": [
+                {
+                  "family": "ipv4",
+                  "received": 3,
+                  "accepted": 2,
+                  "filtered": 1,
+                  "rejected": 0,
+                  "end_of_rib": true
+                }
+              ],
+              "announced": 4,
+              "withdrawn": 1,
+              "local_port": 40001,
+              "local_router_id": "192.0.2.1",
+              "own_next_hops": [
+                "192.0.2.1",
+                "2001:db8::1"
+              ],
+              "lost_count": 1,
+              "last_error_seconds": null,
+              "last_received_seconds": 2,
+              "last_sent_seconds": 1,
+              "unsent_bytes": 19
             }
         "#]],
     );

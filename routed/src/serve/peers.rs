@@ -10,15 +10,16 @@ use api::v1::peer_service_server::PeerService;
 use api::v1::{self};
 use api::{Problem, problem};
 use bgp::peer::{Admin, Messages, Noted, State};
-use bgp::wire::{AddPath, Capability, Communication};
+use bgp::wire::{AddPath, Capability, Communication, Notification};
 use net::{Asn, Family, Role};
 use rib::PeerId;
+use rib::peer::LocalEnd;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use super::convert;
 use crate::config::PeerOrigin;
-use crate::tasks::table::ask::PeerCounts;
+use crate::tasks::table::ask::{FamilyCounts, PeerCounts};
 use crate::tasks::{Handles, Order, PeerCommand, PeerOrder, PeerReport, SpeakerCommand};
 
 pub(super) struct Peers {
@@ -49,8 +50,8 @@ impl Peers {
             peer: Some(self.peer(report, counts)),
             timers: Some(timers(report)),
             negotiated: report.negotiated.as_ref().filter(|_| report.is_up()).map(|up| negotiated(up)),
-            messages_received: Some(messages(&report.counters.received)),
-            messages_sent: Some(messages(&report.counters.sent)),
+            messages_received: Some(messages(&report.counters.received, report.traffic.received)),
+            messages_sent: Some(messages(&report.counters.sent, report.traffic.sent)),
             malformed: Some(v1::Malformed {
                 treat_as_withdraw: report.counters.malformed.treat_as_withdraw,
                 attribute_discard: report.counters.malformed.attribute_discard,
@@ -77,6 +78,17 @@ impl Peers {
             discarded: counts.discarded,
             capabilities_sent: up.map(|up| up.sent.iter().map(capability).collect()).unwrap_or_default(),
             hostname: up.and_then(|up| up.hostname()),
+            by_family: families(report, &counts),
+            local_port: up.map(|up| up.endpoints.local.port().into()),
+            local_router_id: up.map(|up| up.opens[0].identifier.to_string()),
+            last_received_seconds: report.last_heard.map(|at| ago(at).as_secs()),
+            last_sent_seconds: report.last_said.map(|at| ago(at).as_secs()),
+            lost_count: report.counters.lost,
+            unsent_bytes: report.traffic.unsent,
+            last_error_seconds: report.last_error_at.map(|at| ago(at).as_secs()),
+            own_next_hops: next_hops(counts.local),
+            announced: counts.changes.announced,
+            withdrawn: counts.changes.withdrawn,
             disabled_families: report
                 .disabled_families
                 .iter()
@@ -332,14 +344,14 @@ fn graceful_restart(restart: &bgp::wire::GracefulRestart) -> v1::GracefulRestart
     }
 }
 
-fn messages(messages: &Messages) -> v1::MessageCounts {
+fn messages(messages: &Messages, bytes: u64) -> v1::MessageCounts {
     v1::MessageCounts {
         open: messages.open,
         update: messages.update,
         notification: messages.notification,
         keepalive: messages.keepalive,
         route_refresh: messages.route_refresh,
-        bytes: 0,
+        bytes,
     }
 }
 
@@ -347,13 +359,47 @@ fn notification(noted: &Noted, ago: Duration) -> v1::Notification {
     v1::Notification {
         code: noted.notification.code.into(),
         subcode: noted.notification.subcode.into(),
-        text: match noted.notification.communication() {
-            Communication::Text(text) => format!("{}: {}", noted.notification, text.escape_debug()),
-            Communication::None | Communication::Malformed => noted.notification.to_string(),
-        },
+        text: words(&noted.notification),
         data: noted.notification.data.to_vec(),
+        enclosed: noted.notification.inner().map(|inner| v1::EnclosedError {
+            code: inner.code.into(),
+            subcode: inner.subcode.into(),
+            text: words(&inner),
+            data: inner.data.to_vec(),
+        }),
         at: convert::unix_seconds(ago),
     }
+}
+
+/// An error in words, with those of the other operator.
+fn words(notification: &Notification) -> String {
+    match notification.communication() {
+        Communication::Text(text) => format!("{notification}: {}", text.escape_debug()),
+        Communication::None | Communication::Malformed => notification.to_string(),
+    }
+}
+
+/// What the peer has told of each family of the session.
+fn families(report: &PeerReport, counts: &PeerCounts) -> Vec<v1::PeerFamily> {
+    let up = report.negotiated.as_ref().filter(|_| report.is_up());
+    let family = |family: &Family| {
+        let FamilyCounts { counts, ended } = counts.families[family.index()];
+        v1::PeerFamily {
+            family: convert::family(*family),
+            received: counts.received as u64,
+            accepted: counts.accepted as u64,
+            filtered: counts.filtered as u64,
+            rejected: (counts.received - counts.accepted - counts.filtered) as u64,
+            end_of_rib: ended,
+        }
+    };
+    up.map(|up| up.families.iter().map(family).collect()).unwrap_or_default()
+}
+
+/// Our addresses on a session, in words.
+fn next_hops(LocalEnd { v4, v6, link_local }: LocalEnd) -> Vec<String> {
+    let v6 = [v6, link_local].into_iter().flatten().map(|address| address.to_string());
+    v4.iter().map(ToString::to_string).chain(v6).collect()
 }
 
 fn capability(capability: &Capability) -> String {
@@ -376,5 +422,27 @@ fn capability(capability: &Capability) -> String {
         Capability::LongLivedGracefulRestart(_) => "long-lived-graceful-restart".to_owned(),
         Capability::Fqdn { .. } => "fqdn".to_owned(),
         Capability::Unknown { code, .. } => format!("unknown-{code}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_hard_reset_stands_for_is_unwrapped_with_its_words() {
+        let hard = |data: &[u8]| {
+            let notification = Notification { code: 6, subcode: 9, data: data.into() };
+            super::notification(&Noted { at: Instant::now(), notification }, Duration::ZERO)
+        };
+        let told = hard(b"\x06\x02\x03bye");
+        assert_eq!((told.code, told.subcode), (6, 9));
+        assert_eq!(told.text, "Hard Reset (6/9): Administrative Shutdown (6/2): bye");
+        let enclosed = told.enclosed.unwrap();
+        assert_eq!((enclosed.code, enclosed.subcode, &enclosed.data[..]), (6, 2, &b"\x03bye"[..]));
+        assert_eq!(enclosed.text, "Administrative Shutdown (6/2): bye");
+        // An expired hold timer has no words; one that is cut off stands for nothing.
+        assert_eq!(hard(&[4, 0]).enclosed.unwrap().text, "Hold Timer Expired (4/0)");
+        assert_eq!(hard(&[4]).enclosed, None);
     }
 }

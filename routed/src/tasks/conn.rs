@@ -52,8 +52,8 @@ pub(super) enum Read {
     Nothing,
     /// The peer closed its side.
     End,
-    /// Bytes came.
-    Some,
+    /// So many bytes came.
+    Some(usize),
 }
 
 impl Conn {
@@ -110,7 +110,7 @@ impl Conn {
         self.input.reserve(READ_CHUNK);
         match self.stream.try_read_buf(&mut self.input) {
             Ok(0) => Ok(Read::End),
-            Ok(_) => Ok(Read::Some),
+            Ok(count) => Ok(Read::Some(count)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
             Err(error) => Err(error),
         }

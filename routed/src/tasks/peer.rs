@@ -36,7 +36,7 @@ use self::path::Recovery;
 use self::stay::Stay;
 use super::bfd::{BfdCommand, Client};
 use super::conn::{Conn, OUTPUT_LOW, Read};
-use super::report::PeerReport;
+use super::report::{PeerReport, Traffic};
 use super::sleep_until;
 use super::table::post::{Letter, Mailbox, Sent, mailbox};
 use super::table::{SessionUp, TableInput};
@@ -88,6 +88,7 @@ pub(crate) struct PeerTask {
     stay: Stay,
     /// BFD has told of the restart of the peer before it was back.
     restart_heard: bool,
+    traffic: Traffic,
 }
 
 /// What exists only while the session is up.
@@ -122,6 +123,7 @@ impl PeerTask {
             keys: Keys::new(config.passwords.clone()),
             stay: Stay::default(),
             restart_heard: false,
+            traffic: Traffic::default(),
             config: Box::new(config),
             machine,
             conns: Vec::new(),
@@ -205,7 +207,8 @@ impl PeerTask {
                 let report = PeerReport::new(&self.config, &self.machine.status(), Instant::now());
                 // Whoever asked may have gone; then nobody misses the answer.
                 let malformed = self.told.last_malformed().cloned();
-                let _ = reply.send(PeerReport { key: self.keys.position(), malformed, ..report });
+                let (key, traffic) = (self.keys.position(), self.traffic());
+                let _ = reply.send(PeerReport { key, traffic, malformed, ..report });
             }
             PeerCommand::BfdDown(why, fate) => self.path_failed(why, fate),
             PeerCommand::Finish(admin) => self.finish(admin),
@@ -330,6 +333,9 @@ impl PeerTask {
         }
         let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) else { return };
         let read = conn.read();
+        if let Ok(Read::Some(count)) = read {
+            self.traffic.received += count as u64;
+        }
         while let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) {
             let told = &mut self.told;
             let judge = |message: &Result<Message, WireError>, octets: &[u8]| {
@@ -343,7 +349,7 @@ impl PeerTask {
             conn.keep_rest();
         }
         match read {
-            Ok(Read::Nothing | Read::Some) => {}
+            Ok(Read::Nothing | Read::Some(_)) => {}
             Ok(Read::End) => self.closed(id, CloseReason::Eof),
             Err(error) => self.closed(id, CloseReason::Failed(error.to_string())),
         }
@@ -363,6 +369,7 @@ impl PeerTask {
         match conn.flush() {
             Ok(()) => {
                 let after = conn.unsent();
+                self.traffic.sent += (before - after) as u64;
                 // A peer that reads slowly is not one that has stopped reading.
                 if after < before {
                     self.handle(Event::Writable(id));
@@ -373,6 +380,15 @@ impl PeerTask {
             }
             Err(error) => self.closed(id, CloseReason::Failed(error.to_string())),
         }
+    }
+
+    /// Octets, and how many of them have yet to go over the session.
+    fn traffic(&self) -> Traffic {
+        let unsent = |session: &Session| {
+            let conn = self.conns.iter().find(|(id, _)| *id == session.up.conn);
+            session.mailbox.unsent() + conn.map_or(0, |(_, conn)| conn.unsent())
+        };
+        Traffic { unsent: self.session.as_ref().map_or(0, unsent) as u64, ..self.traffic }
     }
 
     /// True when a letter can be put on its way: the socket has taken most of

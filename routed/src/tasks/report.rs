@@ -31,6 +31,14 @@ pub(crate) struct PeerReport {
     pub(crate) counters: Counters,
     /// Why there is, or last was, no session; `None` before the first attempt failed.
     pub(crate) last_error: Option<String>,
+    /// Since when.
+    pub(crate) last_error_at: Option<Instant>,
+    /// When the last message came.
+    pub(crate) last_heard: Option<Instant>,
+    /// When the last message went out.
+    pub(crate) last_said: Option<Instant>,
+    /// Octets that passed.
+    pub(crate) traffic: Traffic,
     /// The families that a malformed message has disabled.
     pub(crate) disabled_families: Vec<DisabledFamily>,
     /// The last malformed message.
@@ -39,6 +47,17 @@ pub(crate) struct PeerReport {
     pub(crate) sent: Option<Noted>,
     /// The last NOTIFICATION received.
     pub(crate) received: Option<Noted>,
+}
+
+/// Octets of messages, since the peer was made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traffic {
+    /// Read.
+    pub(crate) received: u64,
+    /// Written.
+    pub(crate) sent: u64,
+    /// Waiting to be written.
+    pub(crate) unsent: u64,
 }
 
 /// A malformed message, as it came.
@@ -70,6 +89,10 @@ impl PeerReport {
             disabled: matches!(why, Why::Stopped(admin) if admin.stays()),
             counters: *status.counters,
             last_error: at.map(|_| why.to_string()),
+            last_error_at: at,
+            last_heard: status.last_heard,
+            last_said: status.last_said,
+            traffic: Traffic::default(),
             disabled_families: status.disabled.to_vec(),
             malformed: None,
             sent: status.last_sent.cloned(),

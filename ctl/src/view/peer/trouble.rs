@@ -39,7 +39,17 @@ pub(super) struct NotificationView {
     subcode: u32,
     text: String,
     data: String,
+    enclosed: Option<EnclosedView>,
     at: String,
+}
+
+/// What a Hard Reset stands for.
+#[derive(Debug, Serialize)]
+struct EnclosedView {
+    code: u32,
+    subcode: u32,
+    text: String,
+    data: String,
 }
 
 impl From<v1::Malformed> for MalformedView {
@@ -73,6 +83,12 @@ impl From<v1::Notification> for NotificationView {
             subcode: notification.subcode,
             text: notification.text,
             data: hex(&notification.data),
+            enclosed: notification.enclosed.map(|inner| EnclosedView {
+                code: inner.code,
+                subcode: inner.subcode,
+                text: inner.text,
+                data: hex(&inner.data),
+            }),
             at: time::moment(notification.at),
         }
     }
@@ -102,7 +118,7 @@ impl DisabledFamilyView {
 
 impl NotificationView {
     pub(super) fn summary(&self) -> String {
-        let Self { code, subcode, text, data, at } = self;
+        let Self { code, subcode, text, data, at, .. } = self;
         match data.as_str() {
             "" => format!("{code}/{subcode} {text} at {at}"),
             data => format!("{code}/{subcode} {text} (data {data}) at {at}"),

@@ -2,10 +2,10 @@
 
 use api::v1::{
     Address, Alarm, BfdAuth, BfdDiscards, BfdSession, BfdState, Block, BlockState, BmpCollector, Counts,
-    DisabledFamily, Family, GracefulRestart, LongLived, Malformed, MalformedMessage, MessageCounts,
-    Negotiated, NextHop, NexthopObjects, NodeStatus, Notification, Origin, Peer, PeerDetail, PeerSettings,
-    PeerState, PeerTimers, PolicyRef, Protocol, ProtocolState, ProtocolSummary, RipAuthMode, RipInterface,
-    RipNeighbor, RipSplitHorizon, RipVersion, Route, RouteState, Severity,
+    DisabledFamily, EnclosedError, Family, GracefulRestart, LongLived, Malformed, MalformedMessage,
+    MessageCounts, Negotiated, NextHop, NexthopObjects, NodeStatus, Notification, Origin, Peer, PeerDetail,
+    PeerFamily, PeerSettings, PeerState, PeerTimers, PolicyRef, Protocol, ProtocolState, ProtocolSummary,
+    RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon, RipVersion, Route, RouteState, Severity,
 };
 
 pub(crate) fn status() -> NodeStatus {
@@ -100,29 +100,7 @@ pub(crate) fn detail() -> PeerDetail {
             keepalive_due: Some(2),
             ..Default::default()
         }),
-        negotiated: Some(Negotiated {
-            hold_time: 9,
-            keepalive: 3,
-            families: both.clone(),
-            four_octet_asn: true,
-            route_refresh: true,
-            graceful_restart: Some(GracefulRestart {
-                time: 120,
-                families: both.clone(),
-                ..Default::default()
-            }),
-            add_path_receive: both,
-            extended_next_hop: true,
-            role: Some("provider".into()),
-            peer_role: Some("customer".into()),
-            long_lived: vec![LongLived {
-                family: Family::Ipv4.into(),
-                time: 3600,
-                forwarding_preserved: true,
-            }],
-            graceful_notification: true,
-            ..Default::default()
-        }),
+        negotiated: Some(negotiated(both)),
         messages_received: Some(MessageCounts {
             open: 1,
             update: 4,
@@ -151,31 +129,40 @@ pub(crate) fn detail() -> PeerDetail {
         }),
         notification_received: Some(Notification {
             code: 6,
-            subcode: 4,
-            text: "Cease, Administrative Reset".into(),
-            data: vec![0, 0xab],
+            subcode: 9,
+            text: "Hard Reset (6/9): Hold Timer Expired (4/0)".into(),
+            data: vec![4, 0, 0xab],
             at: 1_795_231_920,
+            enclosed: Some(EnclosedError {
+                code: 4,
+                subcode: 0,
+                text: "Hold Timer Expired (4/0)".into(),
+                data: vec![0xab],
+            }),
         }),
+        by_family: vec![PeerFamily {
+            family: Family::Ipv4.into(),
+            received: 3,
+            accepted: 2,
+            filtered: 1,
+            end_of_rib: true,
+            ..Default::default()
+        }],
+        announced: 4,
+        withdrawn: 1,
+        local_port: Some(40_001),
+        local_router_id: Some("192.0.2.1".into()),
+        own_next_hops: vec!["192.0.2.1".into(), "2001:db8::1".into()],
+        lost_count: 1,
+        last_received_seconds: Some(2),
+        last_sent_seconds: Some(1),
+        unsent_bytes: 19,
         filtered: 1,
         established_count: 2,
         remote_port: Some(179),
         import_filter: Some("cluster-only".into()),
         bfd: bfd_sessions().into_iter().next(),
-        settings: Some(PeerSettings {
-            group: Some("fabric".into()),
-            max_prefixes: 10_000,
-            max_prefixes_warn: 7500,
-            max_prefixes_action: "shut".into(),
-            max_prefixes_restart: Some(30),
-            tcp_md5_keys: 2,
-            tcp_md5_key: 1,
-            ttl_security: Some(1),
-            port: 179,
-            next_hop: "auto".into(),
-            send_communities: vec!["standard".into(), "large".into()],
-            import_note: Some("only prefixes inside cluster.pools come in".into()),
-            ..Default::default()
-        }),
+        settings: Some(peer_settings()),
         capabilities_sent: vec!["multiprotocol-ipv4".into(), "role-provider".into()],
         disabled_families: vec![DisabledFamily {
             family: Family::Ipv6.into(),
@@ -183,6 +170,42 @@ pub(crate) fn detail() -> PeerDetail {
             ago_seconds: 90,
         }],
         hostname: Some("tor1.example.net".into()),
+        ..Default::default()
+    }
+}
+
+fn negotiated(both: Vec<i32>) -> Negotiated {
+    Negotiated {
+        hold_time: 9,
+        keepalive: 3,
+        families: both.clone(),
+        four_octet_asn: true,
+        route_refresh: true,
+        graceful_restart: Some(GracefulRestart { time: 120, families: both.clone(), ..Default::default() }),
+        add_path_receive: both,
+        extended_next_hop: true,
+        role: Some("provider".into()),
+        peer_role: Some("customer".into()),
+        long_lived: vec![LongLived { family: Family::Ipv4.into(), time: 3600, forwarding_preserved: true }],
+        graceful_notification: true,
+        ..Default::default()
+    }
+}
+
+fn peer_settings() -> PeerSettings {
+    PeerSettings {
+        group: Some("fabric".into()),
+        max_prefixes: 10_000,
+        max_prefixes_warn: 7500,
+        max_prefixes_action: "shut".into(),
+        max_prefixes_restart: Some(30),
+        tcp_md5_keys: 2,
+        tcp_md5_key: 1,
+        ttl_security: Some(1),
+        port: 179,
+        next_hop: "auto".into(),
+        send_communities: vec!["standard".into(), "large".into()],
+        import_note: Some("only prefixes inside cluster.pools come in".into()),
         ..Default::default()
     }
 }

@@ -157,11 +157,13 @@ impl Peer {
                 if let Some(conn) = self.conns.iter_mut().find(|conn| conn.id == id) {
                     conn.sent(now, &mut self.jitter);
                     self.record.counters.sent.update += count;
+                    self.record.last_said = Some(now);
                 }
             }
             Event::RefreshesSent(id, count) => {
                 if self.conns.iter().any(|conn| conn.id == id) {
                     self.record.counters.sent.route_refresh += count;
+                    self.record.last_said = Some(now);
                 }
             }
             Event::Blocked(id) => self.blocked(now, id),
@@ -243,6 +245,7 @@ impl Peer {
             last_sent: self.record.last_sent.as_ref(),
             last_received: self.record.last_received.as_ref(),
             last_heard: self.record.last_heard,
+            last_said: self.record.last_said,
             disabled: &self.record.disabled,
         }
     }
@@ -373,6 +376,7 @@ impl Peer {
         }
         let Phase::Established(up, since) = conn.phase else { return false };
         self.record.disabled.clear();
+        self.record.counters.lost += 1;
         if now.saturating_duration_since(since) >= self.backoff.stable_after() {
             self.backoff.reset();
         }

@@ -76,6 +76,8 @@ pub struct Counters {
     pub malformed: Malformed,
     /// Sessions that came up.
     pub established: u64,
+    /// Sessions that ended.
+    pub lost: u64,
     /// Attempts to dial.
     pub dials: u64,
     /// Dials that failed.
@@ -142,6 +144,8 @@ pub struct Status<'a> {
     pub last_received: Option<&'a Noted>,
     /// When the last message came.
     pub last_heard: Option<Instant>,
+    /// When the last message went out.
+    pub last_said: Option<Instant>,
     /// The families that this session has lost.
     pub disabled: &'a [DisabledFamily],
 }
@@ -156,6 +160,7 @@ pub(super) struct Record {
     pub(super) last_sent: Option<Noted>,
     pub(super) last_received: Option<Noted>,
     pub(super) last_heard: Option<Instant>,
+    pub(super) last_said: Option<Instant>,
     /// Of the session that is up.
     pub(super) disabled: Vec<DisabledFamily>,
 }
@@ -170,6 +175,7 @@ impl Default for Record {
             last_sent: None,
             last_received: None,
             last_heard: None,
+            last_said: None,
             disabled: vec![],
         }
     }
@@ -196,6 +202,7 @@ impl Record {
     /// A message goes out.
     pub(super) fn said(&mut self, now: Instant, message: &Message) {
         self.counters.sent.count(message);
+        self.last_said = Some(now);
         if let Message::Notification(notification) = message {
             self.last_sent = Some(Noted { at: now, notification: notification.clone() });
         }

@@ -15,6 +15,7 @@ use tracing::info;
 use super::dump::Dump;
 use super::local::own_via;
 use super::monitors::{Monitor, Statistics};
+use super::session::Changes;
 use super::watchers::Watch;
 use super::{TableInput, TableTask};
 
@@ -89,6 +90,21 @@ pub(crate) struct PeerCounts {
     pub(crate) rejected: u64,
     /// Not taken at all, beyond `max_prefixes`.
     pub(crate) discarded: u64,
+    /// The same by family, in the order of [`net::Family::ALL`].
+    pub(crate) families: [FamilyCounts; net::Family::ALL.len()],
+    /// Prefixes in its UPDATEs, since the session is up.
+    pub(crate) changes: Changes,
+    /// Our addresses that it may be told as next hops.
+    pub(crate) local: rib::peer::LocalEnd,
+}
+
+/// What a peer has told of one family.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FamilyCounts {
+    /// How many prefixes.
+    pub(crate) counts: rib::Counts,
+    /// Its End-of-RIB has come (RFC 4724 §2).
+    pub(crate) ended: bool,
 }
 
 /// The table as a whole.
@@ -227,10 +243,14 @@ impl TableTask {
         let mut counts = PeerCounts {
             advertised: self.adj_out.count(&self.table, id) as u64,
             discarded: self.sessions.discarded(id),
+            changes: self.sessions.changes(id),
+            local: self.table.peer(id).map_or_else(Default::default, |peer| peer.local),
             ..PeerCounts::default()
         };
         for family in net::Family::ALL {
             let of_family = self.table.counts(id, family);
+            let ended = self.sessions.has_ended(id, family);
+            counts.families[family.index()] = FamilyCounts { counts: of_family, ended };
             counts.received += of_family.received as u64;
             counts.accepted += of_family.accepted as u64;
             counts.filtered += of_family.filtered as u64;

@@ -141,6 +141,11 @@ impl Mailbox {
         self.letters.try_recv().ok()
     }
 
+    /// The octets of letters that wait in the box.
+    pub(crate) fn unsent(&self) -> usize {
+        self.gauge.unsent()
+    }
+
     /// A letter is on its way; true when it was the last and the table waits
     /// to hear so.
     pub(crate) fn took(&self, letter: &Letter) -> bool {

@@ -30,6 +30,16 @@ struct Session {
     silent: Vec<Family>,
     /// Families that a malformed message has disabled, and what was wrong.
     disabled: Vec<(Family, &'static str)>,
+    changes: Changes,
+}
+
+/// How many prefixes stood in the UPDATEs of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Announced.
+    pub(crate) announced: u64,
+    /// Withdrawn, or treated so (RFC 7606).
+    pub(crate) withdrawn: u64,
 }
 
 /// Sessions, and what is remembered of those that are no more.
@@ -109,6 +119,16 @@ impl Sessions {
         })
     }
 
+    /// What the UPDATEs of a session had in them.
+    pub(super) fn changes(&self, id: PeerId) -> Changes {
+        self.up.get(&id).map_or_else(Changes::default, |session| session.changes)
+    }
+
+    /// True when the peer has told all its routes of a family.
+    pub(super) fn has_ended(&self, id: PeerId, family: Family) -> bool {
+        self.up.get(&id).is_some_and(|session| !session.silent.contains(&family))
+    }
+
     /// Every peer that has had a session.
     pub(super) fn ids(&self) -> impl Iterator<Item = PeerId> + '_ {
         self.addresses.keys().copied()
@@ -140,7 +160,8 @@ impl TableTask {
         self.adj_out.peer_up(&self.table, &info, super::post::format(&up));
         self.stale_peer_up(now, id, &up);
         let (limit, silent) = (Limit::new(config.max_prefixes), up.families.clone());
-        self.sessions.up.insert(id, Session { control, limit, silent, disabled: Vec::new() });
+        let (disabled, changes) = (Vec::new(), Changes::default());
+        self.sessions.up.insert(id, Session { control, limit, silent, disabled, changes });
     }
 
     fn peer_info(&self, id: PeerId, config: &config::Peer, up: &Up) -> PeerInfo {
@@ -223,6 +244,10 @@ impl TableTask {
 
     pub(super) fn update(&mut self, now: Instant, id: PeerId, update: &Update) {
         let pair = |nlri: &bgp::wire::Nlri| (nlri.prefix, nlri.path_id);
+        if let Some(Session { changes, .. }) = self.sessions.up.get_mut(&id) {
+            changes.withdrawn += update.unreach.iter().map(|(_, nlri)| nlri.len() as u64).sum::<u64>();
+            changes.announced += update.reach.iter().map(|reach| reach.nlri.len() as u64).sum::<u64>();
+        }
         for (_, unreach) in &update.unreach {
             // A batch of a session that has ended is of no interest any more.
             let _ = self.table.withdraw(id, unreach.iter().map(pair));

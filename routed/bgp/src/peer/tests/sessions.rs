@@ -116,13 +116,15 @@ fn what_passed_is_counted_and_remembered() {
     let fault = |treatment| Fault { attribute: 1, treatment, what: "origin out of range" };
     let faults = vec![fault(Treatment::Discard), fault(Treatment::TreatAsWithdraw)];
     bench.message(DIALLED, Message::Update(Update { faults, ..Update::default() }));
+    let heard = bench.now;
     bench.now += secs(1);
     bench.event(Event::Received(DIALLED, Err(Notification { code: 3, subcode: 1, data: Box::default() })));
     let status = bench.peer.status();
     let counters = status.counters;
     assert_eq!((counters.received.open, counters.received.keepalive, counters.received.update), (1, 1, 1));
     assert_eq!((counters.sent.open, counters.sent.keepalive, counters.sent.notification), (1, 1, 1));
-    assert_eq!((counters.established, counters.dials), (1, 1));
+    assert_eq!((counters.established, counters.lost, counters.dials), (1, 1, 1));
+    assert_eq!((status.last_heard, status.last_said), (Some(heard), Some(bench.now)));
     let malformed = counters.malformed;
     assert_eq!((malformed.attribute_discard, malformed.treat_as_withdraw, malformed.reset), (1, 1, 1));
     let sent = status.last_sent.unwrap();
