@@ -2,6 +2,7 @@
 
 mod file;
 mod order;
+mod router_id;
 mod rules;
 
 mod forwarding;
@@ -111,7 +112,7 @@ impl Daemon {
         let kernel::Started { fib, fib_events, snapshot, kernel_events } =
             kernel::start(fib_config(&config), WatchConfig::default()).await?;
         let links = Links::from_snapshot(&snapshot);
-        let router_id = router_id(&config, &links)?;
+        let router_id = router_id::router_id(&config, &links)?;
         forwarding::switch_on(&config, &state)?;
 
         let (owned, owned_reader) = watch::channel(Owned::default());
@@ -409,18 +410,6 @@ fn fib_config(config: &Config) -> FibConfig {
         nexthop_objects: config.kernel.nexthop_objects,
         ..FibConfig::default()
     }
-}
-
-/// The configured router id, or the highest IPv4 address on the interface of
-/// the default route; needed only where BGP is spoken.
-fn router_id(config: &Config, links: &Links) -> Result<Option<RouterId>, Fatal> {
-    if config.node.router_id.is_some() {
-        return Ok(config.node.router_id);
-    }
-    let interface = kernel::query::default_interface()?;
-    let found =
-        interface.and_then(|index| links.highest_ipv4(index)).and_then(|id| RouterId::try_from(id).ok());
-    if config.bgp.is_some() && found.is_none() { Err(Fatal::NoRouterId) } else { Ok(found) }
 }
 
 fn open_addresses(config: &Config) -> Result<Ipam, Fatal> {
