@@ -105,15 +105,36 @@ pub enum Ended {
     Unmonitored,
 }
 
-/// A number of a statistics report (RFC 7854 §4.8, RFC 8671 §6.2).
+/// A number of a statistics report (RFC 7854 §4.8, RFC 8671 §6.2). Those that
+/// count what has come wrap at 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stat {
+    /// Prefixes that the import filter refused.
+    Filtered(u64),
+    /// Announcements of what was there already.
+    Duplicates(u64),
+    /// Withdrawals of what was not there.
+    DuplicateWithdrawals(u64),
+    /// Announcements with our cluster in their `CLUSTER_LIST`.
+    ClusterLoops(u64),
+    /// Announcements with our AS in their `AS_PATH`.
+    AsLoops(u64),
+    /// Announcements with our identifier as `ORIGINATOR_ID`.
+    OriginatorLoops(u64),
+    /// Announcements with our AS in a confederation segment.
+    ConfederationLoops(u64),
+    /// UPDATEs that were treated as withdraw (RFC 7606).
+    TreatedUpdates(u64),
+    /// Prefixes in them.
+    TreatedPrefixes(u64),
     /// Routes in Adj-RIB-In.
     AdjIn(u64),
     /// Routes in Loc-RIB.
     Loc(u64),
     /// Routes of a family in Adj-RIB-In.
     AdjInOf(Family, u64),
+    /// Routes of a family in Loc-RIB.
+    LocOf(Family, u64),
     /// Routes in Adj-RIB-Out, after policy.
     AdjOut(u64),
 }
@@ -211,21 +232,43 @@ pub fn statistics(out: &mut BytesMut, header: &Header, stats: &[Stat]) {
     per_peer(out, header);
     out.put_u32(u32::try_from(stats.len()).unwrap_or(u32::MAX));
     for stat in stats {
-        let (kind, family, value) = match *stat {
-            Stat::AdjIn(value) => (7, None, value),
-            Stat::Loc(value) => (8, None, value),
-            Stat::AdjInOf(family, value) => (9, Some(family), value),
-            Stat::AdjOut(value) => (15, None, value),
-        };
-        out.put_u16(kind);
-        out.put_u16(if family.is_some() { 11 } else { 8 });
-        if let Some(family) = family {
-            out.put_u16(family.afi());
-            out.put_u8(family.safi());
+        match *stat {
+            Stat::Filtered(value) => counter(out, 0, value),
+            Stat::Duplicates(value) => counter(out, 1, value),
+            Stat::DuplicateWithdrawals(value) => counter(out, 2, value),
+            Stat::ClusterLoops(value) => counter(out, 3, value),
+            Stat::AsLoops(value) => counter(out, 4, value),
+            Stat::OriginatorLoops(value) => counter(out, 5, value),
+            Stat::ConfederationLoops(value) => counter(out, 6, value),
+            Stat::AdjIn(value) => gauge(out, 7, None, value),
+            Stat::Loc(value) => gauge(out, 8, None, value),
+            Stat::AdjInOf(family, value) => gauge(out, 9, Some(family), value),
+            Stat::LocOf(family, value) => gauge(out, 10, Some(family), value),
+            Stat::TreatedUpdates(value) => counter(out, 11, value),
+            Stat::TreatedPrefixes(value) => counter(out, 12, value),
+            Stat::AdjOut(value) => gauge(out, 15, None, value),
         }
-        out.put_u64(value);
     }
     close(out, start);
+}
+
+/// A number that only grows, and wraps at 32 bits.
+fn counter(out: &mut BytesMut, kind: u16, value: u64) {
+    out.put_u16(kind);
+    out.put_u16(4);
+    let [.., a, b, c, d] = value.to_be_bytes();
+    out.put_slice(&[a, b, c, d]);
+}
+
+/// A number that comes and goes, of one family or of all.
+fn gauge(out: &mut BytesMut, kind: u16, family: Option<Family>, value: u64) {
+    out.put_u16(kind);
+    out.put_u16(if family.is_some() { 11 } else { 8 });
+    if let Some(family) = family {
+        out.put_u16(family.afi());
+        out.put_u8(family.safi());
+    }
+    out.put_u64(value);
 }
 
 /// Writes Route Monitoring messages (RFC 7854 §4.6); keeps its buffers.

@@ -47,6 +47,7 @@ mod share;
 mod shared;
 mod store;
 pub mod table;
+mod tally;
 pub mod why;
 
 #[cfg(test)]
@@ -61,4 +62,5 @@ pub use path::{Path, PeerId, Protocol, Source, Via};
 pub use peer::{Carries, NextHopMode, PeerInfo, SendCommunities};
 pub use query::{CandidateView, Page, Query, RouteView, Standing};
 pub use table::{Best, Change, Counts, Origination, Table, UnknownPeer};
+pub use tally::Tally;
 pub use why::Why;

@@ -163,7 +163,12 @@ impl Table {
 
     /// How many prefixes have a usable path, as the world was last told.
     pub fn told(&self) -> usize {
-        self.told
+        self.told.iter().sum()
+    }
+
+    /// How many prefixes of a family have a usable path.
+    pub fn told_of(&self, family: Family) -> usize {
+        self.told[family.index()]
     }
 
     /// How many paths each protocol has.

@@ -118,6 +118,7 @@ impl Table {
         };
         one.dirty = false;
         let old = std::mem::replace(&mut one.told, new);
+        let told = &mut told[prefix.family().index()];
         *told = *told + usize::from(new != Id::NONE) - usize::from(old != Id::NONE);
         let best = |target: Id<Target>| {
             (target != Id::NONE).then(|| Best {
@@ -143,7 +144,7 @@ impl Table {
         let old = told.map(|told| self.best_from(told));
         self.paths.release(one.path);
         let told = told?;
-        self.told -= 1;
+        self.told[prefix.family().index()] -= 1;
         self.targets.release(told.target);
         Some(Change { prefix, old, new: None })
     }
@@ -161,7 +162,8 @@ impl Table {
             old: old.map(|told| self.best_from(told)),
             new: new.map(|told| self.best_from(told)),
         });
-        self.told = self.told + usize::from(new.is_some()) - usize::from(old.is_some());
+        let told = &mut self.told[prefix.family().index()];
+        *told = *told + usize::from(new.is_some()) - usize::from(old.is_some());
         let Self { dests, paths, targets, .. } = self;
         let dest = dests.get_mut(prefix)?;
         if new.is_some_and(|new| new.metric != 0) {

@@ -15,12 +15,12 @@ const FEW: usize = 1024;
 impl Table {
     /// Puts a path in its place. One that says the same keeps its age, and
     /// nothing has to be decided.
-    pub(crate) fn put(&mut self, prefix: Prefix, slot: Slot) {
+    pub(crate) fn put(&mut self, prefix: Prefix, slot: Slot) -> Put {
         self.note(prefix, slot);
         let dest = self.dests.get_or_default(prefix);
         let put = dest.put(slot, &mut self.paths);
         if put == Put::Same {
-            return;
+            return put;
         }
         let fresh = dest.soil();
         self.pending.add(prefix, fresh);
@@ -30,12 +30,13 @@ impl Table {
             self.left(prefix, &path);
             self.paths.release(before);
         }
+        put
     }
 
-    /// Takes a path away, if it is there.
-    pub(crate) fn take(&mut self, prefix: Prefix, key: Key) {
+    /// Takes a path away; false when it is not there.
+    pub(crate) fn take(&mut self, prefix: Prefix, key: Key) -> bool {
         let Self { dests, paths, pending, .. } = self;
-        let Some(dest) = dests.get_mut(prefix) else { return };
+        let Some(dest) = dests.get_mut(prefix) else { return false };
         let mut taken = None;
         dest.take(paths, |slot, path| {
             let goes = (path.source, path.protocol, slot.path_id) == key;
@@ -44,7 +45,7 @@ impl Table {
             }
             goes
         });
-        let Some(path) = taken else { return };
+        let Some(path) = taken else { return false };
         if let (Some(observed), Source::Peer(id)) = (&mut self.observed, key.0) {
             observed.insert((id, prefix, key.2));
         }
@@ -55,6 +56,7 @@ impl Table {
             pending.add(prefix, fresh);
         }
         self.left(prefix, &path);
+        true
     }
 
     /// Keeps what is stale of a peer and a family for long (RFC 9494 §4.2):

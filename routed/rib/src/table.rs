@@ -15,7 +15,7 @@ use crate::nexthop::search::Routes;
 use crate::nexthop::{Link, Resolver};
 use crate::pending::Pending;
 use crate::shared::Shared;
-use crate::{Path, PeerId, PeerInfo, Protocol, Rules, Source, Step, Target, Via, Why};
+use crate::{Path, PeerId, PeerInfo, Protocol, Rules, Source, Step, Tally, Target, Via, Why};
 
 /// The best path of a prefix and where its packets go.
 #[derive(Clone, Debug)]
@@ -139,6 +139,7 @@ pub(crate) struct Peer {
     /// The refresh cycle of each family; a path of an earlier one is stale.
     pub(crate) cycle: [u8; Family::ALL.len()],
     pub(crate) counts: [Counts; Family::ALL.len()],
+    pub(crate) tally: Tally,
 }
 
 /// The routing table; see the crate's page.
@@ -168,8 +169,8 @@ pub struct Table {
     pub(crate) of_protocol: [usize; Protocol::ALL.len()],
     /// Which paths of peers changed, if somebody observes.
     pub(crate) observed: crate::observe::Observed,
-    /// How many prefixes the world has been told.
-    pub(crate) told: usize,
+    /// How many prefixes of each family the world has been told.
+    pub(crate) told: [usize; Family::ALL.len()],
     /// The first instant that was given: ages count from there.
     epoch: Option<Instant>,
 }
@@ -197,7 +198,7 @@ impl Table {
             links: FxHashSet::default(),
             of_protocol: [0; Protocol::ALL.len()],
             observed: None,
-            told: 0,
+            told: [0; Family::ALL.len()],
             epoch: None,
         }
     }
@@ -225,7 +226,8 @@ impl Table {
             self.resolve_all = true;
             self.pending.reimport(id);
         } else {
-            let peer = Peer { info, cycle: Default::default(), counts: Default::default() };
+            let (cycle, counts, tally) = Default::default();
+            let peer = Peer { info, cycle, counts, tally };
             self.peers.insert(id, peer);
         }
     }
@@ -260,15 +262,21 @@ impl Table {
         reach: impl IntoIterator<Item = (Prefix, u32)>,
         attrs: &Arc<Attrs>,
     ) -> Result<(), UnknownPeer> {
-        let cycle = self.peers.get(&id).ok_or(UnknownPeer(id))?.cycle;
+        let (cycle, mut tally) =
+            self.peers.get(&id).map(|peer| (peer.cycle, peer.tally)).ok_or(UnknownPeer(id))?;
         let since = self.ticks(now);
         let received = self.attrs.intern(Arc::clone(attrs));
         let Some(mut batch) = self.begin_import(id, received) else { return Ok(()) };
         for (prefix, path_id) in reach {
             let path = self.import(&mut batch, prefix);
-            self.put(prefix, Slot { path, path_id, since, cycle: cycle[prefix.family().index()] });
+            let slot = Slot { path, path_id, since, cycle: cycle[prefix.family().index()] };
+            let put = self.put(prefix, slot);
+            tally.announced(put, self.paths.get(path));
         }
         self.end_import(batch);
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.tally = tally;
+        }
         Ok(())
     }
 
@@ -281,8 +289,12 @@ impl Table {
         if !self.peers.contains_key(&id) {
             return Err(UnknownPeer(id));
         }
+        let mut unknown = 0;
         for (prefix, path_id) in unreach {
-            self.take(prefix, (Source::Peer(id), Protocol::Bgp, path_id));
+            unknown += u64::from(!self.take(prefix, (Source::Peer(id), Protocol::Bgp, path_id)));
+        }
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.tally.unknown += unknown;
         }
         Ok(())
     }

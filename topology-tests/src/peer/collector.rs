@@ -181,7 +181,10 @@ fn numbers(body: &[u8]) -> Option<BTreeMap<u16, u64>> {
     let mut numbers = BTreeMap::new();
     while let Some(([a, b, c, d], rest)) = list.split_first_chunk::<4>() {
         let (value, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([*c, *d])))?;
-        let number = u64::from_be_bytes(*value.last_chunk::<8>()?);
+        let number = match value.last_chunk::<8>() {
+            Some(gauge) => u64::from_be_bytes(*gauge),
+            None => u32::from_be_bytes(*value.last_chunk::<4>()?).into(),
+        };
         *numbers.entry(u16::from_be_bytes([*a, *b])).or_insert(0) += number;
         list = rest;
     }

@@ -130,6 +130,39 @@ fn statistics_are_counted_and_typed() {
     assert_eq!(body[42..], hex!("00000002 0007 0008 0000000000000002 0009 000b 0002 01 0000000000000001"));
 }
 
+#[test]
+fn what_is_counted_has_32_bits_and_wraps_and_what_there_is_has_64() {
+    let types = |stats: &[Stat]| -> Vec<(u16, usize)> {
+        let octets = written(|out| statistics(out, &header(Rib::AdjInPre), stats));
+        let mut rest = &octets[6 + 42 + 4..];
+        let mut types = Vec::new();
+        while let [a, b, c, d, tail @ ..] = rest {
+            let length = usize::from(u16::from_be_bytes([*c, *d]));
+            types.push((u16::from_be_bytes([*a, *b]), length));
+            rest = &tail[length..];
+        }
+        types
+    };
+    let counters = [
+        Stat::Filtered(1),
+        Stat::Duplicates(1),
+        Stat::DuplicateWithdrawals(1),
+        Stat::ClusterLoops(1),
+        Stat::AsLoops(1),
+        Stat::OriginatorLoops(1),
+        Stat::ConfederationLoops(1),
+        Stat::TreatedUpdates(1),
+        Stat::TreatedPrefixes(1),
+    ];
+    assert_eq!(types(&counters), [0, 1, 2, 3, 4, 5, 6, 11, 12].map(|kind| (kind, 4)));
+    let family = Family::Ipv4Unicast;
+    let gauges =
+        [Stat::AdjIn(1), Stat::Loc(1), Stat::AdjInOf(family, 1), Stat::LocOf(family, 1), Stat::AdjOut(1)];
+    assert_eq!(types(&gauges), [(7, 8), (8, 8), (9, 11), (10, 11), (15, 8)]);
+    let octets = written(|out| statistics(out, &header(Rib::AdjInPre), &[Stat::Filtered((1 << 32) + 7)]));
+    assert!(octets.ends_with(&hex!("0000 0004 00000007")));
+}
+
 fn attrs(next_hop: &str) -> Attrs {
     let next_hop: IpAddr = next_hop.parse().unwrap();
     Attrs { next_hop: Some(NextHop::from(next_hop)), med: Some(7), ..Attrs::default() }

@@ -462,7 +462,19 @@ impl TableTask {
         for (id, session) in &self.monitors.up {
             let of = |family| (family, self.table.counts(*id, family).received as u64);
             let families: Vec<_> = session.up.families.iter().map(|family| of(*family)).collect();
-            let mut stats = vec![Stat::AdjIn(families.iter().map(|(_, count)| count).sum())];
+            let (tally, changes) = (self.table.tally(*id), self.sessions.changes(*id));
+            let mut stats = vec![
+                Stat::Filtered(tally.filtered),
+                Stat::Duplicates(tally.duplicates),
+                Stat::DuplicateWithdrawals(tally.unknown),
+                Stat::ClusterLoops(tally.cluster_loops),
+                Stat::AsLoops(tally.as_loops),
+                Stat::OriginatorLoops(tally.originator_loops),
+                Stat::ConfederationLoops(tally.confederation_loops),
+                Stat::TreatedUpdates(changes.treated),
+                Stat::TreatedPrefixes(changes.treated_prefixes),
+                Stat::AdjIn(families.iter().map(|(_, count)| count).sum()),
+            ];
             stats.extend(families.iter().map(|(family, count)| Stat::AdjInOf(*family, *count)));
             if ribs.contains(&Rib::AdjOutPost) {
                 stats.push(Stat::AdjOut(self.adj_out.count(&self.table, *id) as u64));
@@ -470,7 +482,9 @@ impl TableTask {
             all.push((Some(*id), session.header(Rib::AdjInPre, at), stats));
         }
         if ribs.contains(&Rib::Loc) {
-            all.push((None, self.loc(at), vec![Stat::Loc(self.table.told() as u64)]));
+            let mut stats = vec![Stat::Loc(self.table.told() as u64)];
+            stats.extend(Family::ALL.map(|family| Stat::LocOf(family, self.table.told_of(family) as u64)));
+            all.push((None, self.loc(at), stats));
         }
         all
     }

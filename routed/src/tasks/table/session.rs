@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bgp::conn::Up;
 use bgp::peer::{Down, Why};
-use bgp::wire::{Capability, Update};
+use bgp::wire::{Capability, Treatment, Update};
 use net::Family;
 use rib::filter::{self, Filter};
 use rib::peer::LocalEnd;
@@ -40,6 +40,22 @@ pub(crate) struct Changes {
     pub(crate) announced: u64,
     /// Withdrawn, or treated so (RFC 7606).
     pub(crate) withdrawn: u64,
+    /// UPDATEs that were treated as withdraw.
+    pub(crate) treated: u64,
+    /// Prefixes in these.
+    pub(crate) treated_prefixes: u64,
+}
+
+impl Changes {
+    fn count(&mut self, update: &Update) {
+        let withdrawn = update.unreach.iter().map(|(_, nlri)| nlri.len() as u64).sum::<u64>();
+        self.announced += update.reach.iter().map(|reach| reach.nlri.len() as u64).sum::<u64>();
+        self.withdrawn += withdrawn;
+        if update.faults.iter().any(|fault| fault.treatment == Treatment::TreatAsWithdraw) {
+            self.treated += 1;
+            self.treated_prefixes += withdrawn;
+        }
+    }
 }
 
 /// Sessions, and what is remembered of those that are no more.
@@ -245,8 +261,7 @@ impl TableTask {
     pub(super) fn update(&mut self, now: Instant, id: PeerId, update: &Update) {
         let pair = |nlri: &bgp::wire::Nlri| (nlri.prefix, nlri.path_id);
         if let Some(Session { changes, .. }) = self.sessions.up.get_mut(&id) {
-            changes.withdrawn += update.unreach.iter().map(|(_, nlri)| nlri.len() as u64).sum::<u64>();
-            changes.announced += update.reach.iter().map(|reach| reach.nlri.len() as u64).sum::<u64>();
+            changes.count(update);
         }
         for (_, unreach) in &update.unreach {
             // A batch of a session that has ended is of no interest any more.
