@@ -155,6 +155,21 @@ fn watchers_that_never_read_cost_no_memory_and_hold_up_nobody() -> Result<()> {
 }
 
 #[test]
+fn whoever_changes_something_is_in_the_log_and_whoever_looks_is_not() -> Result<()> {
+    let scene = Scene::start("audit")?;
+    scene.routed.routectl(["routes", "announce", "10.244.9.0/24"])?.ok()?;
+    assert_eq!(scene.routed.routectl(["peers", "reset", "192.0.2.98"])?.status, 1, "there is no such peer");
+    scene.routed.routectl(["routes"])?.ok()?;
+    let log = scene.routed.log()?;
+    let calls: Vec<&str> = log.lines().filter(|line| line.contains("api call")).collect();
+    let [announced, reset] = &calls[..] else { panic!("{calls:#?}") };
+    assert!(announced.contains("RouteService/AnnounceRoute") && announced.contains("done"), "{announced}");
+    assert!(announced.contains("uid 0 pid "), "{announced}");
+    assert!(reset.contains("PeerService/ResetPeer") && reset.contains("refused with status 5"), "{reset}");
+    Ok(())
+}
+
+#[test]
 fn absurd_arguments_are_refused_with_a_reason() -> Result<()> {
     let mut scene = Scene::start("absurd")?;
     scene.run(async |endpoint| {

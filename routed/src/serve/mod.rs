@@ -4,6 +4,7 @@
 //! configuration says so. *Out*: answers of the tasks, in the words of
 //! `api::v1`. No state lives here.
 
+mod audit;
 mod bfd;
 mod convert;
 mod ipam;
@@ -176,7 +177,7 @@ async fn routes_of(info: NodeInfo, handles: Handles, stop: &CancellationToken) -
     routes
 }
 
-async fn run<S, C>(mut server: Server, routes: Routes, incoming: S, stop: CancellationToken)
+async fn run<S, C>(server: Server, routes: Routes, incoming: S, stop: CancellationToken)
 where
     S: tokio_stream::Stream<Item = io::Result<C>> + Send + 'static,
     C: tokio::io::AsyncRead
@@ -187,6 +188,7 @@ where
         + 'static,
     C::ConnectInfo: Clone + Send + Sync + 'static,
 {
+    let mut server = server.layer(audit::AuditLayer);
     let ended = server.add_routes(routes).serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
     if let Err(error) = ended.await {
         warn!(%error, "api server");
