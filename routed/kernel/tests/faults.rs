@@ -50,21 +50,27 @@ fn some_route(random: &mut Random, v6: bool, links: [u32; 2]) -> (FibRoute, BTre
     };
     let owner = RouteOwner::ALL[random.below(4) as usize];
     let source = random.below(3);
-    let (first, shown) = via(random);
-    let (second, other) = via(random);
+    let (mut first, shown) = via(random);
+    let (mut second, other) = via(random);
     let mut expected = BTreeSet::from([shown]);
     let mut route = FibRoute { source, ..FibRoute::new(owner, Target::from(first)) };
     match random.below(5) {
-        0 => {
+        0 if first != second => {
+            // The last is more than a group takes on every kernel.
+            let mut weight = || [1, 3, 255, 256][random.below(4) as usize];
+            (first.weight, second.weight) = (weight(), weight());
+            let weighed = |shown, hop: Hop| format!("{shown} {}", hop.weight);
+            expected =
+                BTreeSet::from([weighed(expected.pop_first().unwrap(), first), weighed(other, second)]);
             route.target = Target::Via(NextHops::new(vec![first, second]).unwrap());
-            expected.insert(other);
         }
-        1 => {
+        1 if objects_on() && first != second => {
             route.backup = Some(NextHops::one(second));
-            if objects_on() {
-                expected.insert(other);
-            }
+            // The first takes all while it is there.
+            expected =
+                BTreeSet::from([format!("{} 255", expected.pop_first().unwrap()), format!("{other} 1")]);
         }
+        1 => route.backup = Some(NextHops::one(second)),
         2 => return (FibRoute::new(owner, Target::Blackhole), BTreeSet::from(["blackhole".to_owned()])),
         _ => {}
     }
@@ -91,7 +97,8 @@ fn shown() -> BTreeMap<String, BTreeSet<String>> {
         if let (Some(via), Some(dev)) = (at("via"), at("dev"))
             && !current.is_empty()
         {
-            shown.entry(current.clone()).or_default().insert(format!("{via} {dev}"));
+            let weight = at("weight").map(|weight| format!(" {weight}")).unwrap_or_default();
+            shown.entry(current.clone()).or_default().insert(format!("{via} {dev}{weight}"));
         }
     }
     shown

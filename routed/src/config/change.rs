@@ -144,11 +144,11 @@ fn session_part(peer: &Peer) -> Peer {
     }
 }
 
-/// The rules that a peer's routes pass: of the configured filters, or the
-/// pools that the built-in ones look at.
+/// The rules that a peer's routes pass: of the configured filters, the pools
+/// that the built-in ones look at, and the aggregates that keep what is inside.
 fn filters_of<'a>(config: &'a Config, peer: &Peer) -> impl PartialEq + use<'a> {
     let named = |name: &str| config.filters.iter().find(|filter| *filter.filter.name == *name);
-    (named(&peer.import), named(&peer.export), &config.cluster.pools)
+    (named(&peer.import), named(&peer.export), &config.cluster.pools, &config.aggregates)
 }
 
 impl std::fmt::Display for Change {

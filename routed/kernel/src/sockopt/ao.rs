@@ -250,7 +250,8 @@ mod tests {
     #[test]
     fn a_kernel_takes_the_key_or_says_that_it_has_no_tcp_ao() {
         for address in ["192.0.2.7", "2001:db8::7"] {
-            let keys = [KEY, AoKey { send_id: 1, receive_id: 2, algorithm: AoAlgorithm::HmacSha1, key: b"x" }];
+            let keys =
+                [KEY, AoKey { send_id: 1, receive_id: 2, algorithm: AoAlgorithm::HmacSha1, key: b"x" }];
             if let Err(error) = try_tcp_ao(address.parse().unwrap(), keys) {
                 assert!(lacks_tcp_ao(&error), "{error}");
             }
