@@ -33,8 +33,8 @@ scenarios: deps
 	$(CARGO) build --locked --bins
 	$(CARGO) test --locked -p lab
 
-# Beside the peers, in one run: ratios count. Half an hour and more; BENCH="fib peers --quick --runs 1"
-# is one of minutes. The tables of docs/benchmarks.md are written anew.
+# Beside the peers, in one run: ratios count. Three quarters of an hour; BENCH="fib peers --quick --runs 1"
+# is one of minutes. The tables of docs/benchmarks.md are written anew, each when its row is done.
 BENCH ?= --write docs/benchmarks.md
 bench: deps
 	$(CARGO) bench --locked -p bgp

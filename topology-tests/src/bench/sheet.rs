@@ -1,12 +1,19 @@
 //! Figures of several runs, as a table that reads well in a terminal and in Markdown.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use super::{engine::Engine, progress};
-use crate::Result;
+use crate::{Result, wait::now};
 
 /// How often a router may fail in a row before it is left alone.
 const FAILURES: usize = 2;
+/// Who needs longer for a run is measured once, but for ours.
+const SLOW: Duration = Duration::from_secs(40);
+/// Columns that say how the run went, not how the router did: no ratios there.
+const ABOUT_THE_RUN: [&str; 2] = ["load's CPU s", "CPUs of others"];
 
 /// The figures of one row of the benchmark.
 #[derive(Debug)]
@@ -17,6 +24,10 @@ pub(super) struct Sheet {
     notes: Vec<String>,
     /// Who failed, in which run, and why.
     failures: Vec<(&'static str, usize, String)>,
+    /// Who is slow, and how long a run took.
+    slow: Vec<(&'static str, Duration)>,
+    /// How many runs there were.
+    runs: usize,
 }
 
 #[derive(Debug)]
@@ -38,6 +49,8 @@ impl Sheet {
             lines: Vec::new(),
             notes: Vec::new(),
             failures: Vec::new(),
+            slow: Vec::new(),
+            runs: 0,
         }
     }
 
@@ -74,11 +87,19 @@ impl Sheet {
         run: usize,
         measure: impl FnOnce() -> Result<[Option<f64>; N]>,
     ) {
-        if self.failures.iter().filter(|(failed, ..)| *failed == name).count() >= FAILURES {
+        self.runs = self.runs.max(run);
+        let failures = self.failures.iter().filter(|(failed, ..)| *failed == name).count();
+        if failures >= FAILURES || self.slow.iter().any(|(slow, _)| *slow == name) {
             return;
         }
+        let began = now();
         match measure() {
-            Ok(figures) => self.add(name, &figures),
+            Ok(figures) => {
+                self.add(name, &figures);
+                if began.elapsed() > SLOW && name != OURS {
+                    self.slow.push((name, began.elapsed()));
+                }
+            }
             Err(why) => {
                 let why = why.to_string();
                 progress(&format!("{name} failed: {why}"));
@@ -86,6 +107,13 @@ impl Sheet {
                 self.failures.push((name, run, why.lines().next().unwrap_or_default().trim().to_owned()));
             }
         }
+    }
+
+    /// Who was measured once only, though more was asked for.
+    fn once(&self) -> Option<String> {
+        let slow = self.slow.iter().map(|(name, took)| format!("{name} ({} s)", took.as_secs()));
+        let slow = slow.collect::<Vec<_>>().join(", ");
+        (self.runs > 1 && !slow.is_empty()).then(|| format!("One run only, for it takes long: {slow}."))
     }
 
     /// What failed, a sentence each.
@@ -103,8 +131,13 @@ impl Sheet {
         let figures = line.figures.iter().enumerate().map(|(column, figures)| {
             let Some([least, middle, most]) = spread(figures) else { return "–".to_owned() };
             let ours = ours.and_then(|ours| spread(&ours.figures[column])).map(|[_, middle, _]| middle);
-            let ratio = ours.filter(|ours| *ours > 0.0).map(|ours| format!(" ({:.2})", middle / ours));
-            format!("{} / {} / {}{}", short(least), short(middle), short(most), ratio.unwrap_or_default())
+            let compared = !ABOUT_THE_RUN.contains(&self.columns[column]);
+            let ratio = ours.filter(|ours| *ours > 0.0 && compared);
+            let ratio = ratio.map(|ours| format!(" ({:.2})", middle / ours)).unwrap_or_default();
+            match figures.len() {
+                1 => short(middle) + &ratio,
+                _ => format!("{} / {} / {}{ratio}", short(least), short(middle), short(most)),
+            }
         });
         [line.name.clone()].into_iter().chain(figures).collect()
     }
@@ -127,8 +160,8 @@ impl fmt::Display for Sheet {
             }
         }
         let mut notes = String::new();
-        let failures = self.failures();
-        self.notes.iter().cloned().chain(failures).try_for_each(|note| writeln!(notes, "\n{note}"))?;
+        let rest = self.once().into_iter().chain(self.failures());
+        self.notes.iter().cloned().chain(rest).try_for_each(|note| writeln!(notes, "\n{note}"))?;
         f.write_str(&notes)
     }
 }
@@ -147,7 +180,8 @@ fn short(figure: f64) -> String {
         size if size >= 10.0 => format!("{figure:.1}"),
         size if size >= 0.1 => format!("{figure:.2}"),
         0.0 => "0".to_owned(),
-        _ => format!("{figure:.4}"),
+        size if size >= 0.001 => format!("{figure:.3}"),
+        _ => format!("{figure:.5}"),
     }
 }
 
@@ -157,15 +191,35 @@ mod tests {
 
     #[test]
     fn a_sheet_shows_spread_and_ratio_and_what_is_missing() {
-        let mut sheet = Sheet::new("Row", &["s", "MB"]);
+        let mut sheet = Sheet::new("Row", &["s", "MB", "CPUs of others"]);
         for run in [2.0, 1.0, 4.0] {
-            sheet.add("routed", &[Some(run), Some(100.0)]);
+            sheet.add("routed", &[Some(run), Some(100.0), Some(0.5)]);
         }
-        sheet.add("BIRD", &[Some(5.0), None]);
+        sheet.add("BIRD", &[Some(5.0), None, Some(1.0)]);
         let text = sheet.to_string();
-        assert!(text.contains("| routed | 1.00 / 2.00 / 4.00 (1.00) | 100 / 100 / 100 (1.00) |"), "{text}");
-        sheet.attempt::<2>("GoBGP", 1, || Err(crate::Error::Claim("too slow\nits log".to_owned())));
-        sheet.attempt("GoBGP", 2, || Ok([Some(1.0), None]));
-        assert!(text.contains("| BIRD   | 5.00 / 5.00 / 5.00 (2.50) | –"), "{text}");
+        let ours = "| routed | 1.00 / 2.00 / 4.00 (1.00) | 100 / 100 / 100 (1.00) | 0.50 / 0.50 / 0.50 |";
+        assert!(text.contains(ours), "{text}");
+        let other = "| BIRD   | 5.00 (2.50)               | –                      | 1.00               |";
+        assert!(text.contains(other), "{text}");
+    }
+
+    #[test]
+    fn who_fails_stands_in_the_sheet_and_is_left_alone_after_the_second_time() {
+        let mut sheet = Sheet::new("Row", &["s"]);
+        let why = || Err(crate::Error::Claim("too late\nits log".to_owned()));
+        let mut runs = 0;
+        sheet.measure::<1>(4, &[Engine::Bird, Engine::Routed], |run, engine| match (run, engine) {
+            (2.., Engine::Bird) => {
+                runs += 1;
+                why()
+            }
+            _ => Ok([Some(1.0)]),
+        });
+        assert_eq!(runs, 2);
+        let text = sheet.to_string();
+        assert!(text.contains("| BIRD   | 1.00 (1.00)"), "{text}");
+        assert!(text.contains("| routed | 1.00 / 1.00 / 1.00 (1.00) |"), "{text}");
+        assert!(text.contains("BIRD failed in run 3: too late\n"), "{text}");
+        assert_eq!(sheet.failures().count(), 2);
     }
 }

@@ -292,11 +292,12 @@ impl Task {
                     self.alarm(path, Alarm::HopUp);
                 }
                 Action::Down(path, why, fate) => {
-                    warn!(peer = %path.remote(), %why, "bfd session down");
+                    // Packets are lost until the writer knows: it hears before the log.
                     if why.is_failure() {
                         self.alarm(path, Alarm::HopDown);
                         self.tell(path, why, fate);
                     }
+                    warn!(peer = %path.remote(), %why, "bfd session down");
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use std::{net::Ipv4Addr, thread::JoinHandle, time::Duration};
 
+use super::cause;
 use crate::{
     Error, Result,
     bench::{
@@ -109,8 +110,10 @@ fn measure(engine: Engine, death: Death, prefixes: &[Prefix], options: &Options)
     for (session, longer) in [(0, 0), (1, 3)] {
         let teller = Teller { asn: ends[session].asn, next_hop: ends[session].local, longer };
         swarm.tell(vec![(session, announce(teller, prefixes).into())])?;
-        watch.until(prefixes.len(), LIMIT)?;
-        knows(&router, engine, prefixes.len() * (session + 1))?;
+        let learned = watch
+            .until(prefixes.len(), LIMIT)
+            .and_then(|_| knows(&router, engine, prefixes.len() * (session + 1)));
+        learned.map_err(|why| cause(why, &mut router, &swarm))?;
     }
     pause(QUIET);
 

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::cause;
 use crate::{
     Error, Result,
     bench::{
@@ -74,10 +75,8 @@ fn measure(engine: Engine, prefixes: &[Prefix], options: &Options) -> Result<[Op
     let pids = router.pids();
     let span = Span::begin(&pids);
     let began = swarm.tell(vec![(0, updates)])?;
-    let installed = watch.until(prefixes.len(), LIMIT).inspect_err(|_| {
-        // The router's own end, if that is why, says more.
-        let _ = router.check().inspect_err(|why| progress(&why.to_string()));
-    })?;
+    let installed = watch.until(prefixes.len(), LIMIT);
+    let installed = installed.map_err(|why| cause(why, &mut router, &swarm))?;
     let (spent, peak) = (span.end(), cost::peak(&pids));
     swarm.check()?;
     let learned = router.learned()?;
@@ -87,7 +86,7 @@ fn measure(engine: Engine, prefixes: &[Prefix], options: &Options) -> Result<[Op
 
     let span = Span::begin(&pids);
     let dropped = swarm.drop_session(0)?;
-    let empty = watch.until(0, LIMIT)?;
+    let empty = watch.until(0, LIMIT).map_err(|why| cause(why, &mut router, &swarm))?;
     router.check()?;
     Ok([
         Some((installed - began).as_secs_f64()),

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::cause;
 use crate::{
     Error, Result,
     bench::{
@@ -110,7 +111,7 @@ impl Load {
         let waiting = goals.len();
         swarm.aim(goals)?;
         let began = swarm.tell(updates)?;
-        let reached = swarm.reached(waiting, LIMIT)?;
+        let reached = swarm.reached(waiting, LIMIT).map_err(|why| cause(why, &mut router, &swarm))?;
         let (spent, peak) = (span.end(), cost::peak(&pids));
         self.check(&router, &swarm)?;
         let withdraw = self.withdraw(&swarm)?;

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::cause;
 use crate::{
     Error, Netns, Result,
     bench::{
@@ -56,7 +57,7 @@ fn measure(engine: Engine, options: &Options) -> Result<[Option<f64>; 5]> {
     let updates = announce(Teller { asn: ends[0].asn, next_hop: ends[0].local, longer: 0 }, &prefixes);
     let updates: std::sync::Arc<[u8]> = updates.into();
     swarm.tell(vec![(0, updates.clone())])?;
-    watch.until(prefixes.len(), LIMIT)?;
+    watch.until(prefixes.len(), LIMIT).map_err(|why| cause(why, &mut router, &swarm))?;
     let dump = dump(&stage.router)?;
 
     let flow = Flow::start(&stage, &source, samples(&prefixes, TARGETS), PACE)?;

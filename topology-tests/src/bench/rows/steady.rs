@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::cause;
 use crate::{
     Error, Result,
     bench::{
@@ -64,7 +65,7 @@ fn measure_churn(
     let watch = Watch::new(&stage.router, prefixes)?;
     let teller = Teller { asn: ends[0].asn, next_hop: ends[0].local, longer: 0 };
     swarm.tell(vec![(0, announce(teller, prefixes).into())])?;
-    watch.until(prefixes.len(), LIMIT)?;
+    watch.until(prefixes.len(), LIMIT).map_err(|why| cause(why, &mut router, &swarm))?;
     pause(QUIET);
 
     let beats: Vec<Arc<[u8]>> = beats(teller, prefixes, time);
@@ -132,8 +133,8 @@ fn measure_idle(engine: Engine, each: usize, time: Duration, options: &Options) 
         (session, announce(teller, prefixes).into())
     });
     swarm.tell(updates.collect())?;
-    swarm.reached(tellers, LIMIT)?;
-    watch.until(all.len(), LIMIT)?;
+    let reached = swarm.reached(tellers, LIMIT).and_then(|_| watch.until(all.len(), LIMIT));
+    reached.map_err(|why| cause(why, &mut router, &swarm))?;
     pause(QUIET);
 
     let span = Span::begin(&router.pids());

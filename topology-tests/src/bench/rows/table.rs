@@ -55,15 +55,21 @@ fn measure(engine: Engine, prefixes: &[Prefix], options: &Options) -> Result<[Op
     let pids = router.pids();
     let span = Span::begin(&pids);
     let began = swarm.tell(vec![(0, updates)])?;
-    let learned = until(prefixes.len(), || router.learned())?;
+    let learned = until(prefixes.len(), || {
+        swarm.check()?;
+        router.check()?;
+        router.learned()
+    })?;
     let (spent, peak) = (span.end(), cost::peak(&pids));
     swarm.check()?;
     if watch.count()? != 0 {
         return Err(Error::Claim(format!("{} wrote routes into the kernel", engine.name())));
     }
     let dropped = swarm.drop_session(0)?;
-    let empty = until(before, || router.holds())?;
-    router.check()?;
+    let empty = until(before, || {
+        router.check()?;
+        router.holds()
+    })?;
     Ok([
         Some((learned - began).as_secs_f64()),
         Some(spent.cpu),
@@ -74,7 +80,7 @@ fn measure(engine: Engine, prefixes: &[Prefix], options: &Options) -> Result<[Op
 }
 
 /// Asks until the answer is `count`; gives the instant of that answer.
-fn until(count: usize, ask: impl Fn() -> Result<usize>) -> Result<std::time::Instant> {
+fn until(count: usize, mut ask: impl FnMut() -> Result<usize>) -> Result<std::time::Instant> {
     let end = now() + LIMIT;
     loop {
         let said = ask()?;
