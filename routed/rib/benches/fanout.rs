@@ -43,8 +43,8 @@ impl Post for Count {
     fn hand(&mut self, to: PeerId, letter: &Self::Letter) {
         self.handed += 1;
         for line in letter.iter().filter(|line| line.to.reaches(to)) {
-            if let Out::Reach { prefixes, .. } | Out::Unreach { prefixes, .. } = &line.out {
-                self.told[to.0 as usize] += prefixes.len();
+            if let Out::Reach { nlri, .. } | Out::Unreach { nlri, .. } = &line.out {
+                self.told[to.0 as usize] += nlri.len();
             }
         }
     }

@@ -12,6 +12,11 @@
 //!             └─ news of a member ──► written for it alone ──► members alone
 //! ```
 //!
+//! Where a group is told several paths to a prefix (RFC 7911) an [`Offered`]
+//! stands in the place of the [`Change`], with all usable paths before and
+//! after, and each path has its own news under its own identifier. How many
+//! of them the group is told is a matter of the export, as the filter is.
+//!
 //! A member *in step* has been handed every letter of its group. A letter says
 //! of each of its lines whom it is for: what a peer told itself, or what leads
 //! to itself, is for everybody else. A member is *alone* while its first dump
@@ -21,21 +26,22 @@
 //! that set is empty it is in step again. Nothing waits for a timer: a cut is
 //! made as soon as one member in step can take it.
 //!
-//! Every [`Change`] that was taken from the table must have been passed to
-//! [`AdjOut::change`] before any other call.
+//! Every [`Change`] and every [`Offered`] that was taken from the table must
+//! have been passed on before any other call.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use net::{Attrs, Family, Prefix};
+use net::{Attrs, Family, Nlri, Prefix};
 use rustc_hash::FxHashMap;
 
 use self::group::Group;
 use self::member::{Member, Standing};
-use self::told::{Scene, Told};
+use self::told::{Scene, Tells, both};
 use crate::export::{Audience, Teller};
 use crate::intern::Interner;
-use crate::{Change, Page, PeerId, PeerInfo, Source, Table};
+use crate::table::Best;
+use crate::{Change, Offered, Offers, Page, Path, PeerId, PeerInfo, Source, Table};
 
 pub use self::letter::{Line, Out, Post, To};
 
@@ -88,6 +94,17 @@ pub enum Left {
     Nothing,
     /// There is more to do at once; others were let in between.
     Work,
+}
+
+/// A route as a peer is told it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Advertised {
+    /// The prefix, with a path identifier where the peer is told several paths.
+    pub nlri: Nlri,
+    /// The path that it comes from.
+    pub path: Arc<Path>,
+    /// The attributes that the peer is told.
+    pub attrs: Arc<Attrs>,
 }
 
 /// The outgoing side of all peers; see the module's page.
@@ -150,10 +167,14 @@ impl<P: Post> AdjOut<P> {
         let Ok([Some(before), Some(after)]) = groups.get_disjoint_mut([old, new]) else { return };
         let Some(member) = members.get_mut(&peer.id) else { return };
         let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
-        for (prefix, best) in table.best_routes() {
-            let was = before.exporter.told(&mut scene, prefix, &best);
-            let is = after.exporter.told(&mut scene, prefix, &best);
-            member.news(prefix, was.as_deref(), is.as_deref());
+        for family in Family::ALL {
+            // How many paths it is told is agreed on with the session; only the
+            // limit can be another.
+            for (prefix, offers) in table.tellable_after(family, None, after.exporter.several(family)) {
+                let was = before.exporter.all(&mut scene, prefix, &offers);
+                let is = after.exporter.all(&mut scene, prefix, &offers);
+                both(prefix, &was, &is).for_each(|(nlri, news)| member.news(nlri, &news));
+            }
         }
         member.group = new;
         self.leave(old, peer.id);
@@ -171,21 +192,41 @@ impl<P: Post> AdjOut<P> {
 
     /// A best route changed.
     pub fn change(&mut self, table: &Table, change: &Change) {
-        for best in [&change.old, &change.new].into_iter().flatten() {
-            if let Source::Peer(id) = best.path.source
-                && !self.tellers.contains_key(&id)
-                && let Some(peer) = table.peer(id)
-            {
-                self.tellers.insert(id, Teller::of(peer));
-            }
-        }
+        let Change { prefix, old, new } = change;
+        [old, new].into_iter().flatten().for_each(|best| self.know(table, &best.path));
         let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
         for group in self.groups.iter_mut().flatten() {
+            if group.exporter.several(prefix.family()) {
+                continue;
+            }
             let mut told =
-                |best| Option::and_then(best, |best| group.exporter.told(&mut scene, change.prefix, best));
-            let (was, is) = (told(change.old.as_ref()), told(change.new.as_ref()));
-            group.note(&mut self.members, change.prefix, (was, is));
+                |best: &Option<Best>| group.exporter.told(&mut scene, *prefix, best.as_ref()?.into());
+            let news = (told(old), told(new));
+            group.note(&mut self.members, ((*prefix).into(), news));
         }
+    }
+
+    /// The usable paths of a prefix changed, for those who are told several.
+    pub fn offered(&mut self, table: &Table, offered: &Offered) {
+        let Offered { prefix, old, new } = offered;
+        old.iter().chain(new).for_each(|offer| self.know(table, &offer.path));
+        let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
+        for group in self.groups.iter_mut().flatten() {
+            if !group.exporter.several(prefix.family()) {
+                continue;
+            }
+            let was = group.exporter.all(&mut scene, *prefix, old);
+            let is = group.exporter.all(&mut scene, *prefix, new);
+            both(*prefix, &was, &is).for_each(|news| group.note(&mut self.members, news));
+        }
+    }
+
+    /// True when a peer is told several paths to a prefix.
+    pub fn tells_several(&self) -> bool {
+        let several = |group: &Group<P::Format, P::Letter>| {
+            Family::ALL.into_iter().any(|family| group.exporter.several(family))
+        };
+        self.groups.iter().flatten().any(several)
     }
 
     /// Writes and hands out what peers can take.
@@ -218,22 +259,24 @@ impl<P: Post> AdjOut<P> {
     }
 
     /// What a peer is told of a prefix, whether it has been handed it or not.
-    pub fn advertised_of(&mut self, table: &Table, id: PeerId, prefix: Prefix) -> Option<Arc<Attrs>> {
-        let member = self.members.get(&id)?;
-        let group = self.groups[member.group].as_mut()?;
+    pub fn advertised_of(&mut self, table: &Table, id: PeerId, prefix: Prefix) -> Vec<Advertised> {
+        let Some(member) = self.members.get(&id) else { return Vec::new() };
+        let Some(group) = self.groups[member.group].as_mut() else { return Vec::new() };
         let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
-        let told = group.exporter.told(&mut scene, prefix, &table.best(prefix)?);
-        member.sees(told.as_deref())
+        let offers = table.tellable(prefix, group.exporter.several(prefix.family()));
+        let tells = group.exporter.all(&mut scene, prefix, &offers);
+        advertised(member, prefix, &offers, &tells).collect()
     }
 
-    /// What a peer is told, up to `max` prefixes after a cursor.
+    /// What a peer is told, up to `max` routes after a cursor, and those of one
+    /// prefix together.
     pub fn advertised(
         &mut self,
         table: &Table,
         id: PeerId,
         after: Option<Prefix>,
         max: usize,
-    ) -> Page<(Prefix, Arc<Attrs>)> {
+    ) -> Page<Advertised> {
         let mut page = Page { items: Vec::new(), next: None };
         let Some(member) = self.members.get(&id) else { return page };
         let Some(group) = &mut self.groups[member.group] else { return page };
@@ -241,20 +284,20 @@ impl<P: Post> AdjOut<P> {
         let first = after.map_or(Family::Ipv4Unicast, Prefix::family);
         for family in Family::ALL.into_iter().filter(|family| *family >= first) {
             let after = after.filter(|after| after.family() == family);
-            for (prefix, best) in table.best_after(family, after) {
-                let told = group.exporter.told(&mut scene, prefix, &best);
-                let Some(attrs) = member.sees(told.as_deref()) else { continue };
-                if page.items.len() == max {
-                    page.next = page.items.last().map(|(prefix, _)| *prefix).or(after);
+            for (prefix, offers) in table.tellable_after(family, after, group.exporter.several(family)) {
+                let tells = group.exporter.all(&mut scene, prefix, &offers);
+                let mut seen = advertised(member, prefix, &offers, &tells).peekable();
+                if page.items.len() >= max && seen.peek().is_some() {
+                    page.next = page.items.last().map(|told| told.nlri.prefix).or(after);
                     return page;
                 }
-                page.items.push((prefix, attrs));
+                page.items.extend(seen);
             }
         }
         page
     }
 
-    /// How many prefixes a peer is told. The first question about a group
+    /// How many routes a peer is told. The first question about a group
     /// walks the table, those after it cost nothing.
     pub fn count(&mut self, table: &Table, id: PeerId) -> usize {
         let Some(member) = self.members.get(&id) else { return 0 };
@@ -270,21 +313,39 @@ impl<P: Post> AdjOut<P> {
             return;
         };
         let Self { groups, members, tellers, attrs, cluster_id, .. } = self;
-        let routes: Vec<_> =
-            table.best_routes().filter(|(_, best)| best.path.source == Source::Peer(peer.id)).collect();
+        let of_peer = |(_, offers): &(Prefix, Offers)| {
+            offers.iter().any(|offer| offer.path.source == Source::Peer(peer.id))
+        };
         for group in groups.iter_mut().flatten() {
-            tellers.insert(peer.id, before);
-            group.exporter.forget();
-            let mut scene = Scene::new(tellers, attrs, *cluster_id);
-            let was: Vec<_> =
-                routes.iter().map(|(prefix, best)| group.exporter.told(&mut scene, *prefix, best)).collect();
-            tellers.insert(peer.id, teller);
-            group.exporter.forget();
-            let mut scene = Scene::new(tellers, attrs, *cluster_id);
-            for ((prefix, best), was) in routes.iter().zip(was) {
-                let is = group.exporter.told(&mut scene, *prefix, best);
-                group.note(members, *prefix, (was, is));
+            let several = |family: Family| (family, group.exporter.several(family));
+            let routes: Vec<_> = Family::ALL
+                .map(several)
+                .into_iter()
+                .flat_map(|(family, several)| table.tellable_after(family, None, several).filter(of_peer))
+                .collect();
+            let mut tell = |teller| -> Vec<Tells> {
+                tellers.insert(peer.id, teller);
+                group.exporter.forget();
+                let mut scene = Scene::new(tellers, attrs, *cluster_id);
+                routes
+                    .iter()
+                    .map(|(prefix, offers)| group.exporter.all(&mut scene, *prefix, offers))
+                    .collect()
+            };
+            let (was, is) = (tell(before), tell(teller));
+            for ((prefix, _), (was, is)) in routes.iter().zip(was.iter().zip(&is)) {
+                both(*prefix, was, is).for_each(|news| group.note(members, news));
             }
+        }
+    }
+
+    /// Knows who told a path, when it is first told on.
+    fn know(&mut self, table: &Table, path: &Path) {
+        if let Source::Peer(id) = path.source
+            && !self.tellers.contains_key(&id)
+            && let Some(peer) = table.peer(id)
+        {
+            self.tellers.insert(id, Teller::of(peer));
         }
     }
 
@@ -328,8 +389,19 @@ struct Turn {
     left: usize,
 }
 
-/// What a group is told of a prefix before and after.
-type WasIs = (Option<Arc<Told>>, Option<Arc<Told>>);
+/// What a member sees of what its group is told of a prefix.
+fn advertised<'a>(
+    member: &'a Member,
+    prefix: Prefix,
+    offers: &'a Offers,
+    tells: &'a Tells,
+) -> impl Iterator<Item = Advertised> + 'a {
+    tells.iter().filter_map(move |(path_id, told)| {
+        let offer = offers.iter().find(|offer| offer.id == *path_id)?;
+        let (path, attrs) = (Arc::clone(&offer.path), member.sees(Some(told))?);
+        Some(Advertised { nlri: Nlri { path_id: *path_id, prefix }, path, attrs })
+    })
+}
 
 #[cfg(test)]
 mod tests;

@@ -292,6 +292,52 @@ fn decide_in_turn(candidates: &[Candidate<'_>], rules: &Rules) -> Decided {
     decided(candidates, best, fell, rules)
 }
 
+/// All candidates in order: the best, then what would be the best without it,
+/// and so on. Paths of one neighbouring AS are in order with their MEDs; of
+/// their firsts the best is taken, and again.
+pub fn rank(candidates: &[Candidate<'_>], rules: &Rules) -> Vec<usize> {
+    if !rules.deterministic_med {
+        return rank_in_turn(candidates, rules);
+    }
+    let order = |i: &usize, j: &usize, med| compare(&candidates[*i], &candidates[*j], rules, med).0;
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (i, this) in candidates.iter().enumerate() {
+        let same = |group: &&mut Vec<usize>| of_one_group(this, &candidates[group[0]], rules);
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(i),
+            None => groups.push(vec![i]),
+        }
+    }
+    for group in &mut groups {
+        // The best is the last, so that it can be popped.
+        group.sort_by(|i, j| order(j, i, Med::Compare));
+    }
+    let mut ranked = Vec::with_capacity(candidates.len());
+    let heads = |groups: &[Vec<usize>]| {
+        let heads = groups.iter().enumerate().filter_map(|(place, group)| Some((place, *group.last()?)));
+        heads.min_by(|(_, i), (_, j)| order(i, j, Med::Skip)).map(|(place, _)| place)
+    };
+    while let Some(place) = heads(&groups) {
+        ranked.extend(groups[place].pop());
+    }
+    ranked
+}
+
+fn rank_in_turn(candidates: &[Candidate<'_>], rules: &Rules) -> Vec<usize> {
+    let mut left: Vec<usize> = (0..candidates.len()).collect();
+    let mut ranked = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let among: Vec<_> = left.iter().map(|place| candidates[*place]).collect();
+        ranked.push(left.remove(decide_in_turn(&among, rules).best));
+    }
+    ranked
+}
+
+/// True when the MEDs of two paths are compared.
+fn of_one_group(a: &Candidate<'_>, b: &Candidate<'_>, rules: &Rules) -> bool {
+    rules.always_compare_med || a.neighbour() == b.neighbour()
+}
+
 /// The best path and those that are as good up to the tie-breakers.
 fn share(candidates: &[Candidate<'_>], best: usize, lost: &[(usize, Step)], rules: &Rules) -> Vec<usize> {
     let path = &candidates[best].path.attrs().as_path;
@@ -312,10 +358,9 @@ fn share(candidates: &[Candidate<'_>], best: usize, lost: &[(usize, Step)], rule
 /// The earliest step at which a path falls to another of its own group.
 fn beaten(candidates: &[Candidate<'_>], i: usize, rules: &Rules) -> Option<Step> {
     let this = &candidates[i];
-    let group = |other: &&Candidate<'_>| rules.always_compare_med || other.neighbour() == this.neighbour();
     candidates
         .iter()
-        .filter(group)
+        .filter(|other| of_one_group(other, this, rules))
         .filter_map(|other| match compare(other, this, rules, Med::Compare) {
             (Ordering::Less, step) => Some(step),
             _ => None,

@@ -7,9 +7,9 @@ use net::{Asn, Attrs, Community, Family, NextHop, Prefix, Role, RouterId};
 
 use crate::filter::{Action, Filter, Route, Rule, Verdict};
 use crate::nexthop::off_link;
-use crate::peer::{Carries, LocalEnd, NextHopMode, SendCommunities};
+use crate::peer::{Carries, LocalEnd, NextHopMode, Paths, SendCommunities};
 use crate::table::Best;
-use crate::{PeerInfo, Source, Why, roles};
+use crate::{Path, PeerInfo, Source, Why, roles};
 
 /// The outcome of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Audience {
     pub local: LocalEnd,
     /// The families of the sessions.
     pub families: Vec<Family>,
+    /// How many paths to a prefix they are told, by family.
+    pub paths: [Paths; Family::ALL.len()],
     /// The export filter.
     pub export: Arc<Filter>,
     /// What they hear is marked, for this node is about to go (RFC 8326).
@@ -69,6 +71,7 @@ impl Audience {
             next_hop: peer.next_hop,
             local: peer.local,
             families: peer.families.clone(),
+            paths: peer.paths,
             export: Arc::clone(&peer.export),
             graceful_shutdown: peer.graceful_shutdown,
         }
@@ -103,17 +106,32 @@ impl Teller {
     }
 }
 
-/// What an audience is told of a best path; `teller` is the peer that the
+/// A path on its way to peers.
+#[derive(Clone, Copy, Debug)]
+pub struct Outbound<'a> {
+    /// The path.
+    pub path: &'a Arc<Path>,
+    /// The metric to its next hop where it is accumulated (RFC 7311), else 0.
+    pub metric: u32,
+}
+
+impl<'a> From<&'a Best> for Outbound<'a> {
+    fn from(best: &'a Best) -> Self {
+        Self { path: &best.path, metric: best.metric }
+    }
+}
+
+/// What an audience is told of a path; `teller` is the peer that the
 /// path is from, `cluster_id` our cluster (RFC 4456 §7).
 pub fn export(
     prefix: Prefix,
-    best: &Best,
+    outbound: Outbound<'_>,
     teller: Option<&Teller>,
     audience: &Audience,
     cluster_id: Ipv4Addr,
 ) -> Exported {
-    let told = admit(prefix, best, teller, audience)
-        .and_then(|rule| tell((prefix.family(), rule), best, teller, audience, cluster_id));
+    let told = admit(prefix, outbound.path, teller, audience)
+        .and_then(|rule| tell((prefix.family(), rule), outbound, teller, audience, cluster_id));
     match told {
         Ok(attrs) => Exported::Send(attrs),
         Err(why) => Exported::Not(why),
@@ -123,11 +141,10 @@ pub fn export(
 /// Whether an audience is told of a path at all, and the rule that lets it pass.
 pub(crate) fn admit<'a>(
     prefix: Prefix,
-    best: &Best,
+    path: &Path,
     teller: Option<&Teller>,
     audience: &'a Audience,
 ) -> Result<&'a Rule, Why> {
-    let path = &best.path;
     let attrs = path.attrs();
     if !audience.families.contains(&prefix.family()) {
         return Err(Why::FamilyNotNegotiated(prefix.family()));
@@ -151,12 +168,12 @@ pub(crate) fn admit<'a>(
 /// nothing of the prefix but its family.
 pub(crate) fn tell(
     (family, rule): (Family, &Rule),
-    best: &Best,
+    outbound: Outbound<'_>,
     teller: Option<&Teller>,
     audience: &Audience,
     cluster_id: Ipv4Addr,
 ) -> Result<Attrs, Why> {
-    let path = &best.path;
+    let path = outbound.path;
     let attrs = path.attrs();
     let mut told = Attrs::clone(attrs);
     pass_unknown(&mut told);
@@ -197,16 +214,16 @@ pub(crate) fn tell(
     if audience.graceful_shutdown {
         mark(&mut told, audience.external);
     }
-    accumulate(&mut told, best);
+    accumulate(&mut told, outbound);
     Ok(told)
 }
 
 /// RFC 7311 §3.4: with another next hop than it was learned with, the metric to
 /// the old one is added, and at least one.
-fn accumulate(told: &mut Attrs, best: &Best) {
-    let kept = told.next_hop.map(NextHop::address) == best.path.attrs().next_hop.map(NextHop::address);
+fn accumulate(told: &mut Attrs, outbound: Outbound<'_>) {
+    let kept = told.next_hop.map(NextHop::address) == outbound.path.attrs().next_hop.map(NextHop::address);
     if let Some(metric) = told.aigp.as_mut().filter(|_| !kept) {
-        *metric = metric.saturating_add(best.metric.max(1).into()).min(u64::MAX - 1);
+        *metric = metric.saturating_add(outbound.metric.max(1).into()).min(u64::MAX - 1);
     }
 }
 

@@ -43,6 +43,7 @@ mod pending;
 pub mod query;
 mod roles;
 mod settle;
+pub mod several;
 mod share;
 mod shared;
 mod store;
@@ -53,14 +54,15 @@ pub mod why;
 #[cfg(test)]
 mod fixture;
 
-pub use adj_out::{AdjOut, Left, Limits, Line, Out, Post, To};
+pub use adj_out::{AdjOut, Advertised, Left, Limits, Line, Out, Post, To};
 pub use decide::{Decided, Rules, Step};
 pub use export::Exported;
 pub use filter::{Filter, Verdict};
 pub use nexthop::{Hop, Link, Target};
 pub use path::{Path, PeerId, Protocol, Source, Via};
-pub use peer::{Carries, NextHopMode, PeerInfo, SendCommunities};
+pub use peer::{Carries, NextHopMode, Paths, PeerInfo, SendCommunities};
 pub use query::{CandidateView, Page, Query, RouteView, Standing};
+pub use several::{Offer, Offered, Offers};
 pub use table::{Best, Change, Counts, Origination, Table, UnknownPeer};
 pub use tally::Tally;
 pub use why::Why;

@@ -1,6 +1,7 @@
 //! What the table must know of a BGP peer.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use net::{Asn, Family, Role, RouterId};
@@ -35,6 +36,34 @@ impl Default for SendCommunities {
     /// All of them.
     fn default() -> Self {
         Self { standard: true, extended: true, large: true }
+    }
+}
+
+/// How many paths to a prefix a peer is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Paths {
+    /// The best.
+    #[default]
+    Best,
+    /// Every usable one that may be told (RFC 7911).
+    All,
+    /// So many of these, in the order of the decision.
+    First(NonZeroUsize),
+}
+
+impl Paths {
+    /// True when the peer may be told more than one.
+    pub fn several(self) -> bool {
+        self != Self::Best
+    }
+
+    /// How many at most.
+    pub(crate) fn limit(self) -> usize {
+        match self {
+            Self::Best => 1,
+            Self::All => usize::MAX,
+            Self::First(limit) => limit.get(),
+        }
     }
 }
 
@@ -93,6 +122,8 @@ pub struct PeerInfo {
     pub next_hop: NextHopMode,
     /// The families of the session.
     pub families: Vec<Family>,
+    /// How many paths to a prefix it is told, by family.
+    pub paths: [Paths; Family::ALL.len()],
     /// What is taken from it.
     pub import: Arc<Filter>,
     /// What it is told.
@@ -121,6 +152,7 @@ impl PeerInfo {
             carries: Carries::default(),
             next_hop: NextHopMode::Auto,
             families: Family::ALL.to_vec(),
+            paths: Default::default(),
             import: Arc::new(filter::accept_all()),
             export: Arc::new(filter::accept_all()),
             graceful_shutdown: false,

@@ -73,8 +73,19 @@ impl Table {
         self.pending.moved(moved);
     }
 
-    /// Decides one prefix; a change if the best is not what it was.
+    /// Decides one prefix, and notes the paths beside the best where somebody
+    /// is told them; a change if the best is not what it was.
     fn redecide(&mut self, prefix: Prefix) -> Option<Change> {
+        if self.several.is_none() {
+            return self.redecide_best(prefix);
+        }
+        let offers = self.offers(prefix);
+        let change = self.redecide_best(prefix);
+        self.offer(prefix, offers);
+        change
+    }
+
+    fn redecide_best(&mut self, prefix: Prefix) -> Option<Change> {
         match self.redecide_one(prefix) {
             Simple::Decided(change) => return change,
             Simple::Gone(one) => return self.end_one(prefix, one),
@@ -283,7 +294,7 @@ impl Table {
 
     /// Where a path leads, or why it cannot be used; the caller becomes a user
     /// of the target.
-    fn usable(&mut self, prefix: Prefix, path: Id<Path>) -> Result<Resolved, Why> {
+    pub(crate) fn usable(&mut self, prefix: Prefix, path: Id<Path>) -> Result<Resolved, Why> {
         let told = self.paths.get(path);
         admissible(&self.own, prefix, told)?;
         let Self { resolver, dests, paths, targets, peers, own, rules, .. } = self;

@@ -171,6 +171,8 @@ pub struct Table {
     pub(crate) observed: crate::observe::Observed,
     /// How many prefixes of each family the world has been told.
     pub(crate) told: [usize; Family::ALL.len()],
+    /// The paths beside the best, if somebody is told them.
+    pub(crate) several: Option<crate::several::Several>,
     /// The first instant that was given: ages count from there.
     epoch: Option<Instant>,
 }
@@ -199,6 +201,7 @@ impl Table {
             of_protocol: [0; Protocol::ALL.len()],
             observed: None,
             told: [0; Family::ALL.len()],
+            several: None,
             epoch: None,
         }
     }

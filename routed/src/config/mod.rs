@@ -34,7 +34,7 @@ pub use bgp::{AtLimit, Dynamic, MaxPrefixes};
 pub use diagnostic::{Diagnostic, Severity};
 pub use file::{parse, parse_with};
 pub use originate::{Aggregate, Gateway, StaticRoute, StaticTo};
-pub use session::{AddPath, Confederation, GracefulRestart, HoldExpiry, Offers};
+pub use session::{AddPath, Confederation, GracefulRestart, HoldExpiry, Offers, PathLimit};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize)]

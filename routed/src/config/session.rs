@@ -1,6 +1,7 @@
 //! What a peer's session offers beside plain routes, and how `[bgp]` restarts:
 //! the keys that become capabilities.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use net::{Asn, Role};
@@ -20,6 +21,9 @@ pub struct Offers {
     /// Several paths to a prefix (RFC 7911); `None`: one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub add_path: Option<AddPath>,
+    /// How many paths are sent where several are; `None`: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub add_path_send: Option<PathLimit>,
     /// Messages of up to 65,535 octets (RFC 8654).
     pub extended_messages: bool,
     /// Begin and end of a refresh are marked (RFC 7313).
@@ -65,6 +69,24 @@ impl AddPath {
     }
 }
 
+/// `add_path_send` of a peer: how many paths to a prefix it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathLimit {
+    /// Every usable one that the export filter lets pass.
+    All,
+    /// So many of these, in the order of the decision.
+    First(NonZeroUsize),
+}
+
+impl Serialize for PathLimit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::All => serializer.serialize_str("all"),
+            Self::First(limit) => serializer.serialize_u64(limit.get() as u64),
+        }
+    }
+}
+
 /// `graceful_restart = { time = 120 }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct GracefulRestart {
@@ -102,9 +124,15 @@ pub(super) fn read(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Of
     if let Some(time) = send_hold.as_ref().filter(|time| time.value.is_zero()) {
         findings.error(&time.span, "send_hold: at least one second is expected");
     }
+    let add_path = section.get::<AddPath>("add_path", findings);
+    let add_path_send = section.located::<PathLimit>("add_path_send", findings);
+    if let Some(limit) = add_path_send.as_ref().filter(|_| !add_path.is_some_and(AddPath::sends)) {
+        findings.error(&limit.span, "add_path_send: add_path = \"send\" or \"both\" is needed with it");
+    }
     Offers {
         role: section.get("role", findings),
-        add_path: section.get("add_path", findings),
+        add_path,
+        add_path_send: add_path_send.map(|limit| limit.value),
         extended_messages: section.get("extended_messages", findings).unwrap_or(true),
         enhanced_refresh: section.get("enhanced_refresh", findings).unwrap_or(true),
         extended_next_hop: section.get("extended_next_hop", findings),
@@ -187,6 +215,16 @@ impl FromToml for AddPath {
     }
 }
 
+impl FromToml for PathLimit {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        if value.as_str() == Some("all") {
+            return Ok(Self::All);
+        }
+        let limit = u32::from_toml(value).ok().and_then(|limit| NonZeroUsize::new(limit as usize));
+        limit.map(Self::First).ok_or_else(|| "\"all\" or a number from 1 on is expected".to_owned())
+    }
+}
+
 impl FromToml for HoldExpiry {
     fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
         match value.as_str() {
@@ -224,11 +262,14 @@ mod tests {
         assert!(plain.extended_messages && plain.enhanced_refresh);
         assert_eq!((plain.role, plain.add_path, plain.long_lived_graceful_restart), (None, None, None));
         let all = check(
-            "role = \"rs-client\"\nadd_path = \"both\"\nextended_messages = false\nenhanced_refresh = false\n\
+            "role = \"rs-client\"\nadd_path = \"both\"\nadd_path_send = 3\nextended_messages = false\nenhanced_refresh = false\n\
              extended_next_hop = true\naigp = true\nsend_hold = 60\nlong_lived_graceful_restart = 7200",
         );
         let all = all.unwrap();
         assert_eq!((all.role, all.add_path), (Some(Role::RsClient), Some(AddPath::Both)));
+        assert_eq!(all.add_path_send, NonZeroUsize::new(3).map(PathLimit::First));
+        let every = check("add_path = \"send\"\nadd_path_send = \"all\"").unwrap();
+        assert_eq!((every.add_path_send, plain.add_path_send), (Some(PathLimit::All), None));
         assert!(!all.extended_messages && !all.enhanced_refresh);
         assert_eq!((all.extended_next_hop, all.aigp), (Some(true), Some(true)));
         assert_eq!(all.send_hold, Some(Duration::from_secs(60)));
@@ -246,6 +287,8 @@ mod tests {
         for (keys, words) in [
             ("role = \"transit\"", "is no role; write provider"),
             ("add_path = \"all\"", "\"send\", \"receive\" or \"both\" is expected"),
+            ("add_path_send = 0\nadd_path = \"send\"", "\"all\" or a number from 1 on is expected"),
+            ("add_path_send = \"all\"\nadd_path = \"receive\"", "\"send\" or \"both\" is needed"),
             ("send_hold = 0", "at least one second"),
             ("long_lived_graceful_restart = 16777216", "at most 16777215 seconds"),
         ] {

@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use net::{Asn, Attrs, Family, Prefix};
+pub use net::Nlri;
+use net::{Asn, Attrs, Family};
 
 /// One message between two speakers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,21 +131,6 @@ pub struct GracefulRestart {
     pub restart_time: u16,
     /// For each family: AFI, SAFI and the F bit, forwarding state preserved.
     pub families: Vec<(u16, u8, bool)>,
-}
-
-/// A prefix as it stands in an UPDATE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Nlri {
-    /// The path identifier (RFC 7911 §3); 0 where add-path is not in use.
-    pub path_id: u32,
-    /// The prefix.
-    pub prefix: Prefix,
-}
-
-impl From<Prefix> for Nlri {
-    fn from(prefix: Prefix) -> Self {
-        Self { path_id: 0, prefix }
-    }
 }
 
 /// What an UPDATE says, after RFC 7606 has been applied to it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use net::{Attrs, Family, Prefix};
+use net::{Attrs, Family, Nlri};
 use rustc_hash::FxBuildHasher;
 
 use super::letter::{Line, Out, To};
@@ -13,30 +13,27 @@ type ReachKey = (Family, *const Attrs, To);
 
 #[derive(Default)]
 pub(super) struct Batch {
-    unreach: IndexMap<(Family, To), Vec<Prefix>, FxBuildHasher>,
-    reach: IndexMap<ReachKey, (Arc<Attrs>, Vec<Prefix>), FxBuildHasher>,
+    unreach: IndexMap<(Family, To), Vec<Nlri>, FxBuildHasher>,
+    reach: IndexMap<ReachKey, (Arc<Attrs>, Vec<Nlri>), FxBuildHasher>,
 }
 
 impl Batch {
-    pub(super) fn unreach(&mut self, prefix: Prefix, to: To) {
-        self.unreach.entry((prefix.family(), to)).or_default().push(prefix);
+    pub(super) fn unreach(&mut self, nlri: Nlri, to: To) {
+        self.unreach.entry((nlri.prefix.family(), to)).or_default().push(nlri);
     }
 
-    pub(super) fn reach(&mut self, prefix: Prefix, attrs: &Arc<Attrs>, to: To) {
-        let key = (prefix.family(), Arc::as_ptr(attrs), to);
-        self.reach.entry(key).or_insert_with(|| (Arc::clone(attrs), Vec::new())).1.push(prefix);
+    pub(super) fn reach(&mut self, nlri: Nlri, attrs: &Arc<Attrs>, to: To) {
+        let key = (nlri.prefix.family(), Arc::as_ptr(attrs), to);
+        self.reach.entry(key).or_insert_with(|| (Arc::clone(attrs), Vec::new())).1.push(nlri);
     }
 
     /// The lines: withdrawals, then what is reachable.
     pub(super) fn into_lines(self) -> Vec<Line> {
         let unreach = self.unreach.into_iter();
-        let unreach =
-            unreach.map(|((family, to), prefixes)| Line { to, out: Out::Unreach { family, prefixes } });
+        let unreach = unreach.map(|((family, to), nlri)| Line { to, out: Out::Unreach { family, nlri } });
         let reach = self.reach.into_iter();
-        let reach = reach.map(|((family, _, to), (attrs, prefixes))| Line {
-            to,
-            out: Out::Reach { family, attrs, prefixes },
-        });
+        let reach = reach
+            .map(|((family, _, to), (attrs, nlri))| Line { to, out: Out::Reach { family, attrs, nlri } });
         unreach.chain(reach).collect()
     }
 }

@@ -4,15 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use net::{Family, Prefix};
+use net::{Family, Nlri, Prefix};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::batch::Batch;
 use super::chunk::{self, Chunk, Chunks};
 use super::letter::{Line, Post, To};
 use super::member::{Member, Standing};
-use super::told::{Exporter, Fits, Scene, Told};
-use super::{Left, Limits, Turn, WasIs};
+use super::told::{Exporter, Fits, Scene, Told, WasIs};
+use super::{Left, Limits, Turn};
 use crate::export::Audience;
 use crate::{PeerId, PeerInfo, Source, Table};
 
@@ -20,9 +20,9 @@ use crate::{PeerId, PeerInfo, Source, Table};
 pub(super) struct Group<F, L> {
     pub(super) exporter: Exporter<F>,
     pub(super) format: F,
-    /// Prefixes with news for the members in step: what they were last told of
+    /// Paths with news for the members in step: what they were last told of
     /// each, and what holds now.
-    news: IndexMap<Prefix, WasIs, FxBuildHasher>,
+    news: IndexMap<Nlri, WasIs, FxBuildHasher>,
     in_step: Vec<PeerId>,
     alone: Vec<PeerId>,
     by_address: FxHashMap<IpAddr, PeerId>,
@@ -40,7 +40,7 @@ enum Step {
     TurnOver,
 }
 
-/// How many prefixes the group is told, and how many of them a peer does not see.
+/// How many paths the group is told, and how many of them a peer does not see.
 #[derive(Debug, Default)]
 struct Counts {
     told: usize,
@@ -103,9 +103,9 @@ impl<F, L: Clone> Group<F, L> {
         !self.news.is_empty()
     }
 
-    /// What the group is told of a prefix is another than it was.
-    pub(super) fn note(&mut self, members: &mut FxHashMap<PeerId, Member>, prefix: Prefix, news: WasIs) {
-        let (was, is) = news;
+    /// What the group is told of a path is another than it was.
+    pub(super) fn note(&mut self, members: &mut FxHashMap<PeerId, Member>, (nlri, news): (Nlri, WasIs)) {
+        let (was, is) = &news;
         if Told::same(was.as_deref(), is.as_deref()) {
             return;
         }
@@ -118,19 +118,20 @@ impl<F, L: Clone> Group<F, L> {
             }
             self.counts = Some(counts);
         }
-        self.chunks.changed(prefix);
+        self.chunks.changed(nlri.prefix);
         for id in &self.alone {
             if let Some(member) = members.get_mut(id) {
-                member.news(prefix, was.as_deref(), is.as_deref());
+                member.news(nlri, &news);
             }
         }
         if self.nobody_hears((was.as_deref(), is.as_deref())) {
             return;
         }
-        let entry = self.news.entry(prefix).or_insert((was, None));
+        let (was, is) = news;
+        let entry = self.news.entry(nlri).or_insert((was, None));
         entry.1 = is;
         if Told::same(entry.0.as_deref(), entry.1.as_deref()) {
-            self.news.swap_remove(&prefix);
+            self.news.swap_remove(&nlri);
         }
     }
 
@@ -152,8 +153,8 @@ impl<F, L: Clone> Group<F, L> {
             return;
         };
         member.standing = Standing::Alone(super::member::Alone::default());
-        for (prefix, (was, is)) in &self.news {
-            member.news(*prefix, was.as_deref(), is.as_deref());
+        for (nlri, news) in &self.news {
+            member.news(*nlri, news);
         }
         self.in_step.retain(|other| *other != id);
         self.alone.push(id);
@@ -257,21 +258,22 @@ impl<F, L: Clone> Group<F, L> {
         let (mut batch, mut seen, mut looked_at) = (Batch::default(), after, 0);
         let next = self.chunks.next(family, after);
         let mut last = None;
-        for (prefix, best) in table.best_after(family, after) {
+        for (prefix, offers) in table.tellable_after(family, after, self.exporter.several(family)) {
             if next.is_some_and(|next| next < prefix) {
                 last = next;
                 break;
             }
-            if looked_at == turn.limits.pull {
+            if looked_at >= turn.limits.pull {
                 last = seen;
                 break;
             }
-            (seen, looked_at) = (Some(prefix), looked_at + 1);
-            if let Some(told) = self.exporter.told(scene, prefix, &best) {
-                batch.reach(prefix, &told.attrs, To::AllBut(self.hidden(Some(&told))));
+            (seen, looked_at) = (Some(prefix), looked_at + offers.len());
+            for (path_id, told) in self.exporter.all(scene, prefix, &offers) {
+                let to = To::AllBut(self.hidden(Some(&told)));
+                batch.reach(Nlri { path_id, prefix }, &told.attrs, to);
             }
         }
-        turn.left -= looked_at;
+        turn.left = turn.left.saturating_sub(looked_at);
         let lines = batch.into_lines();
         let letter = (!lines.is_empty()).then(|| post.write(&self.format, &lines));
         let chunk = Chunk { family, after, last, next_hops: chunk::next_hops(&lines), letter };
@@ -332,26 +334,26 @@ impl<F, L: Clone> Group<F, L> {
     fn cut(&mut self, max: usize) -> Batch {
         let mut batch = Batch::default();
         for _ in 0..max {
-            let Some((prefix, (was, is))) = self.news.pop() else { break };
+            let Some((nlri, (was, is))) = self.news.pop() else { break };
             let (hidden_was, hidden_is) = (self.hidden(was.as_deref()), self.hidden(is.as_deref()));
             let hides = |hidden: [Option<PeerId>; 2], id| hidden.contains(&Some(id));
             let told = |told: &Option<Arc<Told>>| told.as_ref().map(|told| Arc::clone(&told.attrs));
             match (told(&was), told(&is)) {
                 (None, None) => {}
-                (Some(_), None) => batch.unreach(prefix, To::AllBut(hidden_was)),
+                (Some(_), None) => batch.unreach(nlri, To::AllBut(hidden_was)),
                 (before, Some(attrs)) => {
                     let changed = before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &attrs));
                     if changed {
-                        batch.reach(prefix, &attrs, To::AllBut(hidden_is));
+                        batch.reach(nlri, &attrs, To::AllBut(hidden_is));
                     } else {
                         // Only who may not hear it is another.
                         for id in hidden_was.into_iter().flatten().filter(|id| !hides(hidden_is, *id)) {
-                            batch.reach(prefix, &attrs, To::Only(id));
+                            batch.reach(nlri, &attrs, To::Only(id));
                         }
                     }
                     for id in hidden_is.into_iter().flatten().filter(|id| !hides(hidden_was, *id)) {
                         if before.is_some() {
-                            batch.unreach(prefix, To::Only(id));
+                            batch.unreach(nlri, To::Only(id));
                         }
                     }
                 }
@@ -372,13 +374,14 @@ impl<F, L: Clone> Group<F, L> {
         [source, leads.copied().filter(|leads| Some(*leads) != source)]
     }
 
-    /// How many prefixes a member is told.
+    /// How many paths a member is told.
     pub(super) fn count(&mut self, table: &Table, scene: &mut Scene<'_>, id: PeerId) -> usize {
         if self.counts.is_none() {
             let mut counts = Counts::default();
             for family in Family::ALL {
-                for (prefix, best) in table.best_after(family, None) {
-                    if let Some(told) = self.exporter.told(scene, prefix, &best) {
+                let several = self.exporter.several(family);
+                for (prefix, offers) in table.tellable_after(family, None, several) {
+                    for (_, told) in self.exporter.all(scene, prefix, &offers) {
                         counts.adjust(self.hidden(Some(&told)), |number| *number += 1);
                     }
                 }

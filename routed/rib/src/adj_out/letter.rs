@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use net::{Attrs, Family, Prefix};
+use net::{Attrs, Family, Nlri};
 
 use crate::PeerId;
 
@@ -16,15 +16,15 @@ pub enum Out {
         family: Family,
         /// Their attributes.
         attrs: Arc<Attrs>,
-        /// The prefixes.
-        prefixes: Vec<Prefix>,
+        /// The prefixes, with path identifiers where the peer is told several paths.
+        nlri: Vec<Nlri>,
     },
     /// These are reachable no more; the peer has been told of each.
     Unreach {
         /// The family of the prefixes.
         family: Family,
-        /// The prefixes.
-        prefixes: Vec<Prefix>,
+        /// The prefixes, with path identifiers where the peer is told several paths.
+        nlri: Vec<Nlri>,
     },
     /// The peer has now heard all there was when its session came up
     /// (RFC 4724 §2).

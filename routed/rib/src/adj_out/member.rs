@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use net::{Attrs, Family, Prefix};
+use net::{Attrs, Family, Nlri, Prefix};
 use rustc_hash::FxBuildHasher;
 
 use super::batch::Batch;
 use super::letter::{Out, To};
-use super::told::{Exporter, Scene, Told};
+use super::told::{Exporter, Scene, Told, WasIs};
 use crate::{PeerId, PeerInfo, Source, Table};
 
 #[derive(Debug)]
@@ -33,8 +33,8 @@ pub(super) enum Standing {
 /// What a member that is alone has yet to be told.
 #[derive(Debug, Default)]
 pub(super) struct Alone {
-    /// Prefixes with news, and what the peer was last told of each.
-    pending: IndexMap<Prefix, Option<Arc<Attrs>>, FxBuildHasher>,
+    /// Paths with news, and what the peer was last told of each.
+    pending: IndexMap<Nlri, Option<Arc<Attrs>>, FxBuildHasher>,
     dumps: VecDeque<Dump>,
 }
 
@@ -80,23 +80,23 @@ impl Member {
         (told.source != Source::Peer(self.id) && !to_itself).then(|| Arc::clone(&told.attrs))
     }
 
-    /// Notes, while the member is alone, that a prefix is to be told anew, or
+    /// Notes, while the member is alone, that a path is to be told anew, or
     /// no more so where the news took itself back.
-    pub(super) fn news(&mut self, prefix: Prefix, was: Option<&Told>, is: Option<&Told>) {
-        let (was, is) = (self.sees(was), self.sees(is));
+    pub(super) fn news(&mut self, nlri: Nlri, (was, is): &WasIs) {
+        let (was, is) = (self.sees(was.as_deref()), self.sees(is.as_deref()));
         let Standing::Alone(alone) = &mut self.standing else { return };
-        if alone.will_dump(prefix) {
+        if alone.will_dump(nlri.prefix) {
             return;
         }
-        let last = alone.pending.get(&prefix).cloned().unwrap_or(was);
+        let last = alone.pending.get(&nlri).cloned().unwrap_or(was);
         if same(last.as_ref(), is.as_ref()) {
-            alone.pending.swap_remove(&prefix);
+            alone.pending.swap_remove(&nlri);
         } else {
-            alone.pending.insert(prefix, last);
+            alone.pending.insert(nlri, last);
         }
     }
 
-    /// Takes news of up to `max` prefixes, and holds that it was told.
+    /// Takes news of up to `max` paths, and holds that it was told.
     pub(super) fn pull<F>(
         &mut self,
         (table, scene): (&Table, &mut Scene<'_>),
@@ -106,15 +106,15 @@ impl Member {
         let mut batch = Batch::default();
         for _ in 0..max {
             let Standing::Alone(alone) = &mut self.standing else { break };
-            let Some((prefix, last)) = alone.pending.pop() else {
+            let Some((nlri, last)) = alone.pending.pop() else {
                 // Gives back the room of many.
                 alone.pending = IndexMap::default();
                 break;
             };
-            let told = table.best(prefix).and_then(|best| exporter.told(scene, prefix, &best));
+            let told = exporter.now(table, scene, nlri);
             match (last, self.sees(told.as_deref())) {
-                (last, Some(is)) if !same(last.as_ref(), Some(&is)) => batch.reach(prefix, &is, To::ALL),
-                (Some(_), None) => batch.unreach(prefix, To::ALL),
+                (last, Some(is)) if !same(last.as_ref(), Some(&is)) => batch.reach(nlri, &is, To::ALL),
+                (Some(_), None) => batch.unreach(nlri, To::ALL),
                 _ => {}
             }
         }
@@ -123,7 +123,7 @@ impl Member {
 }
 
 impl Alone {
-    /// True when single prefixes have news, which come before a dump goes on.
+    /// True when single paths have news, which come before a dump goes on.
     pub(super) fn has_news(&self) -> bool {
         !self.pending.is_empty()
     }

@@ -15,7 +15,7 @@ struct Office {
 
 fn weight(lines: &[Line]) -> usize {
     let of = |line: &Line| match &line.out {
-        Out::Reach { prefixes, .. } | Out::Unreach { prefixes, .. } => prefixes.len(),
+        Out::Reach { nlri, .. } | Out::Unreach { nlri, .. } => nlri.len(),
         Out::EndOfRib(_) | Out::RefreshBegin(_) | Out::RefreshEnd(_) => 1,
     };
     lines.iter().map(of).sum()
@@ -60,7 +60,7 @@ struct World {
     table: Table,
     out: AdjOut<Office>,
     office: Office,
-    believes: BTreeMap<PeerId, BTreeMap<Prefix, Arc<Attrs>>>,
+    believes: BTreeMap<PeerId, BTreeMap<Nlri, Arc<Attrs>>>,
     ends: BTreeMap<PeerId, Vec<Family>>,
     /// Peers that may be told what they know.
     refreshed: BTreeSet<PeerId>,
@@ -77,6 +77,9 @@ impl World {
 
     fn up(&mut self, peer: &PeerInfo) {
         self.flush(usize::MAX);
+        if peer.paths.iter().any(|paths| paths.several()) {
+            self.table.tell_several(true);
+        }
         self.table.peer_up(peer.clone());
         self.flush(usize::MAX);
         self.out.peer_up(&self.table, peer, ());
@@ -96,6 +99,9 @@ impl World {
     fn flush(&mut self, max: usize) {
         for change in self.table.take_changes(max) {
             self.out.change(&self.table, &change);
+        }
+        for offered in self.table.take_offered() {
+            self.out.offered(&self.table, &offered);
         }
     }
 
@@ -126,19 +132,19 @@ impl World {
         let mut outs = Vec::new();
         for Line { out, .. } in letter.iter().filter(|line| line.to.reaches(id)) {
             match out {
-                Out::Reach { attrs, prefixes, family } => {
-                    for prefix in prefixes {
-                        assert_eq!(prefix.family(), *family);
-                        let before = believes.insert(*prefix, Arc::clone(attrs));
+                Out::Reach { attrs, nlri, family } => {
+                    for nlri in nlri {
+                        assert_eq!(nlri.prefix.family(), *family);
+                        let before = believes.insert(*nlri, Arc::clone(attrs));
                         let new = before.as_ref() != Some(attrs);
-                        assert!(new || self.refreshed.contains(&id), "{prefix} told twice");
+                        assert!(new || self.refreshed.contains(&id), "{nlri:?} told twice");
                     }
                 }
-                Out::Unreach { prefixes, .. } => {
+                Out::Unreach { nlri, .. } => {
                     let first = !outs.iter().any(|out| matches!(out, Out::Reach { .. }));
                     assert!(first, "withdrawals stand before what is reachable");
-                    for prefix in prefixes {
-                        assert!(believes.remove(prefix).is_some(), "{prefix} withdrawn but never sent");
+                    for nlri in nlri {
+                        assert!(believes.remove(nlri).is_some(), "{nlri:?} withdrawn but never sent");
                     }
                 }
                 Out::EndOfRib(family) => self.ends.entry(id).or_default().push(*family),
@@ -181,13 +187,14 @@ fn external(n: u8) -> PeerInfo {
 const IPV4: Family = Family::Ipv4Unicast;
 
 fn unreach(prefix: &str) -> Out {
-    Out::Unreach { family: IPV4, prefixes: vec![p(prefix)] }
+    Out::Unreach { family: IPV4, nlri: vec![p(prefix).into()] }
 }
 
 fn reached(outs: &[Out]) -> Vec<Prefix> {
     let mut prefixes: Vec<Prefix> = outs
         .iter()
-        .flat_map(|out| if let Out::Reach { prefixes, .. } = out { prefixes.clone() } else { vec![] })
+        .flat_map(|out| if let Out::Reach { nlri, .. } = out { nlri.clone() } else { vec![] })
+        .map(|nlri| nlri.prefix)
         .collect();
     prefixes.sort_unstable();
     prefixes

@@ -3,13 +3,13 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use net::{Attrs, Family, Prefix};
+use net::{Attrs, Family, Nlri, Prefix};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
-use crate::export::{Audience, Exported, Teller, admit, export};
+use crate::export::{Audience, Exported, Outbound, Teller, admit, export};
 use crate::intern::Interner;
-use crate::table::Best;
-use crate::{PeerId, Protocol, Source};
+use crate::{Offers, PeerId, Protocol, Source, Table};
 
 /// What a group is told of a prefix, and who said it.
 #[derive(Debug)]
@@ -27,6 +27,27 @@ impl Told {
             _ => false,
         }
     }
+}
+
+/// All that a group is told of a prefix, by path identifier.
+pub(super) type Tells = SmallVec<[(u32, Arc<Told>); 1]>;
+
+/// What a group is told of a path before and after.
+pub(super) type WasIs = (Option<Arc<Told>>, Option<Arc<Told>>);
+
+/// Each path of a prefix with what was told of it and what is.
+pub(super) fn both<'a>(
+    prefix: Prefix,
+    was: &'a Tells,
+    is: &'a Tells,
+) -> impl Iterator<Item = (Nlri, WasIs)> + 'a {
+    let of =
+        |tells: &Tells, id| tells.iter().find(|(other, _)| *other == id).map(|(_, told)| Arc::clone(told));
+    let new = is.iter().filter(|(id, _)| was.iter().all(|(other, _)| other != id));
+    was.iter().chain(new).map(move |(id, _)| {
+        let nlri = Nlri { path_id: *id, prefix };
+        (nlri, (of(was, *id), of(is, *id)))
+    })
 }
 
 /// What exports depend on besides the audience and the route.
@@ -96,19 +117,47 @@ impl<F> Exporter<F> {
         Self { audience, format, fits, by_prefix, memo: FxHashMap::default(), last: None }
     }
 
-    /// What the audience is told of a best route, if anything.
-    pub(super) fn told(&mut self, scene: &mut Scene<'_>, prefix: Prefix, best: &Best) -> Option<Arc<Told>> {
-        let path = &best.path;
+    /// True when the audience is told several paths to a prefix.
+    pub(super) fn several(&self, family: Family) -> bool {
+        self.audience.paths[family.index()].several()
+    }
+
+    /// What the audience is told of the paths to a prefix that may be told.
+    /// Those count to its limit that the filter lets pass.
+    pub(super) fn all(&mut self, scene: &mut Scene<'_>, prefix: Prefix, offers: &Offers) -> Tells {
+        let limit = self.audience.paths[prefix.family().index()].limit();
+        let tell = |offer: &crate::Offer| Some((offer.id, self.told(scene, prefix, offer.into())?));
+        offers.iter().filter_map(tell).take(limit).collect()
+    }
+
+    /// What the audience is told of one path now.
+    pub(super) fn now(&mut self, table: &Table, scene: &mut Scene<'_>, nlri: Nlri) -> Option<Arc<Told>> {
+        let Nlri { path_id, prefix } = nlri;
+        if !self.several(prefix.family()) {
+            return self.told(scene, prefix, (&table.best(prefix)?).into());
+        }
+        let tells = self.all(scene, prefix, &table.offers(prefix));
+        tells.into_iter().find(|(id, _)| *id == path_id).map(|(_, told)| told)
+    }
+
+    /// What the audience is told of a path, if anything.
+    pub(super) fn told(
+        &mut self,
+        scene: &mut Scene<'_>,
+        prefix: Prefix,
+        outbound: Outbound<'_>,
+    ) -> Option<Arc<Told>> {
+        let path = outbound.path;
         let source = path.source;
         let rule = if self.by_prefix {
-            std::ptr::from_ref(admit(prefix, best, scene.teller(source), &self.audience).ok()?).addr()
+            std::ptr::from_ref(admit(prefix, path, scene.teller(source), &self.audience).ok()?).addr()
         } else {
             0
         };
         let (protocol, family) = (path.protocol, prefix.family());
         let attrs = path.attrs();
         let attrs_at = Arc::as_ptr(attrs).addr();
-        let alike = Alike { attrs: attrs_at, source, protocol, family, rule, metric: best.metric };
+        let alike = Alike { attrs: attrs_at, source, protocol, family, rule, metric: outbound.metric };
         if let Some((_, told)) = self.last.as_ref().filter(|(last, _)| *last == alike) {
             return told.clone();
         }
@@ -117,7 +166,7 @@ impl<F> Exporter<F> {
             return memo.told.clone();
         }
         let teller = scene.teller(source);
-        let told = match export(prefix, best, teller, &self.audience, scene.cluster_id) {
+        let told = match export(prefix, outbound, teller, &self.audience, scene.cluster_id) {
             Exported::Send(attrs) if (self.fits)(&self.format, family, &attrs) => {
                 Some(Arc::new(Told { attrs: scene.attrs.intern(attrs), source }))
             }

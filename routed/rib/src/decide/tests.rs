@@ -290,4 +290,23 @@ proptest! {
         lost.sort_unstable();
         prop_assert_eq!(lost, decided.lost);
     }
+
+    #[test]
+    fn the_rank_is_what_is_best_without_all_before(
+        seeds in prop::collection::vec(((0u8..2, 99u32..101, 0u8..6, 0u8..2), (0u8..3, any::<bool>(), 0u8..2, 0u8..2), 1u32..4), 1..9),
+        knobs in any::<(bool, bool, bool)>(),
+    ) {
+        let rules = Rules {
+            always_compare_med: knobs.0, compare_router_id: knobs.1, deterministic_med: knobs.2, ..rules()
+        };
+        let specs: Vec<_> = (0u8..).zip(&seeds).map(|(n, seed)| spec(n, seed)).collect();
+        let candidates: Vec<_> = specs.iter().map(Spec::candidate).collect();
+        let mut left: Vec<usize> = (0..specs.len()).collect();
+        let mut expected = Vec::new();
+        while !left.is_empty() {
+            let among: Vec<_> = left.iter().map(|i| candidates[*i]).collect();
+            expected.push(left.remove(decide(&among, &rules).unwrap().best));
+        }
+        prop_assert_eq!(rank(&candidates, &rules), expected);
+    }
 }

@@ -20,7 +20,13 @@ fn told(from: Option<&PeerInfo>, to: &PeerInfo, change: impl FnOnce(&mut Attrs))
         t.originate(now, prefix, Origination { attrs, ..Origination::new(Protocol::Static, Via::Discard) });
     }
     let best = t.take_changes(9).remove(0).new.unwrap();
-    match export(prefix, &best, from.map(Teller::of).as_ref(), &Audience::of(to), [9, 9, 9, 9].into()) {
+    match export(
+        prefix,
+        (&best).into(),
+        from.map(Teller::of).as_ref(),
+        &Audience::of(to),
+        [9, 9, 9, 9].into(),
+    ) {
         Exported::Send(attrs) => Ok(attrs),
         Exported::Not(why) => Err(why),
     }

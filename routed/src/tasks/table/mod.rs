@@ -429,6 +429,10 @@ impl TableTask {
             self.local.aggregates.change(&self.config, &change);
             self.monitors.change(change.prefix);
         }
+        for offered in self.table.take_offered() {
+            self.adj_out.offered(&self.table, &offered);
+            self.monitors.offered(&offered);
+        }
         self.monitors.observe(&mut self.table);
     }
 

@@ -11,6 +11,7 @@
 //! kept nowhere: it may hear that a prefix has gone that it never heard of.
 
 mod sheet;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,15 +22,16 @@ use bgp::conn::Up;
 use bgp::peer::Why;
 use bgp::wire::Nlri;
 use indexmap::IndexSet;
-use monitor::bmp::{Ended, Header, Rib, Speaker, Stat};
+use monitor::bmp::{Ended, Header, Rib, Speaker};
 use net::{Asn, Attrs, Family, Prefix};
 use rib::observe::{Heard, Told};
-use rib::{PeerId, Table};
+use rib::{Offered, PeerId, Table};
 use rustc_hash::FxBuildHasher;
 use tokio::sync::mpsc;
 
 pub(super) use self::sheet::with_next_hop;
-use self::sheet::{Now, Sheet};
+use self::sheet::{Now, Sheet, tells_several};
+pub(crate) use self::statistics::Statistics;
 use super::TableTask;
 
 /// How many batches of news may wait for a collector's task.
@@ -62,9 +64,6 @@ pub(crate) enum News {
     /// All that was there has been shown.
     End(Header, Family),
 }
-
-/// Statistics of a peer; `None` for Loc-RIB.
-pub(crate) type Statistics = (Option<PeerId>, Header, Vec<Stat>);
 
 /// A session.
 #[derive(Debug, PartialEq)]
@@ -116,7 +115,8 @@ struct Collector {
     loc: Walk,
     loc_is_up: bool,
     heard: IndexSet<Told, FxBuildHasher>,
-    best: IndexSet<Prefix, FxBuildHasher>,
+    /// Prefixes with another best route, and paths of those told one by one.
+    best: IndexSet<Nlri, FxBuildHasher>,
 }
 
 /// All collectors, and the sessions that there are.
@@ -155,8 +155,16 @@ impl Monitors {
     pub(super) fn change(&mut self, prefix: Prefix) {
         for collector in &mut self.collectors {
             if collector.shows(Rib::Loc) || collector.shows(Rib::AdjOutPost) {
-                collector.best.insert(prefix);
+                collector.best.insert(prefix.into());
             }
+        }
+    }
+
+    /// The usable paths of a prefix changed, which some peers are told.
+    pub(super) fn offered(&mut self, offered: &Offered) {
+        for collector in self.collectors.iter_mut().filter(|collector| collector.shows(Rib::AdjOutPost)) {
+            let offers = offered.old.iter().chain(&offered.new);
+            collector.best.extend(offers.map(|offer| Nlri { path_id: offer.id, prefix: offered.prefix }));
         }
     }
 
@@ -374,7 +382,11 @@ impl TableTask {
         let (mut sheet, header) = (Sheet::default(), known.session.header(Rib::AdjOutPost, now.wall));
         let (prefixes, next) = self.next_best(after);
         for prefix in prefixes {
-            self.show_told(&mut sheet, header, (id, prefix), known.anew);
+            self.show_told(&mut sheet, header, (id, prefix.into()), known.anew);
+            for offer in self.table.offers(prefix).into_iter().filter(|_| tells_several(&header, prefix)) {
+                let nlri = Nlri { path_id: offer.id, prefix };
+                self.show_told(&mut sheet, header, (id, nlri), known.anew);
+            }
         }
         known.told = next;
         let mut news = sheet.into_news();
@@ -410,13 +422,13 @@ impl TableTask {
             }
         }
         for _ in 0..PAGE {
-            let Some(prefix) = collector.best.pop() else { break };
-            if collector.shows(Rib::Loc) {
-                self.show_best(&mut sheet, self.loc(now.wall), prefix);
+            let Some(nlri) = collector.best.pop() else { break };
+            if collector.shows(Rib::Loc) && nlri.path_id == 0 {
+                self.show_best(&mut sheet, self.loc(now.wall), nlri.prefix);
             }
             for (id, known) in collector.peers.iter().filter(|_| collector.shows(Rib::AdjOutPost)) {
                 let header = known.session.header(Rib::AdjOutPost, now.wall);
-                self.show_told(&mut sheet, header, (*id, prefix), true);
+                self.show_told(&mut sheet, header, (*id, nlri), true);
             }
         }
         sheet.into_news()
@@ -447,46 +459,16 @@ impl TableTask {
         }
     }
 
-    fn show_told(&mut self, sheet: &mut Sheet, header: Header, (id, prefix): (PeerId, Prefix), gone: bool) {
-        match self.adj_out.advertised_of(&self.table, id, prefix) {
-            Some(attrs) => sheet.reach(header, prefix.into(), &attrs),
-            None if gone => sheet.unreach(header, prefix.into()),
+    fn show_told(&mut self, sheet: &mut Sheet, header: Header, (id, nlri): (PeerId, Nlri), gone: bool) {
+        if tells_several(&header, nlri.prefix) != (nlri.path_id != 0) {
+            return;
+        }
+        let told = self.adj_out.advertised_of(&self.table, id, nlri.prefix);
+        match told.iter().find(|told| told.nlri == nlri) {
+            Some(told) => sheet.reach(header, nlri, &told.attrs),
+            None if gone => sheet.unreach(header, nlri),
             None => {}
         }
-    }
-
-    /// Numbers of every session, and of Loc-RIB.
-    pub(super) fn monitor_statistics(&mut self, ribs: &[Rib]) -> Vec<Statistics> {
-        let at = since_1970();
-        let mut all = Vec::new();
-        for (id, session) in &self.monitors.up {
-            let of = |family| (family, self.table.counts(*id, family).received as u64);
-            let families: Vec<_> = session.up.families.iter().map(|family| of(*family)).collect();
-            let (tally, changes) = (self.table.tally(*id), self.sessions.changes(*id));
-            let mut stats = vec![
-                Stat::Filtered(tally.filtered),
-                Stat::Duplicates(tally.duplicates),
-                Stat::DuplicateWithdrawals(tally.unknown),
-                Stat::ClusterLoops(tally.cluster_loops),
-                Stat::AsLoops(tally.as_loops),
-                Stat::OriginatorLoops(tally.originator_loops),
-                Stat::ConfederationLoops(tally.confederation_loops),
-                Stat::TreatedUpdates(changes.treated),
-                Stat::TreatedPrefixes(changes.treated_prefixes),
-                Stat::AdjIn(families.iter().map(|(_, count)| count).sum()),
-            ];
-            stats.extend(families.iter().map(|(family, count)| Stat::AdjInOf(*family, *count)));
-            if ribs.contains(&Rib::AdjOutPost) {
-                stats.push(Stat::AdjOut(self.adj_out.count(&self.table, *id) as u64));
-            }
-            all.push((Some(*id), session.header(Rib::AdjInPre, at), stats));
-        }
-        if ribs.contains(&Rib::Loc) {
-            let mut stats = vec![Stat::Loc(self.table.told() as u64)];
-            stats.extend(Family::ALL.map(|family| Stat::LocOf(family, self.table.told_of(family) as u64)));
-            all.push((None, self.loc(at), stats));
-        }
-        all
     }
 }
 

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bgp::conn::Up;
-use bgp::wire::{self, EncodeError, Encoder, Message, Nlri, RouteRefresh, Tx};
+use bgp::wire::{self, EncodeError, Encoder, Message, RouteRefresh, Tx};
 use bytes::{Bytes, BytesMut};
-use net::{Attrs, Family, Prefix};
+use net::{Attrs, Family};
 use rib::adj_out::{Line, Out, Post, To};
 use rib::{AdjOut, PeerId};
 use rustc_hash::FxHashMap;
@@ -170,7 +170,6 @@ pub(super) struct Office {
     slots: FxHashMap<PeerId, Slot>,
     encoders: Vec<Encoder>,
     scratch: BytesMut,
-    nlri: Vec<Nlri>,
 }
 
 impl Office {
@@ -200,27 +199,19 @@ impl Office {
     /// Routes that cannot be written are withdrawn, for what was told of them
     /// before holds no more.
     fn line(&mut self, encoder: usize, out: &Out) -> Result<Sent, EncodeError> {
-        let Self { encoders, scratch, nlri, .. } = self;
+        let Self { encoders, scratch, .. } = self;
         let encoder = &mut encoders[encoder];
-        let mut list = |prefixes: &[Prefix]| {
-            nlri.clear();
-            nlri.extend(prefixes.iter().copied().map(Nlri::from));
-        };
         let updates = match out {
-            Out::Reach { family, attrs, prefixes } => {
-                list(prefixes);
+            Out::Reach { family, attrs, nlri } => {
                 match encoder.encode_update(scratch, *family, attrs, nlri) {
                     Ok(updates) => updates,
                     Err(error) => {
-                        warn!(%error, count = prefixes.len(), first = ?prefixes.first(), "routes withdrawn");
+                        warn!(%error, count = nlri.len(), first = ?nlri.first(), "routes withdrawn");
                         encoder.encode_withdraw(scratch, *family, nlri)?
                     }
                 }
             }
-            Out::Unreach { family, prefixes } => {
-                list(prefixes);
-                encoder.encode_withdraw(scratch, *family, nlri)?
-            }
+            Out::Unreach { family, nlri } => encoder.encode_withdraw(scratch, *family, nlri)?,
             Out::EndOfRib(family) => {
                 encoder.end_of_rib(scratch, *family);
                 1

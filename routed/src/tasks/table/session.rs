@@ -10,7 +10,7 @@ use bgp::wire::{Capability, Treatment, Update};
 use net::Family;
 use rib::filter::{self, Filter};
 use rib::peer::LocalEnd;
-use rib::{Carries, NextHopMode, PeerId, PeerInfo, SendCommunities};
+use rib::{Carries, NextHopMode, Paths, PeerId, PeerInfo, SendCommunities};
 use rustc_hash::FxHashSet;
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -171,6 +171,11 @@ impl TableTask {
         let info = self.peer_info(id, &config, &up);
         self.sessions.addresses.insert(id, config.address);
         self.monitors.peer_up(id, config.address, &up);
+        if info.paths.iter().any(|paths| paths.several()) {
+            // What is beside the best must be known before it is told.
+            self.table.tell_several(true);
+            self.settle();
+        }
         self.table.peer_up(info.clone());
         self.office.open(id, slot);
         self.adj_out.peer_up(&self.table, &info, super::post::format(&up));
@@ -207,6 +212,7 @@ impl TableTask {
             },
             next_hop: next_hop(config.next_hop),
             families: up.families.clone(),
+            paths: Family::ALL.map(|family| paths(up.add_path_send.contains(&family), config)),
             import: filter_named(&self.config, &config.import),
             export: export_named(&self.config, &config.export),
             graceful_shutdown: self.marks(),
@@ -310,6 +316,7 @@ impl TableTask {
             as_override: peer.as_override,
             send_communities: send_communities(peer.send_communities),
             next_hop: next_hop(peer.next_hop),
+            paths: info.paths.map(|paths| self::paths(paths.several(), peer)),
             ..info
         };
         self.table.peer_up(info.clone());
@@ -350,6 +357,15 @@ fn speaks_long_lived(up: &Up) -> bool {
 fn send_communities(sent: config::SendCommunities) -> SendCommunities {
     let config::SendCommunities { standard, extended, large } = sent;
     SendCommunities { standard, extended, large }
+}
+
+/// How many paths to a prefix a peer is told; `several`: where that was agreed on.
+fn paths(several: bool, config: &config::Peer) -> Paths {
+    match config.offers.add_path_send {
+        _ if !several => Paths::Best,
+        None | Some(config::PathLimit::All) => Paths::All,
+        Some(config::PathLimit::First(limit)) => Paths::First(limit),
+    }
 }
 
 fn next_hop(mode: config::NextHopMode) -> NextHopMode {

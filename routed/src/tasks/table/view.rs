@@ -1,5 +1,6 @@
 //! Routes in the words of the API.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use api::v1;
@@ -91,9 +92,14 @@ impl TableTask {
             query.prefix.is_none_or(inside) && query.family.is_none_or(|family| family == prefix.family())
         };
         let mut routes = Vec::new();
-        for (prefix, attrs) in page.items.iter().filter(|(prefix, _)| wanted(*prefix)) {
-            let view = self.table.route(*prefix);
-            let Some(mut route) = view.as_ref().and_then(|view| self.best_of(now, view)) else { continue };
+        for rib::Advertised { nlri, path, attrs } in page.items.iter().filter(|told| wanted(told.nlri.prefix))
+        {
+            let Some(view) = self.table.route(nlri.prefix) else { continue };
+            let Some(told) = view.candidates.iter().find(|seen| Arc::ptr_eq(&seen.path, path)) else {
+                continue;
+            };
+            let mut route = self.route(now, &view, told);
+            route.path_id = Some(nlri.path_id).filter(|id| *id != 0);
             put_attrs(&mut route, attrs);
             let next_hop = attrs.next_hop.map(|next_hop| next_hop.address().to_string());
             route.next_hops = next_hop.into_iter().map(|address| hop(Some(address), None)).collect();

@@ -26,7 +26,7 @@ fn a_metric_to_the_next_hop_that_changes_alone_is_told() {
     w.flush(usize::MAX);
     let told = |w: &mut World| {
         let told = reached(&w.drain(PeerId(2)));
-        (told.contains(&prefix), w.believes[&PeerId(2)][&prefix].aigp)
+        (told.contains(&prefix), w.believes[&PeerId(2)][&prefix.into()].aigp)
     };
     assert_eq!(told(&mut w), (true, Some(105)));
     way(&mut w, 9);

@@ -1,18 +1,24 @@
 //! Whatever happens in whatever order: what peers believe in the end.
 
+use std::num::NonZeroUsize;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::export::{Exported, export};
+use crate::export::{Exported, Outbound, export};
+use crate::{CandidateView, Paths, RouteView, Standing};
+
+const TWO: NonZeroUsize = NonZeroUsize::new(2).expect("it is not zero");
 
 #[derive(Clone, Debug)]
 enum Op {
-    Update { peer: u8, prefix: u8, origin: u32, via: u8 },
-    Withdraw { peer: u8, prefix: u8 },
+    Update { peer: u8, prefix: u8, path_id: u32, origin: u32, via: u8 },
+    Withdraw { peer: u8, prefix: u8, path_id: u32 },
     Own(u8, bool),
     Session { peer: u8, up: bool },
     Filter { peer: u8, which: u8 },
     Client { peer: u8, client: bool },
+    Limit { peer: u8, limit: usize },
     Refresh(u8),
     Count(u8),
     Flush(usize),
@@ -21,15 +27,17 @@ enum Op {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let peers = 1u8..7;
+    let peers = 1u8..10;
     prop_oneof![
-        8 => (peers.clone(), 0u8..12, 0u32..3, peers.clone())
-            .prop_map(|(peer, prefix, origin, via)| Op::Update { peer, prefix, origin, via }),
-        3 => (peers.clone(), 0u8..12).prop_map(|(peer, prefix)| Op::Withdraw { peer, prefix }),
+        8 => (peers.clone(), 0u8..12, path_id(), 0u32..3, peers.clone())
+            .prop_map(|(peer, prefix, path_id, origin, via)| Op::Update { peer, prefix, path_id, origin, via }),
+        3 => (peers.clone(), 0u8..12, path_id())
+            .prop_map(|(peer, prefix, path_id)| Op::Withdraw { peer, prefix, path_id }),
         1 => (0u8..12, any::<bool>()).prop_map(|(prefix, own)| Op::Own(prefix, own)),
         1 => (peers.clone(), any::<bool>()).prop_map(|(peer, up)| Op::Session { peer, up }),
         1 => (peers.clone(), 0u8..3).prop_map(|(peer, which)| Op::Filter { peer, which }),
         1 => (peers.clone(), any::<bool>()).prop_map(|(peer, client)| Op::Client { peer, client }),
+        1 => (peers.clone(), 0usize..4).prop_map(|(peer, limit)| Op::Limit { peer, limit }),
         1 => peers.clone().prop_map(Op::Refresh),
         1 => peers.clone().prop_map(Op::Count),
         4 => (0usize..6).prop_map(Op::Flush),
@@ -38,11 +46,20 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// 1, 2 and 6 are external and a group, 3 and 4 internal, 5 a reflector's client.
+/// Most sources tell one path, some two.
+fn path_id() -> impl Strategy<Value = u32> {
+    prop_oneof![3 => Just(0), 1 => 1u32..3]
+}
+
+/// 1, 2 and 6 are external and a group, 3 and 4 internal, 5 a reflector's
+/// client. 7 and 8 are external and told several paths, 9 internal and that of
+/// IPv4 only.
 fn info(n: u8) -> PeerInfo {
     match n {
         1 | 2 | 6 => external(n),
         5 => PeerInfo { route_reflector_client: true, ..internal(5) },
+        7 | 8 => PeerInfo { paths: [Paths::All; 2], ..external(n) },
+        9 => PeerInfo { paths: [Paths::First(TWO), Paths::Best], ..internal(n) },
         n => internal(n),
     }
 }
@@ -64,17 +81,17 @@ fn export_filter(which: u8) -> crate::Filter {
 fn apply(w: &mut World, infos: &mut BTreeMap<u8, PeerInfo>, op: &Op) {
     let id = |n: u8| PeerId(n.into());
     match *op {
-        Op::Update { peer, prefix: n, origin, via } if infos.contains_key(&peer) => {
+        Op::Update { peer, prefix: n, path_id, origin, via } if infos.contains_key(&peer) => {
             let next_hop = if prefix(n).family() == IPV4 {
                 format!("192.0.2.{via}")
             } else {
                 format!("2001:db8::{via}")
             };
             let attrs = attrs(&[65000 + u32::from(peer), origin], &next_hop);
-            w.table.update(w.now, id(peer), [(prefix(n), 0)], &attrs).unwrap();
+            w.table.update(w.now, id(peer), [(prefix(n), path_id)], &attrs).unwrap();
         }
-        Op::Withdraw { peer, prefix: n } if infos.contains_key(&peer) => {
-            w.table.withdraw(id(peer), [(prefix(n), 0)]).unwrap();
+        Op::Withdraw { peer, prefix: n, path_id } if infos.contains_key(&peer) => {
+            w.table.withdraw(id(peer), [(prefix(n), path_id)]).unwrap();
         }
         Op::Own(n, true) => w.own(&prefix(n).to_string()),
         Op::Own(n, false) => w.disown(&prefix(n).to_string()),
@@ -96,6 +113,12 @@ fn apply(w: &mut World, infos: &mut BTreeMap<u8, PeerInfo>, op: &Op) {
         Op::Client { peer, client } => {
             let Some(info) = infos.get_mut(&peer).filter(|info| !info.external()) else { return };
             info.route_reflector_client = client;
+            let info = info.clone();
+            reconfigure(w, &info);
+        }
+        Op::Limit { peer, limit } => {
+            let Some(info) = infos.get_mut(&peer).filter(|info| info.paths[0].several()) else { return };
+            info.paths[0] = NonZeroUsize::new(limit).map_or(Paths::All, Paths::First);
             let info = info.clone();
             reconfigure(w, &info);
         }
@@ -122,21 +145,40 @@ fn reconfigure(w: &mut World, info: &PeerInfo) {
     w.out.peer_changed(&w.table, info);
 }
 
-/// What a peer must believe: the export of every best route, asked one by one.
-fn should_believe(w: &World, info: &PeerInfo) -> BTreeMap<Prefix, Arc<Attrs>> {
-    let told = w.table.best_routes().filter_map(|(prefix, best)| {
-        let teller = match best.path.source {
-            Source::Peer(id) if id == info.id => return None,
-            Source::Peer(id) => w.table.peer(id).map(Teller::of),
-            Source::Local => None,
-        };
-        match export(prefix, &best, teller.as_ref(), &Audience::of(info), w.table.rules().cluster_id) {
-            Exported::Send(attrs) if attrs.next_hop.unwrap().address() == info.address => None,
-            Exported::Send(attrs) => Some((prefix, Arc::new(attrs))),
-            Exported::Not(_) => None,
-        }
-    });
-    told.collect()
+/// What a peer must believe: the export of every route it is told, asked one by
+/// one. Where it is told several, they are read from the view for readers.
+fn should_believe(w: &World, info: &PeerInfo) -> Vec<(Prefix, Arc<Attrs>)> {
+    let views = w.table.routes(&crate::Query::default(), None, usize::MAX).items;
+    let tell = |view: &RouteView| -> Vec<_> {
+        let usable = view.candidates.iter().filter(|seen| !matches!(seen.standing, Standing::Ineligible(_)));
+        let paths = info.paths[view.prefix.family().index()];
+        let passes = usable.filter_map(|seen| Some((seen, exported(w, info, (view.prefix, &seen.path))?)));
+        let limit = if let Paths::First(limit) = paths { limit.get() } else { usize::MAX };
+        let best = |seen: &CandidateView| matches!(seen.standing, Standing::Best(_));
+        let passes = passes.filter(|(seen, _)| paths.several() || best(seen)).take(limit);
+        let hears = passes.filter(|(seen, attrs)| {
+            let itself = attrs.next_hop.unwrap().address() == info.address;
+            seen.path.source != Source::Peer(info.id) && !itself
+        });
+        hears.map(|(_, attrs)| (view.prefix, Arc::new(attrs))).collect()
+    };
+    views.iter().flat_map(tell).collect()
+}
+
+fn exported(w: &World, info: &PeerInfo, (prefix, path): (Prefix, &Arc<Path>)) -> Option<Attrs> {
+    let teller = path.peer().and_then(|id| w.table.peer(id)).map(Teller::of);
+    let outbound = Outbound { path, metric: 0 };
+    match export(prefix, outbound, teller.as_ref(), &Audience::of(info), w.table.rules().cluster_id) {
+        Exported::Send(attrs) => Some(attrs),
+        Exported::Not(_) => None,
+    }
+}
+
+/// The same in an order that path identifiers do not matter to.
+fn sorted(told: impl IntoIterator<Item = (Prefix, Arc<Attrs>)>) -> Vec<String> {
+    let mut told: Vec<String> = told.into_iter().map(|told| format!("{told:?}")).collect();
+    told.sort_unstable();
+    told
 }
 
 proptest! {
@@ -145,7 +187,7 @@ proptest! {
     fn when_all_is_read_each_peer_believes_the_export_of_what_is_best(ops in prop::collection::vec(op(), 0..160)) {
         let mut w = World::new();
         let mut infos = BTreeMap::new();
-        for n in 1..=6 {
+        for n in 1..=9 {
             apply(&mut w, &mut infos, &Op::Session { peer: n, up: true });
         }
         for op in &ops {
@@ -154,11 +196,13 @@ proptest! {
         w.flush(usize::MAX);
         for info in infos.values() {
             w.drain(info.id);
-            prop_assert_eq!(&w.believes[&info.id], &should_believe(&w, info));
+            let believes = w.believes[&info.id].clone();
+            let told = believes.iter().map(|(nlri, attrs)| (nlri.prefix, Arc::clone(attrs)));
+            prop_assert_eq!(sorted(told), sorted(should_believe(&w, info)));
             prop_assert_eq!(w.ends[&info.id].len(), 2);
-            prop_assert_eq!(w.out.count(&w.table, info.id), w.believes[&info.id].len());
-            let pages = w.out.advertised(&w.table, info.id, None, usize::MAX);
-            prop_assert_eq!(pages.items.into_iter().collect::<BTreeMap<_, _>>(), w.believes[&info.id].clone());
+            prop_assert_eq!(w.out.count(&w.table, info.id), believes.len());
+            let pages = w.out.advertised(&w.table, info.id, None, usize::MAX).items.into_iter();
+            prop_assert_eq!(pages.map(|told| (told.nlri, told.attrs)).collect::<BTreeMap<_, _>>(), believes);
         }
     }
 }

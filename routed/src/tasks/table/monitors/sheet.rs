@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bgp::wire::Nlri;
 use indexmap::IndexMap;
 use monitor::bmp::Header;
-use net::{Attrs, Family, NextHop};
+use net::{Attrs, Family, NextHop, Prefix};
 use rustc_hash::FxBuildHasher;
 
 use super::News;
@@ -25,6 +25,11 @@ impl Now {
         let ago = |since| self.wall.saturating_sub(self.instant.saturating_duration_since(since));
         since.map_or(Duration::ZERO, ago)
     }
+}
+
+/// True when paths to a prefix are told one by one, each with its identifier.
+pub(super) fn tells_several(header: &Header, prefix: Prefix) -> bool {
+    header.add_path[prefix.family().index()]
 }
 
 /// Prefixes that can stand in one message: of whom, of which family, with

@@ -1,16 +1,16 @@
 use bgp::wire::{Message, Rx, Update, decode, frame};
-use net::{Attrs, Family};
+use net::{Attrs, Family, Nlri};
 
 use super::*;
 
 const V4: Family = Family::Ipv4Unicast;
 
-fn prefixes(texts: &[&str]) -> Vec<Prefix> {
-    texts.iter().map(|text| text.parse().unwrap()).collect()
+fn nlri(texts: &[&str]) -> Vec<Nlri> {
+    texts.iter().map(|text| Nlri::from(text.parse::<net::Prefix>().unwrap())).collect()
 }
 
 fn unreach(to: To, texts: &[&str]) -> Line {
-    Line { to, out: Out::Unreach { family: V4, prefixes: prefixes(texts) } }
+    Line { to, out: Out::Unreach { family: V4, nlri: nlri(texts) } }
 }
 
 /// What a peer reads of a letter: prefixes withdrawn, and how many pieces and
@@ -63,7 +63,7 @@ fn routes_that_became_too_long_for_a_message_are_withdrawn_from_those_who_take_n
     let out = |count| Out::Reach {
         family: V4,
         attrs: Arc::new(attrs(count)),
-        prefixes: prefixes(&["10.1.0.0/16", "10.2.0.0/16"]),
+        nlri: nlri(&["10.1.0.0/16", "10.2.0.0/16"]),
     };
     let mut office = Office::default();
     let long = Tx { extended_messages: true, ..Tx::default() };
@@ -86,8 +86,7 @@ fn routes_that_became_too_long_for_a_message_are_withdrawn_from_those_who_take_n
 fn a_line_that_cannot_be_written_takes_no_other_along() {
     let mut office = Office::default();
     // An IPv4 route without a next hop has no form on the wire.
-    let out =
-        Out::Reach { family: V4, attrs: Arc::new(Attrs::default()), prefixes: prefixes(&["10.1.0.0/16"]) };
+    let out = Out::Reach { family: V4, attrs: Arc::new(Attrs::default()), nlri: nlri(&["10.1.0.0/16"]) };
     let lines = [Line { to: To::ALL, out }, unreach(To::ALL, &["10.2.0.0/16"])];
     assert_eq!(read(&office.write(&Tx::default(), &lines), 1).0, ["10.1.0.0/16", "10.2.0.0/16"]);
 }
