@@ -123,6 +123,8 @@ fn equal_paths_share_by_the_bandwidth_that_they_tell() -> Result<()> {
     let weights: Vec<_> =
         shown[0]["next_hops"].as_array().into_iter().flatten().map(|hop| &hop["weight"]).collect();
     assert_eq!(weights, [1, 3], "{shown}");
+    let told = shown[0]["ext_communities"][0].as_str().unwrap_or_default();
+    assert!(["bandwidth:64512:1250000000", "bandwidth:64512:3750000000"].contains(&told), "{shown}");
     // Without one of them all count the same.
     drop(second);
     let _second = three.bird(1, &[WEIGHED], "")?;

@@ -108,14 +108,23 @@ impl ExtCommunity {
 /// The sub-type of a link bandwidth.
 const LINK_BANDWIDTH: u8 = 0x04;
 
+/// The kinds of a link bandwidth by name: the one stays inside the AS, the
+/// other does not.
+const BANDWIDTHS: [(&str, u8); 2] = [("bandwidth", 0x40), ("bandwidth-transitive", 0x00)];
+
 /// The sub-types that have a name: route target and site of origin.
 const EXT_NAMES: [(u8, &str); 2] = [(0x02, "rt"), (0x03, "soo")];
 
 impl fmt::Display for ExtCommunity {
-    /// `rt:64512:100`, `soo:192.0.2.1:7` (RFC 4360 §4, §5; RFC 5668), and its
-    /// octets where it has no such form: `0x4004000000000001`.
+    /// `rt:64512:100`, `soo:192.0.2.1:7` (RFC 4360 §4, §5; RFC 5668),
+    /// `bandwidth:64512:125000000` in octets a second, and its octets where it
+    /// has no such form: `0x030c000000000008`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let octets = self.0.to_be_bytes();
+        let bandwidth = BANDWIDTHS.iter().find(|(_, kind)| *kind == octets[0]);
+        if let Some(((name, _), told)) = bandwidth.zip(self.link_bandwidth()) {
+            return write!(f, "{name}:{}:{told}", self.0 >> 32 & 0xffff);
+        }
         let name = EXT_NAMES.iter().find(|(known, _)| *known == octets[1]).map(|(_, name)| name);
         // The low octets of the number, in the two ways to divide them.
         let (low, short) = (self.0 & 0xffff_ffff, self.0 & 0xffff);
@@ -146,7 +155,8 @@ impl FromStr for ExtCommunity {
         };
         parsed.map(Self).ok_or_else(|| {
             format!(
-                "{text:?} is no extended community; write rt:64512:100, soo:192.0.2.1:7 or 0x and 16 digits"
+                "{text:?} is no extended community; write rt:64512:100, soo:192.0.2.1:7, \
+                 bandwidth:64512:125000000 or 0x and 16 digits"
             )
         })
     }
@@ -156,6 +166,12 @@ impl FromStr for ExtCommunity {
 fn named(text: &str) -> Option<[u8; 8]> {
     let (name, rest) = text.split_once(':')?;
     let (administrator, number) = rest.rsplit_once(':')?;
+    if let Some((_, kind)) = BANDWIDTHS.iter().find(|(known, _)| *known == name) {
+        let [high, low] = administrator.parse::<u16>().ok()?.to_be_bytes();
+        let [one, two, three, four] = number.parse::<f32>().ok()?.to_be_bytes();
+        let octets = [*kind, LINK_BANDWIDTH, high, low, one, two, three, four];
+        return ExtCommunity(u64::from_be_bytes(octets)).link_bandwidth().map(|_| octets);
+    }
     let (sub, _) = EXT_NAMES.iter().find(|(_, known)| *known == name)?;
     let with = |kind: u8, left: &[u8], right: &[u8]| {
         let mut octets = [kind, *sub, 0, 0, 0, 0, 0, 0];
@@ -204,11 +220,31 @@ mod tests {
             assert_eq!(text.parse::<Community>().unwrap().to_string(), text);
         }
         assert_eq!("1:2:3".parse::<LargeCommunity>().unwrap().to_string(), "1:2:3");
-        for text in ["rt:64512:100000", "soo:192.0.2.1:7", "rt:70000:9", "rt:100L:9", "0x4004000000000001"] {
+        for text in [
+            "rt:64512:100000",
+            "soo:192.0.2.1:7",
+            "rt:70000:9",
+            "rt:100L:9",
+            "0x4004000000000001",
+            "bandwidth-transitive:64512:12500000000",
+        ] {
             assert_eq!(text.parse::<ExtCommunity>().unwrap().to_string(), text);
         }
         assert_eq!("rt:64512:100".parse::<ExtCommunity>().unwrap(), ExtCommunity(0x0002_fc00_0000_0064));
+        let bandwidth = ExtCommunity(0x4004_fc00_4e95_02f9);
+        assert_eq!("bandwidth:64512:1250000000".parse::<ExtCommunity>().unwrap(), bandwidth);
+        // What is near, and what is no number, comes back as it was.
+        for low in [0x4e95_02f8, 0x4e95_02fa, 0x7f80_0000, 0x7fc0_0001, 0xce95_02f9, 0, 1, 0x3f00_0000] {
+            for kind in [0x4004_fc00_u64, 0x0004_fc00] {
+                let told = ExtCommunity(kind << 32 | low);
+                assert_eq!(told.to_string().parse::<ExtCommunity>(), Ok(told));
+            }
+        }
         for text in ["rt:1", "xx:1:2", "rt:70000:70000", "0x1", "rt:1:-1"] {
+            assert!(text.parse::<ExtCommunity>().is_err(), "{text}");
+        }
+        for text in ["bandwidth:1:0", "bandwidth:1:nan", "bandwidth:1:-5", "bandwidth:70000:1", "bandwidth:1"]
+        {
             assert!(text.parse::<ExtCommunity>().is_err(), "{text}");
         }
         assert!("1:2".parse::<LargeCommunity>().is_err());

@@ -171,7 +171,7 @@ impl Resolver {
     /// True when a next hop is looked up that lies in the prefix, so that a
     /// BGP route of the prefix may matter to others.
     pub(crate) fn concerns(&self, prefix: Prefix) -> bool {
-        self.memory.concerns(prefix)
+        self.memory.addresses_in(prefix).next().is_some()
     }
 
     /// Next hops that paths led to, and that no link leads to any more, since
@@ -205,7 +205,7 @@ impl Resolver {
         targets: &mut Shared<Target>,
     ) -> FxHashSet<Id<Path>> {
         let scene = Scene { routes, local: &self.local };
-        let due = |address| all || covered(touched, address);
+        let due = if all { self.memory.all() } else { self.memory.inside(touched) };
         let (changed, left) = self.memory.refresh(scene, due, targets);
         self.lost.extend(left.into_iter().filter(|hop| is_dead(scene, *hop)));
         let mut affected: FxHashSet<Id<Path>> = FxHashSet::default();
@@ -222,12 +222,6 @@ impl Resolver {
         }
         affected
     }
-}
-
-/// True when one of the prefixes holds the address.
-fn covered(prefixes: &FxHashSet<Prefix>, address: IpAddr) -> bool {
-    let longest = Prefix::host(address).len();
-    (0..=longest).any(|length| Prefix::new(address, length).is_some_and(|prefix| prefixes.contains(&prefix)))
 }
 
 /// What it takes to know where a path leads.

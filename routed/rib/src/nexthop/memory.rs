@@ -28,7 +28,7 @@ struct Known {
 #[derive(Debug)]
 pub(super) struct Memory {
     known: FxHashMap<Wanted, Known>,
-    /// Those that BGP routes may carry, in order.
+    /// Their addresses, in order.
     addresses: Vec<IpAddr>,
     prune_at: usize,
 }
@@ -51,10 +51,23 @@ impl Memory {
         self.known.len()
     }
 
-    /// True when a next hop that BGP routes may carry lies in the prefix.
-    pub(super) fn concerns(&self, prefix: Prefix) -> bool {
+    /// The next hops that lie in a prefix.
+    pub(super) fn addresses_in(&self, prefix: Prefix) -> impl Iterator<Item = IpAddr> + '_ {
         let first = self.addresses.partition_point(|address| *address < prefix.address());
-        self.addresses.get(first).is_some_and(|address| prefix.contains(*address))
+        let rest = self.addresses[first..].iter().copied();
+        rest.take_while(move |address| prefix.contains(*address))
+    }
+
+    /// Every next hop.
+    pub(super) fn all(&self) -> FxHashSet<Wanted> {
+        self.known.keys().copied().collect()
+    }
+
+    /// Those that lie in one of the prefixes.
+    pub(super) fn inside(&self, prefixes: &FxHashSet<Prefix>) -> FxHashSet<Wanted> {
+        let addresses = prefixes.iter().flat_map(|prefix| self.addresses_in(*prefix));
+        let keys = addresses.flat_map(|address| [(Layer::Static, address), (Layer::Bgp, address)]);
+        keys.filter(|key| self.known.contains_key(key)).collect()
     }
 
     /// Looks up next hops, and whatever they may resolve through.
@@ -71,8 +84,8 @@ impl Memory {
         for Solved { key, needs, outcome } in solve(scene, keys, known) {
             let found = outcome.map(|(target, metric)| Resolved { target: targets.intern(target), metric });
             self.known.insert(key, Known { found, needs });
-            if let ((Layer::Bgp, address), Err(place)) = (key, self.addresses.binary_search(&key.1)) {
-                self.addresses.insert(place, address);
+            if let Err(place) = self.addresses.binary_search(&key.1) {
+                self.addresses.insert(place, key.1);
             }
         }
     }
@@ -82,10 +95,10 @@ impl Memory {
     pub(super) fn refresh(
         &mut self,
         scene: Scene<'_>,
-        due: impl Fn(IpAddr) -> bool,
+        due: FxHashSet<Wanted>,
         targets: &mut Shared<Target>,
     ) -> (FxHashSet<Wanted>, Vec<Hop>) {
-        let due = self.with_dependents(self.known.keys().filter(|key| due(key.1)).copied().collect());
+        let due = self.with_dependents(due);
         let before: Vec<(Wanted, Known)> =
             due.iter().filter_map(|key| self.known.remove_entry(key)).collect();
         self.learn(scene, due, targets);
@@ -136,7 +149,9 @@ impl Memory {
             }
             stays
         });
-        self.addresses.retain(|address| self.known.contains_key(&(Layer::Bgp, *address)));
+        let known =
+            |address| [Layer::Static, Layer::Bgp].map(|layer| self.known.contains_key(&(layer, address)));
+        self.addresses.retain(|address| known(*address).contains(&true));
         self.prune_at = (2 * self.known.len()).max(SMALL);
     }
 }
