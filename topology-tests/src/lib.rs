@@ -43,6 +43,7 @@ pub mod peer;
 pub mod process;
 pub mod report;
 pub mod rip_pair;
+pub mod speaker;
 pub mod traffic;
 pub mod undertaker;
 pub mod wait;

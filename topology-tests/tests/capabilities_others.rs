@@ -7,7 +7,7 @@ use lab::{
     pair::{ASN, LIMIT, Pair, THEIR_4},
     peer::{
         Gobgp, RawBgp, Routed,
-        raw::{self, KEEPALIVE, OPEN, UPDATE},
+        raw::{self, UPDATE},
     },
 };
 use serde_json::Value;
@@ -42,13 +42,7 @@ fn scene(name: &str, capabilities: &[u8]) -> Result<(Lab, Routed, RawBgp)> {
     let peer = format!("\n[[bgp.peer]]\naddress = \"{}\"\nasn = {THEIRS}\npassive = true\n", theirs.ipv4());
     let routed = Routed::start(&ours, &(base_config(&ours, ASN) + &peer))?;
     let mut session = RawBgp::dial(&theirs, ours.ipv4())?;
-    let mut open = raw::open(THEIRS, theirs.ipv4());
-    open.pop();
-    let length = u8::try_from(capabilities.len()).unwrap_or(u8::MAX);
-    session.send_message(OPEN, &[&open[..], &[length + 2, 2, length], capabilities].concat())?;
-    session.receive_kind(OPEN)?;
-    session.send_message(KEEPALIVE, &[])?;
-    session.receive_kind(KEEPALIVE)?;
+    session.establish_with(&raw::open_with(THEIRS, theirs.ipv4(), capabilities))?;
     Ok((lab, routed, session))
 }
 
@@ -64,15 +58,7 @@ fn detail(lab: &Lab, routed: &Routed, what: &str, look: impl Fn(&Value) -> bool)
 
 /// An UPDATE for 10.244.60.0/24 with so many communities.
 fn update(communities: u16, next_hop: std::net::Ipv4Addr) -> Vec<u8> {
-    let mut body = raw::update([10, 244, 60], 0, 65002, next_hop);
-    let value: Vec<u8> = (0..communities).flat_map(|n| u32::from(n).to_be_bytes()).collect();
-    let length = u16::try_from(value.len()).unwrap_or(u16::MAX).to_be_bytes();
-    let attribute = [&[0xd0, 8], &length[..], &value].concat();
-    let all = u16::from_be_bytes([body[2], body[3]]) + u16::try_from(attribute.len()).unwrap_or(u16::MAX);
-    body[2..4].copy_from_slice(&all.to_be_bytes());
-    let at = body.len() - 4;
-    body.splice(at..at, attribute);
-    body
+    raw::long_update([10, 244, 60], communities, 65002, next_hop)
 }
 
 #[test]

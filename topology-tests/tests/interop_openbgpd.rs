@@ -1,13 +1,10 @@
-//! routed and `OpenBGPD`: routes of both families, keys, communities, limits,
-//! refresh and reflection, each seen by both.
-
-use std::time::Duration;
+//! routed and `OpenBGPD`: routes of both families, keys, communities, limits
+//! and refresh, each seen by both.
 
 use lab::{
-    Container, Error, Host, Lab, Result,
-    cluster::{base_config, has_routes},
+    Error, Host, Result,
     pair::{ASN, LIMIT, Pair, THEIR_4, THEIR_6},
-    peer::{Openbgpd, Routed},
+    peer::Openbgpd,
 };
 
 fn neighbor(ours: &Host, asn: u32, more: &str) -> String {
@@ -96,29 +93,4 @@ fn openbgpd_and_routed_refresh_each_other_and_end_at_the_limit() -> Result<()> {
         let text = bgpd.bgpctl(&["show", "neighbor", &us]).map_err(|e| e.to_string())?;
         if text.contains("Last error received: Cease") { Ok(()) } else { Err(text) }
     })
-}
-
-#[test]
-fn openbgpd_reflects_what_clients_tell_each_other() -> Result<()> {
-    let lab = Lab::new("obgpd-rr")?;
-    let hosts = [lab.host("n1")?, lab.host("n2")?];
-    let reflector = lab.router("rr")?;
-    let _containers: Vec<Container> = hosts.iter().map(|host| host.container("c1")).collect::<Result<_>>()?;
-    let config = |host: &Host| {
-        base_config(host, ASN)
-            + &format!("\n[[bgp.peer]]\naddress = \"{}\"\nasn = {ASN}\nconnect_retry = 1\n", reflector.ipv4())
-    };
-    let _routeds: Vec<Routed> =
-        hosts.iter().map(|host| Routed::start(host, &config(host))).collect::<Result<_>>()?;
-    let clients = hosts.iter().map(|host| {
-        format!("neighbor {} {{\n remote-as {ASN}\n route-reflector\n announce IPv4 unicast\n announce IPv6 unicast\n}}\n", host.ipv4())
-    });
-    let _bgpd = Openbgpd::start(&reflector, ASN, &clients.collect::<Vec<_>>().concat())?;
-    for (here, there) in [(0, 1), (1, 0)] {
-        let wanted = [hosts[there].subnet4(), hosts[there].subnet6()];
-        lab.wait_until("each has the prefixes of the other", Duration::from_secs(30), || {
-            has_routes(&hosts[here], &wanted)
-        })?;
-    }
-    Ok(())
 }

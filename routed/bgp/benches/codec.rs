@@ -1,125 +1,73 @@
-//! How fast UPDATEs are read and written, beside netgauze on the same bytes.
+//! How fast UPDATEs are read and written, beside other crates on the same bytes.
 //!
-//! Run with `cargo bench -p bgp`. A ratio over 1 means that we are faster. The
-//! two are measured in turn, several times, and the best run of each counts:
-//! what else the machine does only ever makes a run slower.
+//! Run with `cargo bench -p bgp`, or a part of it with
+//! `cargo bench -p bgp --bench codec -- "write, ipv4"`. The codecs take turns, and the best turn of
+//! each counts: what else the machine does only ever makes a turn slower. A
+//! ratio over 1 means that we are faster than the fastest of the others.
 
 #![expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
 
-use std::collections::HashMap;
-use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod rivals;
+
 use std::time::{Duration, Instant};
 
-use bgp::wire::{Encoder, Nlri, Rx, Tx, decode, frame};
-use bytes::BytesMut;
-use net::{AsPath, Attrs, Community, Family, NextHop, Prefix};
-use netgauze_bgp_pkt::BgpMessage;
-use netgauze_bgp_pkt::wire::deserializer::BgpParsingContext;
-use netgauze_parse_utils::WritablePdu;
-use netgauze_parse_utils::reader::SliceReader;
-use netgauze_parse_utils::traits::ParseFromWithOneInput;
+use net::Family;
 
-/// How often the two take turns.
-const TURNS: usize = 7;
+use self::rivals::{COUNTS, Speaker, Work, speakers};
+
+/// How often each has its turn.
+const TURNS: usize = 9;
 /// How long a turn lasts at least.
-const TURN: Duration = Duration::from_millis(40);
+const TURN: Duration = Duration::from_millis(30);
 
 fn main() {
-    println!("{:<22} {:>14} {:>14} {:>7}", "million prefixes/s", "routed", "netgauze", "ratio");
+    // `cargo bench` adds options of its own.
+    let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    println!("Million prefixes a second; the ratio is ours to the fastest of the others.\n");
+    let mut names: Vec<&str> = speakers(Family::Ipv4Unicast, 1).iter().map(|speaker| speaker.name).collect();
+    names.push("ratio");
+    println!("| |{} |", names.iter().map(|name| format!(" {name}")).collect::<Vec<_>>().join(" |"));
+    println!("|---|{}", "---|".repeat(names.len()));
     for family in Family::ALL {
-        for count in [1, 200, 1000] {
-            measure(family, count);
+        for count in COUNTS {
+            let (read, write) = split(speakers(family, count));
+            for (what, field) in [("read", read), ("write", write)] {
+                let name = format!("{what}, {family}, {count}");
+                if wanted.as_ref().is_none_or(|wanted| format!("{name},").starts_with(&format!("{wanted},")))
+                {
+                    report(&name, &race(count, field));
+                }
+            }
         }
     }
 }
 
-/// Routes as a table has them: a path of four, two communities, lengths about
-/// a /24 or a /48.
-fn routes(family: Family, count: u32) -> (Attrs, Vec<Nlri>) {
-    let (next_hop, length) = match family {
-        Family::Ipv4Unicast => (IpAddr::from([192, 0, 2, 1]), 24),
-        Family::Ipv6Unicast => (IpAddr::V6(Ipv6Addr::LOCALHOST), 48),
-    };
-    let attrs = Attrs {
-        as_path: AsPath::sequence([64_512, 70_000, 65_001, 3_356]),
-        next_hop: Some(NextHop::from(next_hop)),
-        med: Some(10),
-        communities: vec![Community(0xfc00_0064), Community::NO_EXPORT],
-        ..Attrs::default()
-    };
-    let prefix = |n: u32| {
-        let length = length - u8::try_from(n % 5).unwrap_or(0);
-        let address = match family {
-            Family::Ipv4Unicast => IpAddr::V4(Ipv4Addr::from(0x0b00_0000 + n * 0x1f00)),
-            Family::Ipv6Unicast => IpAddr::V6(Ipv6Addr::from((0x2001_0db8_0000 + u128::from(n) * 31) << 80)),
-        };
-        Prefix::new(address, length).map(Nlri::from)
-    };
-    (attrs, (0..count).filter_map(prefix).collect())
+/// What each does when it reads, and when it writes.
+fn split(speakers: Vec<Speaker>) -> (Vec<Option<Work>>, Vec<Option<Work>>) {
+    speakers.into_iter().map(|speaker| (Some(speaker.read), speaker.write)).unzip()
 }
 
-fn measure(family: Family, count: u32) {
-    let (attrs, nlri) = routes(family, count);
-    let tx = Tx { extended_messages: true, ..Tx::default() };
-    let rx = Rx { extended: true, ..Rx::default() };
-    let (mut encoder, mut bytes) = (Encoder::new(tx), BytesMut::new());
-    let written = encoder.encode_update(&mut bytes, family, &attrs, &nlri);
-    assert_eq!(written, Ok(1), "the routes fit one extended message");
-    let mut context = BgpParsingContext::new(true, HashMap::new(), HashMap::new(), true, true, true, true);
-    let theirs = parse(&bytes, &mut context);
-
-    let ours = |bytes: &[u8]| {
-        let (frame, _) = frame(bytes, rx.max()).ok().flatten().expect("a whole message");
-        drop(black_box(decode(frame, &rx)));
-    };
-    let speeds = race(
-        count,
-        || ours(black_box(&bytes)),
-        || {
-            drop(black_box(parse(black_box(&bytes), &mut context)));
-        },
-    );
-    report("read", family, count, speeds);
-
-    let (mut a, mut b) = (BytesMut::new(), Vec::new());
-    let speeds = race(
-        count,
-        || {
-            a.clear();
-            encoder.encode_update(&mut a, family, black_box(&attrs), &nlri).expect("as before");
-            black_box(&a);
-        },
-        || {
-            b.clear();
-            black_box(&theirs).write(&mut b).expect("what was read can be written");
-            black_box(&b);
-        },
-    );
-    report("write", family, count, speeds);
-}
-
-fn parse(bytes: &[u8], context: &mut BgpParsingContext) -> BgpMessage {
-    BgpMessage::parse(&mut SliceReader::new(bytes), context).expect("netgauze reads our messages")
-}
-
-/// The best speed of each, in million prefixes a second.
-fn race(count: u32, mut ours: impl FnMut(), mut theirs: impl FnMut()) -> [f64; 2] {
-    let mut best = [0.0_f64; 2];
+/// The best speed of each in million prefixes a second.
+fn race(count: u32, mut field: Vec<Option<Work>>) -> Vec<Option<f64>> {
+    let mut best: Vec<Option<f64>> = field.iter().map(|work| work.as_ref().map(|_| 0.0)).collect();
     for _ in 0..TURNS {
-        best[0] = best[0].max(speed(count, &mut ours));
-        best[1] = best[1].max(speed(count, &mut theirs));
+        for (work, best) in field.iter_mut().zip(&mut best) {
+            if let (Some(work), Some(best)) = (work, best) {
+                *best = best.max(speed(count, work));
+            }
+        }
     }
     best
 }
 
-fn speed(count: u32, work: &mut impl FnMut()) -> f64 {
+fn speed(count: u32, work: &mut Work) -> f64 {
+    let batch = 200 / count + 1;
     let (start, mut messages) = (Instant::now(), 0_u32);
     loop {
-        for _ in 0..100 {
+        for _ in 0..batch {
             work();
         }
-        messages += 100;
+        messages += batch;
         let time = start.elapsed();
         if time >= TURN {
             return f64::from(messages) * f64::from(count) / time.as_secs_f64() / 1e6;
@@ -127,7 +75,11 @@ fn speed(count: u32, work: &mut impl FnMut()) -> f64 {
     }
 }
 
-fn report(what: &str, family: Family, count: u32, [ours, theirs]: [f64; 2]) {
-    let name = format!("{what} {family} x{count}");
-    println!("{name:<22} {ours:>14.2} {theirs:>14.2} {:>7.2}", ours / theirs);
+/// Writes a row of the table.
+fn report(name: &str, speeds: &[Option<f64>]) {
+    let cells: Vec<String> =
+        speeds.iter().map(|speed| speed.map_or("–".to_owned(), |speed| format!("{speed:.1}"))).collect();
+    let ours = speeds.first().copied().flatten().unwrap_or(0.0);
+    let fastest = speeds.iter().skip(1).flatten().copied().fold(0.0, f64::max);
+    println!("| {name} | {} | {:.2} |", cells.join(" | "), ours / fastest);
 }

@@ -51,14 +51,37 @@ impl Prefix {
     /// The prefix of `length` bits that holds `address`; `None` when the
     /// family has no such length.
     pub fn new(address: IpAddr, length: u8) -> Option<Self> {
-        let family = Family::of(address);
-        (length <= family.max_length()).then(|| Self::from_key(family, left(address) & mask(length), length))
+        match address {
+            IpAddr::V4(address) => Self::v4(address, length),
+            IpAddr::V6(address) => Self::v6(address, length),
+        }
+    }
+
+    /// As [`Prefix::new`], for who knows the family.
+    #[inline]
+    pub fn v4(address: Ipv4Addr, length: u8) -> Option<Self> {
+        let mask = u32::MAX.checked_shl(32_u32.checked_sub(length.into())?).unwrap_or(0);
+        let [a, b, c, d] = (address.to_bits() & mask).to_be_bytes();
+        let octets = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        Some(Self { family: Family::Ipv4Unicast, octets, len: length })
+    }
+
+    /// As [`Prefix::new`], for who knows the family.
+    #[inline]
+    pub fn v6(address: Ipv6Addr, length: u8) -> Option<Self> {
+        (length <= 128).then(|| Self::from_key(Family::Ipv6Unicast, address.to_bits() & mask(length), length))
     }
 
     /// The host route of an address (/32 or /128).
     pub fn host(address: IpAddr) -> Self {
         let family = Family::of(address);
         Self::from_key(family, left(address), family.max_length())
+    }
+
+    /// The address of the network from the left, zeros after it.
+    #[inline]
+    pub fn octets(self) -> [u8; 16] {
+        self.octets
     }
 
     /// The bits from the left, and how many there are.

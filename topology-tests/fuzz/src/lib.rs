@@ -1,5 +1,5 @@
-//! What the targets do, as functions, so that a smoke run needs no fuzzer and
-//! no nightly compiler: `cargo test --lib`.
+//! What the targets do, as functions, so that a smoke run needs no fuzzer:
+//! `cargo test --lib`.
 
 pub mod bfd_packet;
 pub mod bfd_session;

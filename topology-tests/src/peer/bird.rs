@@ -10,6 +10,7 @@ use crate::{Host, Process, Result};
 pub struct Bird {
     host: Host,
     control: PathBuf,
+    argv: Vec<String>,
     process: Process,
 }
 
@@ -22,11 +23,24 @@ impl Bird {
         write(&file, &format!("log stderr all;\nrouter id {};\n{config}\n", host.ipv4()))?;
         let (control, pid) = (dir.join("bird.ctl"), dir.join("bird.pid"));
         let paths = [&file, &control, &pid].map(|p| p.display().to_string());
-        let process =
-            host.spawn("bird", &[&program, "-f", "-c", &paths[0], "-s", &paths[1], "-P", &paths[2]])?;
-        let mut bird = Bird { host: host.clone(), control, process };
+        let argv = [&program, "-f", "-c", &paths[0], "-s", &paths[1], "-P", &paths[2]].map(str::to_owned);
+        let process = host.spawn("bird", &argv)?;
+        let mut bird = Bird { host: host.clone(), control, argv: argv.to_vec(), process };
         bird.await_start()?;
         Ok(bird)
+    }
+
+    /// `kill -9`; the kernel routes stay.
+    pub fn kill9(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// Starts it again with the same configuration, as a speaker that has kept
+    /// its forwarding (RFC 4724 §4.1).
+    pub fn recover(&mut self) -> Result<()> {
+        let argv: Vec<&str> = self.argv.iter().map(String::as_str).chain(["-R"]).collect();
+        self.process = self.host.spawn("bird", &argv)?;
+        self.await_start()
     }
 
     fn await_start(&mut self) -> Result<()> {

@@ -15,7 +15,9 @@ use crate::{Error, Host, Process, Result};
 /// A running `ExaBGP`, which dials.
 #[derive(Debug)]
 pub struct Exabgp {
+    host: Host,
     heard: PathBuf,
+    argv: Vec<String>,
     process: Process,
 }
 
@@ -54,7 +56,20 @@ impl Exabgp {
         ];
         let file = file.display().to_string();
         let argv = [&["env"], &settings[..], &[&program, &file]].concat();
-        Ok(Exabgp { heard, process: host.spawn("exabgp", &argv)? })
+        let argv: Vec<String> = argv.into_iter().map(str::to_owned).collect();
+        let process = host.spawn("exabgp", &argv)?;
+        Ok(Exabgp { host: host.clone(), heard, argv, process })
+    }
+
+    /// `kill -9`.
+    pub fn kill9(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// Starts it again with the same configuration; what it has heard before stays.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process = self.host.spawn("exabgp", &self.argv)?;
+        Ok(())
     }
 
     /// Everything that it has heard and done, in order.

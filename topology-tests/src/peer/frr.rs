@@ -51,10 +51,16 @@ impl Frr {
     }
 
     fn start_daemon(&mut self, name: &str, config: &str, owner: (u32, u32)) -> Result<()> {
-        let program = installed(&[&format!("/usr/lib/frr/{name}")], "frr")?;
         let file = self.dir.join(format!("{name}.conf"));
         write(&file, &format!("log stdout informational\n{config}\n"))?;
         chown(&file, Some(owner.0), Some(owner.1)).map_err(Error::file(&file))?;
+        self.spawn_daemon(name)
+    }
+
+    /// Starts a daemon whose configuration is written.
+    fn spawn_daemon(&mut self, name: &str) -> Result<()> {
+        let program = installed(&[&format!("/usr/lib/frr/{name}")], "frr")?;
+        let file = self.dir.join(format!("{name}.conf"));
         let path = |end: &str| self.dir.join(end).display().to_string();
         let (pid, zserv) = (path(&format!("{name}.pid")), path("zserv.api"));
         let (config, dir) = (file.display().to_string(), self.dir.display().to_string());
@@ -81,6 +87,17 @@ impl Frr {
             })?;
         }
         Ok(())
+    }
+
+    /// `kill -9` of bgpd, which was started last; zebra and the kernel routes stay.
+    pub fn kill9_bgpd(&mut self) -> Result<()> {
+        self.daemons.pop().map_or(Ok(()), |mut bgpd| bgpd.kill())
+    }
+
+    /// Starts bgpd again with the same configuration.
+    pub fn restart_bgpd(&mut self) -> Result<()> {
+        self.spawn_daemon("bgpd")?;
+        self.await_answer("show bgp summary json")
     }
 
     fn await_answer(&self, question: &str) -> Result<()> {

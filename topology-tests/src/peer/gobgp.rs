@@ -12,6 +12,7 @@ const PORT: &str = "50051";
 #[derive(Debug)]
 pub struct Gobgp {
     host: Host,
+    argv: Vec<String>,
     process: Process,
 }
 
@@ -22,11 +23,24 @@ impl Gobgp {
         let file = host.dir("gobgp")?.join("gobgpd.toml");
         write(&file, config)?;
         let (file, api) = (file.display().to_string(), format!("127.0.0.1:{PORT}"));
-        let process =
-            host.spawn("gobgpd", &[&program, "-f", &file, "--api-hosts", &api, "--pprof-disable"])?;
-        let mut gobgp = Gobgp { host: host.clone(), process };
+        let argv = [&program, "-f", &file, "--api-hosts", &api, "--pprof-disable"].map(str::to_owned);
+        let process = host.spawn("gobgpd", &argv)?;
+        let mut gobgp = Gobgp { host: host.clone(), argv: argv.to_vec(), process };
         gobgp.await_start()?;
         Ok(gobgp)
+    }
+
+    /// `kill -9`.
+    pub fn kill9(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// Starts it again with the same configuration, as a speaker that has kept
+    /// its forwarding (RFC 4724 §4.1). What was announced by command is lost.
+    pub fn recover(&mut self) -> Result<()> {
+        let argv: Vec<&str> = self.argv.iter().map(String::as_str).chain(["--graceful-restart"]).collect();
+        self.process = self.host.spawn("gobgpd", &argv)?;
+        self.await_start()
     }
 
     fn await_start(&mut self) -> Result<()> {

@@ -110,6 +110,16 @@ pub fn open(asn: u16, id: Ipv4Addr) -> Vec<u8> {
     [&[4u8][..], &asn.to_be_bytes(), &90u16.to_be_bytes(), &id.octets(), &[0]].concat()
 }
 
+/// The same with capabilities (RFC 5492 §4): code, length and value of each.
+pub fn open_with(asn: u16, id: Ipv4Addr, capabilities: &[u8]) -> Vec<u8> {
+    let mut body = open(asn, id);
+    let length = u8::try_from(capabilities.len()).unwrap_or(u8::MAX);
+    body.pop();
+    body.extend_from_slice(&[length + 2, 2, length]);
+    body.extend_from_slice(capabilities);
+    body
+}
+
 /// The body of an UPDATE that announces one IPv6 prefix of /48 (RFC 4760 §3)
 /// with an `AS_PATH` of `asn` and the octets of a next hop.
 pub fn update_ipv6(prefix: [u16; 3], asn: u16, next_hop: &[u8]) -> Vec<u8> {
@@ -135,4 +145,17 @@ pub fn update(prefix: [u8; 3], origin: u8, asn: u16, next_hop: Ipv4Addr) -> Vec<
     .concat();
     let length = u16::try_from(attributes.len()).unwrap_or(u16::MAX);
     [&[0, 0][..], &length.to_be_bytes(), &attributes, &[24], &prefix].concat()
+}
+
+/// The body of the same UPDATE with so many communities, `0:0` and on.
+pub fn long_update(prefix: [u8; 3], communities: u16, asn: u16, next_hop: Ipv4Addr) -> Vec<u8> {
+    let mut body = update(prefix, 0, asn, next_hop);
+    let value: Vec<u8> = (0..communities).flat_map(|n| u32::from(n).to_be_bytes()).collect();
+    let length = u16::try_from(value.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let attribute = [&[0xd0, 8], &length[..], &value].concat();
+    let all = u16::from_be_bytes([body[2], body[3]]) + u16::try_from(attribute.len()).unwrap_or(u16::MAX);
+    body[2..4].copy_from_slice(&all.to_be_bytes());
+    let at = body.len() - 4;
+    body.splice(at..at, attribute);
+    body
 }

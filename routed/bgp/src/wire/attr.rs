@@ -1,24 +1,25 @@
 //! The path attributes that have a meaning here, as a table: code, flags, what
-//! a malformed one leads to, how it is read and how it is written.
+//! a malformed one leads to and how it is read. [`list`] writes them.
 //!
 //! The rules about the list as a whole are in [`update`](super::update).
 
+mod list;
 mod tags;
 
 use std::net::Ipv4Addr;
 
 use net::{Aggregator, AsPath, Asn, Attrs, NextHop, Origin, RawAttr, RouterId};
 
+pub(super) use self::list::{encode, longest};
 use self::tags::{
-    large_octets, read_aigp, read_communities, read_ext_communities, read_ipv6_ext_communities,
-    read_large_communities, read_otc, write_aigp,
+    read_aigp, read_communities, read_ext_communities, read_ipv6_ext_communities, read_large_communities,
+    read_otc,
 };
+use super::Rx;
 use super::as_path::{self, Width, is_confed};
-use super::error::EncodeError;
 use super::message::Treatment;
 use super::notification::update as subcode;
 use super::read::Reader;
-use super::{Rx, Tx};
 
 /// The flags of an attribute (RFC 4271 §4.3).
 pub(super) const OPTIONAL: u8 = 0x80;
@@ -26,12 +27,26 @@ pub(super) const TRANSITIVE: u8 = 0x40;
 pub(super) const PARTIAL: u8 = 0x20;
 pub(super) const EXTENDED: u8 = 0x10;
 
-/// The type codes that somebody outside the table speaks of.
+/// The type codes.
 pub(super) const ORIGIN: u8 = 1;
 pub(super) const AS_PATH: u8 = 2;
 pub(super) const NEXT_HOP: u8 = 3;
+const MED: u8 = 4;
+const LOCAL_PREF: u8 = 5;
+const ATOMIC_AGGREGATE: u8 = 6;
+const AGGREGATOR: u8 = 7;
+const COMMUNITIES: u8 = 8;
+const ORIGINATOR_ID: u8 = 9;
+const CLUSTER_LIST: u8 = 10;
 pub(super) const MP_REACH: u8 = 14;
 pub(super) const MP_UNREACH: u8 = 15;
+const EXT_COMMUNITIES: u8 = 16;
+const AS4_PATH: u8 = 17;
+const AS4_AGGREGATOR: u8 = 18;
+const IPV6_EXT_COMMUNITIES: u8 = 25;
+const AIGP: u8 = 26;
+const LARGE_COMMUNITIES: u8 = 32;
+const ONLY_TO_CUSTOMER: u8 = 35;
 
 /// One attribute as it stands in a message.
 #[derive(Clone, Copy, Debug)]
@@ -65,17 +80,8 @@ pub(super) struct Found<'a> {
     pub(super) as4_aggregator: Option<Aggregator>,
 }
 
-/// Whether an attribute is to be written.
-pub(super) enum Presence {
-    Present,
-    Absent,
-}
-use Presence::{Absent, Present};
-
 /// Reads a value; an error says why it is malformed.
 type Read = for<'a> fn(&mut Found<'a>, Attribute<'a>, Rx) -> Result<(), &'static str>;
-/// Writes a value, if the route has one for this session.
-type Write = fn(&Attrs, Tx, &mut Vec<u8>) -> Presence;
 
 /// One row of the table.
 pub(super) struct Spec {
@@ -91,11 +97,10 @@ pub(super) struct Spec {
     /// Discarded unseen when an external peer sends it (RFC 7606 §7.5, 7.9, 7.10).
     pub(super) internal_only: bool,
     pub(super) read: Read,
-    pub(super) write: Write,
 }
 
 impl Spec {
-    const fn new(code: u8, flags: u8, subcode: u8, read: Read, write: Write) -> Self {
+    const fn new(code: u8, flags: u8, subcode: u8, read: Read) -> Self {
         Self {
             code,
             flags,
@@ -104,7 +109,6 @@ impl Spec {
             subcode,
             internal_only: false,
             read,
-            write,
         }
     }
 
@@ -131,70 +135,46 @@ const TABLE_LEN: usize = 19;
 
 /// Every attribute that is understood, in the order of the codes.
 pub(super) static TABLE: [Spec; TABLE_LEN] = [
-    Spec::new(ORIGIN, WELL_KNOWN, subcode::ORIGIN, read_origin, write_origin),
-    Spec::new(AS_PATH, WELL_KNOWN, subcode::AS_PATH, read_as_path, write_as_path),
-    Spec::new(NEXT_HOP, WELL_KNOWN, subcode::NEXT_HOP, read_next_hop, write_next_hop),
-    Spec::new(4, OPTIONAL, subcode::OPTIONAL, read_med, |attrs, _, out| number(attrs.med, out)),
-    Spec::new(5, WELL_KNOWN, subcode::LENGTH, read_local_pref, |attrs, _, out| number(attrs.local_pref, out))
-        .internal(),
-    Spec::new(6, WELL_KNOWN, subcode::LENGTH, read_atomic, |attrs, _, _| {
-        if attrs.atomic_aggregate { Present } else { Absent }
-    })
-    .discard(),
-    Spec::new(7, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_aggregator, write_aggregator).discard(),
-    Spec::new(8, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_communities, |attrs, _, out| {
-        list(&attrs.communities, out, |community| community.0.to_be_bytes())
+    Spec::new(ORIGIN, WELL_KNOWN, subcode::ORIGIN, read_origin),
+    Spec::new(AS_PATH, WELL_KNOWN, subcode::AS_PATH, read_as_path),
+    Spec::new(NEXT_HOP, WELL_KNOWN, subcode::NEXT_HOP, read_next_hop),
+    Spec::new(MED, OPTIONAL, subcode::OPTIONAL, read_med),
+    Spec::new(LOCAL_PREF, WELL_KNOWN, subcode::LENGTH, read_local_pref).internal(),
+    Spec::new(ATOMIC_AGGREGATE, WELL_KNOWN, subcode::LENGTH, read_atomic).discard(),
+    Spec::new(AGGREGATOR, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_aggregator).discard(),
+    Spec::new(COMMUNITIES, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_communities),
+    Spec::new(ORIGINATOR_ID, OPTIONAL, subcode::OPTIONAL, read_originator).internal(),
+    Spec::new(CLUSTER_LIST, OPTIONAL, subcode::OPTIONAL, read_clusters).internal(),
+    // The two that carry routes are read, and written, with them.
+    Spec::new(MP_REACH, OPTIONAL, subcode::OPTIONAL, |found, attribute, _| {
+        found.mp_reach = Some(attribute);
+        Ok(())
     }),
-    Spec::new(9, OPTIONAL, subcode::OPTIONAL, read_originator, |attrs, _, out| {
-        number(attrs.originator_id.map(u32::from), out)
-    })
-    .internal(),
-    Spec::new(10, OPTIONAL, subcode::OPTIONAL, read_clusters, |attrs, _, out| {
-        list(&attrs.cluster_list, out, |cluster| cluster.octets())
-    })
-    .internal(),
-    // The two that carry routes are written by the encoder.
-    Spec::new(
-        MP_REACH,
-        OPTIONAL,
-        subcode::OPTIONAL,
-        |found, attribute, _| {
-            found.mp_reach = Some(attribute);
-            Ok(())
-        },
-        |_, _, _| Absent,
-    ),
-    Spec::new(
-        MP_UNREACH,
-        OPTIONAL,
-        subcode::OPTIONAL,
-        |found, attribute, _| {
-            found.mp_unreach = Some(attribute);
-            Ok(())
-        },
-        |_, _, _| Absent,
-    ),
-    Spec::new(16, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_ext_communities, |attrs, _, out| {
-        list(&attrs.ext_communities, out, |community| community.0.to_be_bytes())
+    Spec::new(MP_UNREACH, OPTIONAL, subcode::OPTIONAL, |found, attribute, _| {
+        found.mp_unreach = Some(attribute);
+        Ok(())
     }),
-    Spec::new(17, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_as4_path, write_as4_path).discard(),
-    Spec::new(18, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_as4_aggregator, write_as4_aggregator)
-        .discard(),
-    Spec::new(25, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_ipv6_ext_communities, |attrs, _, out| {
-        list(&attrs.ipv6_ext_communities, out, |community| community.0)
-    }),
-    Spec::new(26, OPTIONAL, subcode::OPTIONAL, read_aigp, write_aigp).ignore(),
-    Spec::new(32, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_large_communities, |attrs, _, out| {
-        list(&attrs.large_communities, out, large_octets)
-    }),
-    Spec::new(35, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_otc, |attrs, _, out| {
-        number(attrs.only_to_customer.map(|asn| asn.0), out)
-    }),
+    Spec::new(EXT_COMMUNITIES, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_ext_communities),
+    Spec::new(AS4_PATH, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_as4_path).discard(),
+    Spec::new(AS4_AGGREGATOR, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_as4_aggregator).discard(),
+    Spec::new(IPV6_EXT_COMMUNITIES, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_ipv6_ext_communities),
+    Spec::new(AIGP, OPTIONAL, subcode::OPTIONAL, read_aigp).ignore(),
+    Spec::new(LARGE_COMMUNITIES, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_large_communities),
+    Spec::new(ONLY_TO_CUSTOMER, OPTIONAL_TRANSITIVE, subcode::OPTIONAL, read_otc),
 ];
 
 /// The row of a code.
+#[inline]
 pub(super) fn spec(code: u8) -> Option<&'static Spec> {
-    TABLE.iter().find(|spec| spec.code == code)
+    let row = match code {
+        1..=10 => code - 1,
+        14..=18 => code - 4,
+        25 | 26 => code - 10,
+        32 => 17,
+        35 => 18,
+        _ => return None,
+    };
+    TABLE.get(usize::from(row))
 }
 
 /// The value as `N` octets and nothing more.
@@ -211,22 +191,6 @@ fn items<const N: usize, T>(value: &[u8], item: fn([u8; N]) -> T) -> Result<Vec<
     }
 }
 
-/// Writes a list, if it has items.
-fn list<const N: usize, T: Copy>(list: &[T], out: &mut Vec<u8>, octets: fn(T) -> [u8; N]) -> Presence {
-    out.reserve(N * list.len());
-    for item in list {
-        out.extend_from_slice(&octets(*item));
-    }
-    if list.is_empty() { Absent } else { Present }
-}
-
-/// Writes a number, if there is one.
-fn number(value: Option<u32>, out: &mut Vec<u8>) -> Presence {
-    let Some(value) = value else { return Absent };
-    out.extend_from_slice(&value.to_be_bytes());
-    Present
-}
-
 fn read_origin(found: &mut Found<'_>, attribute: Attribute<'_>, _: Rx) -> Result<(), &'static str> {
     found.attrs.origin = match exactly(attribute.value)? {
         [0] => Origin::Igp,
@@ -237,15 +201,6 @@ fn read_origin(found: &mut Found<'_>, attribute: Attribute<'_>, _: Rx) -> Result
     Ok(())
 }
 
-fn write_origin(attrs: &Attrs, _: Tx, out: &mut Vec<u8>) -> Presence {
-    out.push(match attrs.origin {
-        Origin::Igp => 0,
-        Origin::Egp => 1,
-        Origin::Incomplete => 2,
-    });
-    Present
-}
-
 fn read_as_path(found: &mut Found<'_>, attribute: Attribute<'_>, rx: Rx) -> Result<(), &'static str> {
     let path = as_path::decode(attribute.value, Width::of(rx.as4))?;
     if rx.external && path.segments.iter().any(is_confed) {
@@ -254,11 +209,6 @@ fn read_as_path(found: &mut Found<'_>, attribute: Attribute<'_>, rx: Rx) -> Resu
     }
     found.attrs.as_path = path;
     Ok(())
-}
-
-fn write_as_path(attrs: &Attrs, tx: Tx, out: &mut Vec<u8>) -> Presence {
-    as_path::encode(attrs.as_path.segments.iter(), Width::of(tx.as4), out);
-    Present
 }
 
 /// RFC 4271 §6.3: an IPv4 host address. Whether it can be reached is the
@@ -275,12 +225,6 @@ fn read_next_hop(found: &mut Found<'_>, attribute: Attribute<'_>, _: Rx) -> Resu
     }
     found.attrs.next_hop = Some(NextHop::V4(address));
     Ok(())
-}
-
-fn write_next_hop(attrs: &Attrs, _: Tx, out: &mut Vec<u8>) -> Presence {
-    let Some(NextHop::V4(address)) = attrs.next_hop else { return Absent };
-    out.extend_from_slice(&address.octets());
-    Present
 }
 
 fn read_med(found: &mut Found<'_>, attribute: Attribute<'_>, _: Rx) -> Result<(), &'static str> {
@@ -310,19 +254,9 @@ fn aggregator(value: &[u8], width: Width) -> Result<Aggregator, &'static str> {
     }
 }
 
-fn put_aggregator(aggregator: Aggregator, width: Width, out: &mut Vec<u8>) -> Presence {
-    width.write(aggregator.asn, out);
-    out.extend_from_slice(&aggregator.router.octets());
-    Present
-}
-
 fn read_aggregator(found: &mut Found<'_>, attribute: Attribute<'_>, rx: Rx) -> Result<(), &'static str> {
     found.attrs.aggregator = Some(aggregator(attribute.value, Width::of(rx.as4))?);
     Ok(())
-}
-
-fn write_aggregator(attrs: &Attrs, tx: Tx, out: &mut Vec<u8>) -> Presence {
-    attrs.aggregator.map_or(Absent, |aggregator| put_aggregator(aggregator, Width::of(tx.as4), out))
 }
 
 fn read_originator(found: &mut Found<'_>, attribute: Attribute<'_>, _: Rx) -> Result<(), &'static str> {
@@ -350,18 +284,6 @@ fn read_as4_path(found: &mut Found<'_>, attribute: Attribute<'_>, rx: Rx) -> Res
     Ok(())
 }
 
-/// Only where a number does not fit two octets, and without the segments of a
-/// confederation (RFC 6793 §4.2.2).
-fn write_as4_path(attrs: &Attrs, tx: Tx, out: &mut Vec<u8>) -> Presence {
-    let outside = || attrs.as_path.segments.iter().filter(|segment| !is_confed(segment));
-    let wide = outside().flat_map(|segment| &segment.asns).any(|asn| u16::try_from(asn.0).is_err());
-    if tx.as4 || !wide {
-        return Absent;
-    }
-    as_path::encode(outside(), Width::Four, out);
-    Present
-}
-
 fn read_as4_aggregator(found: &mut Found<'_>, attribute: Attribute<'_>, rx: Rx) -> Result<(), &'static str> {
     if rx.as4 {
         return Err(NOT_FROM_NEW);
@@ -370,19 +292,10 @@ fn read_as4_aggregator(found: &mut Found<'_>, attribute: Attribute<'_>, rx: Rx) 
     Ok(())
 }
 
-fn write_as4_aggregator(attrs: &Attrs, tx: Tx, out: &mut Vec<u8>) -> Presence {
-    match attrs.aggregator {
-        Some(aggregator) if !tx.as4 && u16::try_from(aggregator.asn.0).is_err() => {
-            put_aggregator(aggregator, Width::Four, out)
-        }
-        _ => Absent,
-    }
-}
-
 /// Notes the partial bit of an attribute that is understood: it stays
 /// (RFC 4271 §5). The wide attributes become part of the narrow ones.
 pub(super) fn note_partial(found: &mut Found<'_>, attribute: Attribute<'_>, spec: &Spec) {
-    let keeps = spec.flags == OPTIONAL_TRANSITIVE && !matches!(spec.code, 17 | 18);
+    let keeps = spec.flags == OPTIONAL_TRANSITIVE && !matches!(spec.code, AS4_PATH | AS4_AGGREGATOR);
     if keeps && attribute.flags & PARTIAL != 0 {
         found.attrs.partial |= 1 << spec.code;
     }
@@ -395,68 +308,14 @@ pub(super) fn keep(found: &mut Found<'_>, attribute: Attribute<'_>, more: u8) {
     found.attrs.unknown.push(RawAttr { flags, code: attribute.code, value: attribute.value.into() });
 }
 
-/// Writes all attributes but the two that carry routes, in the order of their
-/// codes; `NEXT_HOP` only for the classic field.
-pub(super) fn encode(attrs: &Attrs, tx: Tx, classic: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let mut unknown = attrs.unknown.iter().peekable();
-    for spec in TABLE.iter().filter(|spec| classic || spec.code != NEXT_HOP) {
-        while let Some(raw) = unknown.next_if(|raw| raw.code < spec.code) {
-            put_raw(raw, tx, out)?;
-        }
-        let partial = if attrs.partial >> spec.code & 1 == 1 { PARTIAL } else { 0 };
-        put(spec.code, spec.flags | partial, tx, out, |out| (spec.write)(attrs, tx, out))?;
-    }
-    unknown.try_for_each(|raw| put_raw(raw, tx, out))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Writes an attribute that is kept as bytes.
-fn put_raw(raw: &RawAttr, tx: Tx, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    if spec(raw.code).is_some() {
-        return Err(EncodeError::NotUnknown { code: raw.code });
+    #[test]
+    fn every_code_has_its_row_and_no_other() {
+        let rows: Vec<u8> = (0..=u8::MAX).filter(|code| spec(*code).is_some()).collect();
+        assert_eq!(rows, TABLE.iter().map(|spec| spec.code).collect::<Vec<_>>());
+        assert!(rows.iter().all(|code| spec(*code).is_some_and(|spec| spec.code == *code)));
     }
-    put(raw.code, raw.flags & !EXTENDED, tx, out, |out| {
-        out.extend_from_slice(&raw.value);
-        Present
-    })
-}
-
-/// Writes one attribute with its header, of four octets only where three do
-/// not do.
-fn put(
-    code: u8,
-    flags: u8,
-    tx: Tx,
-    out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>) -> Presence,
-) -> Result<(), EncodeError> {
-    let start = out.len();
-    out.extend_from_slice(&[flags, code, 0]);
-    if matches!(write(out), Absent) {
-        out.truncate(start);
-        return Ok(());
-    }
-    let length = out.len() - start - 3;
-    if let Ok(length) = u8::try_from(length) {
-        out[start + 2] = length;
-        return Ok(());
-    }
-    let [high, low] = u16::try_from(length)
-        .map_err(|_| EncodeError::TooLong { code, length, max: tx.max() })?
-        .to_be_bytes();
-    out[start] |= EXTENDED;
-    out[start + 2] = high;
-    out.insert(start + 3, low);
-    Ok(())
-}
-
-/// The code and the length of the longest attribute in a list that we wrote.
-pub(super) fn longest(mut list: &[u8]) -> (u8, usize) {
-    let mut longest = (0, 0);
-    while let Some((attribute, rest)) = Attribute::split(list) {
-        if attribute.value.len() > longest.1 {
-            longest = (attribute.code, attribute.value.len());
-        }
-        list = rest.0;
-    }
-    longest
 }

@@ -101,7 +101,7 @@ impl Encoder {
     /// Says that all routes of a family have been told (RFC 4724 §2).
     pub fn end_of_rib(&mut self, out: &mut BytesMut, family: Family) {
         let place = self.withdrawn(family);
-        self.message(out, place, Packed { list: &[], octets: 0, add_path: false });
+        self.message(out, place, Packed::none(family));
     }
 
     /// Writes any message, an UPDATE with as many as it takes; says how many.
@@ -180,9 +180,6 @@ impl Encoder {
         place: Place,
         nlri: &[Nlri],
     ) -> Result<u64, EncodeError> {
-        if let Some(stray) = nlri.iter().find(|nlri| nlri.prefix.family() != family) {
-            return Err(EncodeError::Family { family, prefix: stray.prefix });
-        }
         let add_path = self.tx.add_path[family.index()];
         let around = match place {
             Place::Classic | Place::ClassicWithdrawn => EMPTY_UPDATE,
@@ -192,7 +189,10 @@ impl Encoder {
         let room = max.saturating_sub(around + self.head.len() + self.attrs.len());
         let (begin, mut rest, mut messages) = (out.len(), nlri, 0);
         while !rest.is_empty() {
-            let packed = nlri::fit(rest, add_path, room);
+            let packed = Packed::fit(rest, family, add_path, room).map_err(|prefix| {
+                out.truncate(begin);
+                EncodeError::Family { family, prefix }
+            })?;
             if packed.list.is_empty() {
                 out.truncate(begin);
                 let (code, length) = attr::longest(&self.attrs);
@@ -206,39 +206,38 @@ impl Encoder {
 
     /// Writes one UPDATE with prefixes that fit.
     fn message(&self, out: &mut BytesMut, place: Place, packed: Packed<'_>) {
-        let around = EMPTY_UPDATE + ATTRIBUTE_HEADER + self.head.len() + self.attrs.len();
-        out.reserve(around + packed.octets);
-        let start = frame::open(out, Kind::Update);
+        let attrs = self.attrs.len();
         match place {
             Place::Classic => {
-                length16(out, 0);
-                length16(out, self.attrs.len());
+                front(out, [0, attrs], attrs + packed.octets);
                 out.extend_from_slice(&self.attrs);
                 nlri::encode(packed, out);
             }
             Place::ClassicWithdrawn => {
-                length16(out, packed.octets);
+                front(out, [packed.octets, 0], packed.octets);
+                // The length of the attributes stands behind the prefixes.
+                out.truncate(out.len() - 2);
                 nlri::encode(packed, out);
-                length16(out, 0);
+                out.extend_from_slice(&[0, 0]);
             }
             Place::Multiprotocol(code) => {
                 // RFC 7606 §5.1: the one with the routes comes first.
                 let value = self.head.len() + packed.octets;
-                length16(out, 0);
                 if let Ok(short) = u8::try_from(value) {
-                    length16(out, 3 + value + self.attrs.len());
+                    let all = 3 + value + attrs;
+                    front(out, [0, all], all);
                     out.extend_from_slice(&[attr::OPTIONAL, code, short]);
                 } else {
-                    length16(out, 4 + value + self.attrs.len());
-                    out.extend_from_slice(&[attr::OPTIONAL | attr::EXTENDED, code]);
-                    length16(out, value);
+                    let all = ATTRIBUTE_HEADER + value + attrs;
+                    let [high, low] = octets(value);
+                    front(out, [0, all], all);
+                    out.extend_from_slice(&[attr::OPTIONAL | attr::EXTENDED, code, high, low]);
                 }
                 out.extend_from_slice(&self.head);
                 nlri::encode(packed, out);
                 out.extend_from_slice(&self.attrs);
             }
         }
-        frame::close(out, start);
     }
 }
 
@@ -269,6 +268,23 @@ pub fn fits(tx: Tx, family: Family, attrs: &Attrs) -> bool {
     )
 }
 
+/// Begins an UPDATE: header and the two lengths, of which the second may have
+/// to move. `rest` is what follows them in all.
+fn front(out: &mut BytesMut, [withdrawn, attrs]: [usize; 2], rest: usize) {
+    out.reserve(EMPTY_UPDATE + rest + nlri::SPARE);
+    let mut front = [0xff; EMPTY_UPDATE];
+    [front[16], front[17]] = octets(EMPTY_UPDATE + rest);
+    front[18] = Kind::Update as u8;
+    [front[19], front[20]] = octets(withdrawn);
+    [front[21], front[22]] = octets(attrs);
+    out.extend_from_slice(&front);
+}
+
+/// A length as two octets; no message is longer than they can say.
+fn octets(length: usize) -> [u8; 2] {
+    u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes()
+}
+
 /// Writes path attributes alone, as a session with this format would have them.
 ///
 /// An IPv4 next hop is there as `NEXT_HOP`, another is not: where there is no
@@ -282,12 +298,6 @@ pub fn encode_attributes(attrs: &Attrs, tx: Tx, out: &mut Vec<u8>) -> Result<(),
 /// NOTIFICATION; others as a session without options has them.
 pub fn encode_message(message: &Message, out: &mut BytesMut) -> Result<(), EncodeError> {
     Encoder::default().encode_message(out, message).map(drop)
-}
-
-/// Writes a length of two octets; no message is longer than that.
-fn length16(out: &mut BytesMut, length: usize) {
-    let length = u16::try_from(length).unwrap_or(u16::MAX);
-    out.extend_from_slice(&length.to_be_bytes());
 }
 
 #[cfg(test)]

@@ -86,8 +86,9 @@ pub fn frame(buf: &[u8], max: usize) -> Result<Option<(Frame<'_>, usize)>, WireE
 /// Writes a header whose length is to be [`close`]d.
 pub(super) fn open(out: &mut BytesMut, kind: Kind) -> usize {
     let start = out.len();
-    out.extend_from_slice(&[0xff; 16]);
-    out.extend_from_slice(&[0, 0, kind as u8]);
+    let mut header = [0xff; HEADER];
+    [header[16], header[17], header[18]] = [0, 0, kind as u8];
+    out.extend_from_slice(&header);
     start
 }
 

@@ -1,7 +1,5 @@
 //! Lists of prefixes (RFC 4271 §4.3, RFC 7911 §3).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use bytes::BytesMut;
 use net::{Family, Prefix};
 
@@ -14,59 +12,57 @@ fn octets(length: u8) -> usize {
 
 /// Reads a list of prefixes. Host bits are masked; a length that the family
 /// does not have, or a prefix that runs over the end, spoils the list.
-///
-/// One pass counts and judges, the second builds: one allocation, and never
-/// for more prefixes than there are.
 pub(super) fn decode(bytes: &[u8], family: Family, add_path: bool) -> Result<Vec<Nlri>, &'static str> {
-    let count = count(bytes, family, add_path)?;
-    let mut list = Vec::with_capacity(count);
-    let mut rest = bytes;
+    match family {
+        Family::Ipv4Unicast => read::<4>(bytes, add_path, |bits, length| Prefix::v4(bits.into(), length)),
+        Family::Ipv6Unicast => read::<16>(bytes, add_path, |bits, length| Prefix::v6(bits.into(), length)),
+    }
+}
+
+/// Reads prefixes of a family whose addresses have `N` octets.
+///
+/// Room is made once, for as many as there are if all are as long as most are:
+/// a /17 at least, or a /25 of IPv6. Where shorter ones fill the field, the
+/// room doubles twice or thrice. To count them first would take as long as to
+/// read them, for where a prefix begins is known only when the one before it
+/// has been looked at.
+fn read<const N: usize>(
+    mut rest: &[u8],
+    add_path: bool,
+    prefix: impl Fn([u8; N], u8) -> Option<Prefix>,
+) -> Result<Vec<Nlri>, &'static str> {
+    const RUNS_OVER: &str = "a prefix runs over the end of its field";
+    let usual = if add_path { 4 } else { 0 } + if N == 4 { 4 } else { 5 };
+    let mut list = Vec::with_capacity(rest.len().div_ceil(usual));
     while !rest.is_empty() {
         let mut path_id = 0;
         if add_path {
-            let Some((id, tail)) = rest.split_first_chunk() else { break };
+            let (id, tail) = rest.split_first_chunk().ok_or(RUNS_OVER)?;
             (path_id, rest) = (u32::from_be_bytes(*id), tail);
         }
-        let Some((&length, tail)) = rest.split_first() else { break };
-        let Some((bits, tail)) = tail.split_at_checked(octets(length)) else { break };
-        rest = tail;
-        let Some(prefix) = Prefix::new(address(bits, family), length) else { break };
+        let (&length, tail) = rest.split_first().ok_or(RUNS_OVER)?;
+        // What stands behind the prefix is masked away: copies of a fixed size
+        // take half the time of those that are just long enough.
+        let bits = tail.first_chunk().copied().unwrap_or_else(|| padded(tail));
+        let prefix = prefix(bits, length).ok_or("a prefix is longer than its family allows")?;
+        rest = tail.get(octets(length)..).ok_or(RUNS_OVER)?;
         list.push(Nlri { path_id, prefix });
     }
-    debug_assert_eq!(list.len(), count, "the first pass has judged every prefix");
     Ok(list)
 }
 
-/// How many prefixes the list has.
-fn count(mut bytes: &[u8], family: Family, add_path: bool) -> Result<usize, &'static str> {
-    let head = if add_path { 4 } else { 0 };
-    let mut count = 0;
-    while !bytes.is_empty() {
-        let length = *bytes.get(head).ok_or("a prefix runs over the end of its field")?;
-        if length > family.max_length() {
-            return Err("a prefix is longer than its family allows");
-        }
-        bytes = bytes.get(head + 1 + octets(length)..).ok_or("a prefix runs over the end of its field")?;
-        count += 1;
+/// The last octets of a field, fewer than an address has.
+#[cold]
+fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut octets = [0; N];
+    for (octet, byte) in octets.iter_mut().zip(bytes) {
+        *octet = *byte;
     }
-    Ok(count)
+    octets
 }
 
-/// The address whose first octets are `bits`; there are never too many.
-fn address(bits: &[u8], family: Family) -> IpAddr {
-    match family {
-        Family::Ipv4Unicast => {
-            let mut octets = [0; 4];
-            octets[..bits.len()].copy_from_slice(bits);
-            Ipv4Addr::from(octets).into()
-        }
-        Family::Ipv6Unicast => {
-            let mut octets = [0; 16];
-            octets[..bits.len()].copy_from_slice(bits);
-            Ipv6Addr::from(octets).into()
-        }
-    }
-}
+/// What [`encode`] needs for a moment behind what it writes: an address.
+pub(super) const SPARE: usize = 16;
 
 /// Prefixes that go into one message, and their octets there.
 #[derive(Clone, Copy, Debug)]
@@ -75,47 +71,82 @@ pub(super) struct Packed<'a> {
     pub(super) list: &'a [Nlri],
     /// The octets that they take.
     pub(super) octets: usize,
+    /// The family of all of them.
+    pub(super) family: Family,
     /// Whether their path identifiers are written.
     pub(super) add_path: bool,
 }
 
-/// As many of the first prefixes as fit into `room` octets.
-pub(super) fn fit(list: &[Nlri], add_path: bool, room: usize) -> Packed<'_> {
-    let head = if add_path { 5 } else { 1 };
-    let mut used = 0;
-    for (index, nlri) in list.iter().enumerate() {
-        let size = head + octets(nlri.prefix.len());
-        if used + size > room {
-            return Packed { list: &list[..index], octets: used, add_path };
-        }
-        used += size;
+impl<'a> Packed<'a> {
+    /// Nothing.
+    pub(super) fn none(family: Family) -> Self {
+        Self { list: &[], octets: 0, family, add_path: false }
     }
-    Packed { list, octets: used, add_path }
+
+    /// As many of the first prefixes as fit into `room` octets; an error is
+    /// the first that is of another family.
+    pub(super) fn fit(list: &'a [Nlri], family: Family, add_path: bool, room: usize) -> Result<Self, Prefix> {
+        let head = if add_path { 5 } else { 1 };
+        let (mut used, mut count) = (0, 0);
+        for nlri in list {
+            if nlri.prefix.family() != family {
+                return Err(nlri.prefix);
+            }
+            let size = head + octets(nlri.prefix.len());
+            if used + size > room {
+                break;
+            }
+            (used, count) = (used + size, count + 1);
+        }
+        Ok(Self { list: &list[..count], octets: used, family, add_path })
+    }
 }
 
 /// Writes a list of prefixes.
-///
-/// Each is written with its whole address and cut to its length: copies of a
-/// fixed size take half the time of those that are just long enough.
 pub(super) fn encode(packed: Packed<'_>, out: &mut BytesMut) {
-    out.reserve(packed.octets + 16);
+    match packed.family {
+        Family::Ipv4Unicast => write::<4>(packed, out),
+        Family::Ipv6Unicast => write::<16>(packed, out),
+    }
+}
+
+/// From so many prefixes on it pays to make room for all of them at once.
+const MANY: usize = 8;
+
+/// Writes prefixes of a family whose addresses have `N` octets, each with its
+/// whole address, to be overwritten from its length on: copies of a fixed size
+/// take half the time.
+fn write<const N: usize>(packed: Packed<'_>, out: &mut BytesMut) {
+    if packed.list.len() < MANY {
+        return write_few::<N>(packed, out);
+    }
+    let start = out.len();
+    out.resize(start + packed.octets + SPARE, 0);
+    let mut at = start;
+    for nlri in packed.list {
+        if packed.add_path {
+            out[at..at + 4].copy_from_slice(&nlri.path_id.to_be_bytes());
+            at += 4;
+        }
+        let (length, address) = (nlri.prefix.len(), nlri.prefix.octets());
+        let entry = &mut out[at..=at + N];
+        entry[0] = length;
+        entry[1..].copy_from_slice(&address[..N]);
+        at += 1 + octets(length);
+    }
+    out.truncate(at);
+}
+
+/// As [`write`], one after the other.
+fn write_few<const N: usize>(packed: Packed<'_>, out: &mut BytesMut) {
     for nlri in packed.list {
         if packed.add_path {
             out.extend_from_slice(&nlri.path_id.to_be_bytes());
         }
-        let length = nlri.prefix.len();
+        let (length, address) = (nlri.prefix.len(), nlri.prefix.octets());
         let end = out.len() + 1 + octets(length);
-        match nlri.prefix.address() {
-            IpAddr::V4(address) => {
-                let [a, b, c, d] = address.octets();
-                out.extend_from_slice(&[length, a, b, c, d]);
-            }
-            IpAddr::V6(address) => {
-                let mut entry = [length; 17];
-                entry[1..].copy_from_slice(&address.octets());
-                out.extend_from_slice(&entry);
-            }
-        }
+        out.extend_from_slice(&[length]);
+        out.extend_from_slice(&address[..N]);
         out.truncate(end);
     }
 }

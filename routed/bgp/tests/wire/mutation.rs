@@ -22,7 +22,7 @@ fn update(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Vec<u8> {
 
 /// Messages as other speakers send them, and whether their session has
 /// four-octet AS numbers; every attribute stands in one.
-fn seeds() -> Vec<(Vec<u8>, bool)> {
+pub(crate) fn seeds() -> Vec<(Vec<u8>, bool)> {
     let open = hex!(
         "04 5ba0 005a c0000201 26 02 24 0104 0001 00 01 0104 0002 00 01 0200 0600 4600
         400a c078 0001 01 80 0002 01 00 4104 00011170"
@@ -119,6 +119,16 @@ fn every_seed_is_sound() {
     }
 }
 
+/// Gives `run` so many broken messages, the same in every run.
+pub(crate) fn for_each_broken(count: u64, seeds: &[(Vec<u8>, bool)], mut run: impl FnMut(&[u8])) {
+    for number in 0..count {
+        let random = random(number);
+        if let Ok(message) = broken(&mut Unstructured::new(&random), seeds) {
+            run(&message);
+        }
+    }
+}
+
 /// A case of the mutation test; `None` when the random octets did not do.
 fn case(random: &[u8], seeds: &[(Vec<u8>, bool)]) -> Result<Option<()>> {
     let mut u = Unstructured::new(random);
@@ -141,12 +151,15 @@ fn broken_messages_break_nothing() {
     let seeds = seeds();
     let mut sound = 0;
     for number in 0..COUNT {
-        // A case can be repeated by its number.
-        let random: Vec<u8> = (0..16).flat_map(|word| mix(number << 8 | word).to_le_bytes()).collect();
-        sound += u64::from(matches!(case(&random, &seeds), Ok(Some(()))));
+        sound += u64::from(matches!(case(&random(number), &seeds), Ok(Some(()))));
     }
     // Neither all sound nor all refused at once: both would test little.
     assert!((COUNT / 5..COUNT * 4 / 5).contains(&sound), "{sound} of {COUNT} were read");
+}
+
+/// The octets of a case: it can be repeated by its number.
+fn random(number: u64) -> Vec<u8> {
+    (0..16).flat_map(|word| mix(number << 8 | word).to_le_bytes()).collect()
 }
 
 /// The finalizer of a splitmix generator: a number that looks like no other's.

@@ -3,10 +3,9 @@
 
 use net::{Asn, Attrs, Community, ExtCommunity, Ipv6ExtCommunity, LargeCommunity};
 
-use super::Presence::{self, Absent, Present};
 use super::{Attribute, Found, exactly, items};
+use crate::wire::Rx;
 use crate::wire::read::Reader;
-use crate::wire::{Rx, Tx};
 
 pub(super) fn read_communities(
     found: &mut Found<'_>,
@@ -89,13 +88,13 @@ pub(super) fn read_aigp(found: &mut Found<'_>, attribute: Attribute<'_>, rx: Rx)
     Ok(())
 }
 
-pub(super) fn write_aigp(attrs: &Attrs, _: Tx, out: &mut Vec<u8>) -> Presence {
+/// The metric, then the TLVs that say nothing here.
+pub(super) fn put_aigp(attrs: &Attrs, out: &mut Vec<u8>) {
     if let Some(metric) = attrs.aigp {
         out.extend_from_slice(&[AIGP_TLV, 0, AIGP_LENGTH]);
         out.extend_from_slice(&metric.to_be_bytes());
     }
     out.extend_from_slice(&attrs.aigp_more);
-    if attrs.aigp.is_none() && attrs.aigp_more.is_empty() { Absent } else { Present }
 }
 
 /// `ONLY_TO_CUSTOMER` (RFC 9234 §5).
