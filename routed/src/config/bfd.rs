@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use toml::de::DeValue;
 
 use super::diagnostic::Findings;
-use super::file::read_file;
+use super::file::{guard_key, read_file};
 use super::reader::{FromToml, Section, Switch};
 
 /// How BFD speaks.
@@ -157,6 +157,7 @@ fn auth(mut section: Section<'_>, findings: &mut Findings<'_>) -> Option<BfdAuth
     let mode = mode?.value;
     let mut secrets = Vec::new();
     for (id, file) in &keys {
+        guard_key(file, findings);
         let secret = read_file(&file.value).and_then(|mut key| {
             while key.last().is_some_and(u8::is_ascii_whitespace) {
                 key.pop();

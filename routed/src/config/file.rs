@@ -1,6 +1,7 @@
 //! From the text of a configuration file to a [`Config`].
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use kernel::NexthopObjects;
@@ -365,6 +366,18 @@ fn kernel(section: Option<Section<'_>>, findings: &mut Findings<'_>) -> Kernel {
     kernel.nexthop_objects = section.get("nexthop_objects", findings).unwrap_or_default();
     section.finish(findings);
     kernel
+}
+
+/// Warns of a file with a key that anybody on this host can read or write.
+pub(super) fn guard_key(file: &Located<PathBuf>, findings: &mut Findings<'_>) {
+    const OTHERS: u32 = 0o006;
+    // One that is not there is told of where it is read.
+    let Ok(found) = std::fs::metadata(&file.value) else { return };
+    if found.permissions().mode() & OTHERS != 0 {
+        let name = file.value.display();
+        let message = format!("{name}: anybody on this host can read or change the key; chmod o-rwx it");
+        findings.warning(&file.span, message);
+    }
 }
 
 /// The contents of a file that must be there, or why it cannot be read.

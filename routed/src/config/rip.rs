@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use super::bfd::{self, Bfd};
 use super::bgp::filter_name;
 use super::diagnostic::Findings;
-use super::file::{read_file, values};
+use super::file::{guard_key, read_file, values};
 use super::reader::{FromToml, Section};
 use super::{NamedFilter, Secret, print};
 
@@ -308,6 +308,7 @@ fn auth(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<RipAut
 
 fn read_key(section: &mut Section<'_>, id: u8, findings: &mut Findings<'_>) -> Option<RipKey> {
     let file = section.required::<PathBuf>("key_file", findings)?;
+    guard_key(&file, findings);
     let secret = match read_file(&file.value) {
         Ok(mut key) => {
             while key.last().is_some_and(u8::is_ascii_whitespace) {

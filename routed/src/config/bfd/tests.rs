@@ -1,3 +1,4 @@
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::*;
@@ -28,7 +29,9 @@ fn keys() -> tempfile::TempDir {
     for (name, text) in
         [("short", "k1\n"), ("other", "k2"), ("long", "123456789012345678901\n"), ("empty", " \n")]
     {
-        std::fs::write(dir.path().join(name), text).unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
     dir
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::Secret;
 use crate::config::diagnostic::Findings;
-use crate::config::file::read_file;
+use crate::config::file::{guard_key, read_file};
 use crate::config::reader::Section;
 
 /// The longest TCP-MD5 key that the kernel takes (`TCP_MD5SIG_MAXKEYLEN`).
@@ -15,6 +15,7 @@ pub(super) fn read(section: &mut Section<'_>, findings: &mut Findings<'_>) -> (V
     let files = section.list::<PathBuf>("password_file", findings).unwrap_or_default();
     let mut keys = Vec::with_capacity(files.len());
     for file in &files {
+        guard_key(file, findings);
         let key = read_file(&file.value).and_then(|mut key| {
             while key.last().is_some_and(u8::is_ascii_whitespace) {
                 key.pop();

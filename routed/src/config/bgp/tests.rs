@@ -1,3 +1,4 @@
+use std::os::unix::fs::PermissionsExt as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -38,7 +39,9 @@ fn peer(keys: &str) -> Peer {
 fn key_files(names: &[&str]) -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
     for name in names {
-        std::fs::write(dir.path().join(name), format!("{name}\n")).unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, format!("{name}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
     let path = dir.path().display().to_string();
     (dir, path)
@@ -154,6 +157,20 @@ fn every_key_of_a_list_is_read() {
     assert_eq!(keys, [&b"new"[..], b"old"]);
     let findings = check(&format!("{PEER}password_file = [\"{path}/new\", \"{path}/none\"]\n"));
     assert!(findings.contains("/none: no such file"), "{findings}");
+}
+
+#[test]
+fn a_key_that_anybody_can_read_is_warned_of() {
+    let (_dir, path) = key_files(&["key"]);
+    for (mode, warns) in [(0o600, false), (0o640, false), (0o644, true), (0o602, true)] {
+        std::fs::set_permissions(format!("{path}/key"), std::fs::Permissions::from_mode(mode)).unwrap();
+        let findings = check(&format!("{PEER}password_file = \"{path}/key\"\n"));
+        assert_eq!(
+            findings.contains("warning") && findings.contains("chmod o-rwx"),
+            warns,
+            "{mode:o}: {findings}"
+        );
+    }
 }
 
 #[test]
