@@ -144,6 +144,7 @@ impl Row for RouteView {
         Column::number(Level::Wide, "LOCAL_PREF", |r| Cell::maybe(r.local_pref)),
         Column::number(Level::Wide, "MED", |r| Cell::maybe(r.med)),
         Column::text(Level::Wide, "ORIGIN", |r| Cell::maybe(r.origin.as_ref())),
+        Column::number(Level::Wide, "PATH_ID", |r| Cell::maybe(r.path_id)),
         Column::text(Level::Wide, "COMMUNITIES", |r| Cell::list(&r.communities)),
         Column::text(Level::Short, "AS_PATH", |r| Cell::maybe(r.as_path.as_ref())),
         Column::text(Level::Reasons, "REASON", |r| Cell::new(r.why())),
@@ -175,6 +176,7 @@ impl Sheet for RouteView {
                 ("large communities", Cell::list(&self.large_communities)),
             ]);
             // What is rare is shown where it is there.
+            lines.extend(self.path_id.map(|id| ("path id", Cell::new(id))));
             lines.extend(self.aigp.map(|metric| ("accumulated metric", Cell::new(metric))));
             lines.extend(self.only_to_customer.map(|asn| ("only to customer", Cell::new(asn))));
             if !self.unknown_attributes.is_empty() {

@@ -260,6 +260,9 @@ impl TableTask {
         self.office.close(id);
         self.adj_out.peer_down(id);
         self.forget(id);
+        if !self.adj_out.tells_several() {
+            self.table.tell_several(false);
+        }
         self.sessions.addresses.remove(&id);
         self.local.forget_peer(id);
     }

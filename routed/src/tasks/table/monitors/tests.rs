@@ -109,6 +109,32 @@ fn ten_changes_of_a_prefix_are_one_and_only_for_who_is_shown_them() {
 }
 
 #[test]
+fn each_path_that_came_or_went_is_looked_at_for_who_is_shown_what_peers_are_told() {
+    let prefix: Prefix = "10.1.0.0/16".parse().unwrap();
+    let offers = |ids: &[u32]| -> rib::Offers {
+        let attrs = Arc::new(Attrs::default());
+        let path = Arc::new(rib::Path {
+            source: rib::Source::Peer(ONE),
+            protocol: rib::Protocol::Bgp,
+            received: Arc::clone(&attrs),
+            imported: Ok(attrs),
+            distance: 20,
+            metric: 0,
+            via: rib::Via::NextHop,
+            weight: 1,
+        });
+        ids.iter().map(|id| rib::Offer { id: *id, path: Arc::clone(&path), metric: 0 }).collect()
+    };
+    let offered = Offered { prefix, old: offers(&[17, 18]), new: offers(&[18, 19]) };
+    for (rib, waiting) in [(Rib::Loc, &[][..]), (Rib::AdjOutPost, &[17, 18, 19])] {
+        let (mut monitors, _news) = monitors(&[rib]);
+        monitors.offered(&offered);
+        let ids: Vec<u32> = monitors.collectors[0].best.iter().map(|nlri| nlri.path_id).collect();
+        assert_eq!(ids, waiting, "{rib:?}");
+    }
+}
+
+#[test]
 fn prefixes_with_equal_attributes_go_together_and_what_begins_here_gets_a_next_hop() {
     let session = Monitored {
         id: ONE,
