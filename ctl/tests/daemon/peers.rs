@@ -132,7 +132,7 @@ fn a_peer_in_detail_for_people() {
             group:                  fabric
             dialled in from:        -
             max prefixes:           10000 of a family, warning from 7500, then shut, tried again after 30s
-            tcp md5:                2 configured, number 1 in use
+            tcp authentication:     MD5, 2 configured, number 1 in use
             ttl security:           1 hop
             multihop:               -
             dialling:               port 179
@@ -331,6 +331,7 @@ fn a_peer_in_detail_for_scripts() {
                 },
                 "tcp_md5_keys": 2,
                 "tcp_md5_key": 1,
+                "tcp_ao_keys": 0,
                 "ttl_security": 1,
                 "multihop": null,
                 "passive": false,

@@ -1,6 +1,7 @@
 //! `[bgp]` and its peers.
 
 mod added;
+pub(crate) mod ao;
 mod dynamic;
 mod group;
 mod key;
@@ -8,6 +9,7 @@ mod limit;
 #[cfg(test)]
 mod tests;
 
+pub use ao::AoKey;
 pub use dynamic::Dynamic;
 pub use limit::{AtLimit, MaxPrefixes};
 
@@ -150,6 +152,10 @@ fn settings(
 ) -> Peer {
     let span = section.span.clone();
     let (password_file, passwords) = key::read(&mut section, findings);
+    let tcp_ao = ao::read(&mut section, findings);
+    if !tcp_ao.is_empty() && !password_file.is_empty() {
+        findings.error(&span, "password_file and tcp_ao exclude each other; TCP-AO is the stronger one");
+    }
     let local_asn = local_asn(&mut section, around, findings);
     let peer = Peer {
         address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -162,6 +168,7 @@ fn settings(
         passive: section.get("passive", findings).unwrap_or(false),
         password_file,
         passwords,
+        tcp_ao,
         ttl_security: hops(&mut section, "ttl_security", findings),
         multihop: hops(&mut section, "multihop", findings),
         hold_time: hold_time(&mut section, findings),

@@ -30,7 +30,8 @@ use std::time::Duration;
 use net::{Asn, Family, Prefix, RouterId};
 use serde::Serialize;
 
-pub use bgp::{AtLimit, Dynamic, MaxPrefixes};
+pub(crate) use bgp::ao;
+pub use bgp::{AoKey, AtLimit, Dynamic, MaxPrefixes};
 pub use diagnostic::{Diagnostic, Severity};
 pub use file::{parse, parse_with};
 pub use originate::{Aggregate, Gateway, StaticRoute, StaticTo};
@@ -237,6 +238,9 @@ pub struct Peer {
     /// The TCP-MD5 keys, read from the files; never printed.
     #[serde(skip)]
     pub passwords: Vec<Secret>,
+    /// The TCP-AO keys (RFC 5925); the first is used, the others are accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tcp_ao: Vec<AoKey>,
     /// GTSM (RFC 5082): how many hops away the peer may be; `None`: off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_security: Option<u8>,

@@ -103,6 +103,7 @@ impl NodeService for Node {
         alarms.extend(rip.iter().flat_map(super::rip::alarms));
         alarms.extend(self.handles.claim.iter().flat_map(ClaimHandle::alarms));
         alarms.extend(policy.alarm.clone());
+        alarms.extend(peers.iter().filter_map(obstacle));
         alarms.extend(self.handles.addresses.fault().map(|why| v1::Alarm {
             id: "address-store".to_owned(),
             severity: v1::Severity::Error as i32,
@@ -162,6 +163,17 @@ impl NodeService for Node {
         let drained = self.handles.drain.set(false).await.map_err(not_drained)?;
         Ok(Response::new(v1::UndrainResponse { outcome: outcome(drained), told: drained.told }))
     }
+}
+
+/// A peer that cannot be spoken to as is configured.
+fn obstacle(peer: &PeerReport) -> Option<v1::Alarm> {
+    let address = peer.config.address;
+    Some(v1::Alarm {
+        id: format!("bgp-peer-key {address}"),
+        severity: v1::Severity::Error as i32,
+        text: format!("peer {address} stays Idle: {}", peer.obstacle.as_ref()?),
+        hint: String::new(),
+    })
 }
 
 fn nexthop_objects(nexthops: Nexthops) -> v1::NexthopObjects {

@@ -1,16 +1,19 @@
 //! The sockets on which BGP is accepted.
 //!
-//! TCP-MD5 keys (RFC 2385) are set on the listening socket, or the kernel
-//! would complete a handshake without one; the TTL is 255 there so that the
-//! SYN-ACK passes a peer's GTSM check (RFC 5082 §3).
+//! TCP-MD5 and TCP-AO keys (RFC 2385, RFC 5925) are set on the socket before
+//! it listens, or the kernel would complete a handshake without one; the TTL
+//! is 255 there so that the SYN-ACK passes a peer's GTSM check (RFC 5082 §3).
+//! Whose key the kernel does not take cannot dial in.
 //!
 //! Strangers do not come as far as the speaker: the kernel drops their SYNs
 //! (see [`Known::guard`]), and where it does not, their connections are closed
 //! as they are accepted, with a reset, so that nothing of them stays.
 
+mod ao;
 mod keys;
 mod known;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tracing::warn;
 
+use self::ao::AoKeys;
 use self::keys::{Keys, TURN};
 pub(super) use self::known::Known;
 use super::speaker::SpeakerCommand;
@@ -72,6 +76,9 @@ pub(crate) struct Listeners {
     sockets: Vec<(SocketAddr, Socket)>,
     tasks: Vec<AbortHandle>,
     keys: Keys,
+    ao: AoKeys,
+    /// Those whose keys the kernel did not take.
+    unkeyed: BTreeSet<Prefix>,
     known: watch::Sender<Known>,
     strangers: Strangers,
 }
@@ -86,8 +93,17 @@ impl Listeners {
             let socket = open(address, &keys).map_err(|error| ListenError { address, error })?;
             sockets.push((address, socket));
         }
-        let known = watch::Sender::new(Known::of(bgp));
-        Ok(Self { sockets, tasks: Vec::new(), keys, known, strangers: Strangers::default() })
+        let mut listeners = Self {
+            sockets,
+            tasks: Vec::new(),
+            keys,
+            ao: AoKeys::default(),
+            unkeyed: BTreeSet::new(),
+            known: watch::Sender::new(Known::of(bgp)),
+            strangers: Strangers::default(),
+        };
+        listeners.configure_ao(AoKeys::of(bgp));
+        Ok(listeners)
     }
 
     /// Listens, and hands connections to the speaker from now on.
@@ -119,13 +135,39 @@ impl Listeners {
     pub(super) fn configure(&mut self, bgp: &Bgp) {
         self.known.send_replace(Known::of(bgp));
         let keys = Keys::of(bgp);
-        for who in self.keys.gone(&keys) {
-            self.each(|socket| set_key(socket, who, b""));
+        let gone: Vec<Prefix> = self.keys.gone(&keys).collect();
+        for who in gone {
+            self.put(who, |socket| set_key(socket, who, b""));
         }
-        for who in keys.changed(&self.keys) {
-            self.each(|socket| set_key(socket, who, keys.current(who)));
-        }
+        self.configure_ao(AoKeys::of(bgp));
+        let changed: Vec<Prefix> = keys.changed(&self.keys).collect();
         self.keys.replace(keys);
+        for who in changed {
+            self.put_current(who);
+        }
+    }
+
+    /// TCP-AO keys have ids: all those of a peer are on the socket together.
+    fn configure_ao(&mut self, keys: AoKeys) {
+        let (gone, new) = (self.ao.changed(&keys), keys.changed(&self.ao));
+        self.ao = keys;
+        for (who, keys) in gone {
+            self.put(who, |socket| {
+                for key in &keys {
+                    ao::end(socket, who, key);
+                }
+                Ok(())
+            });
+        }
+        for (who, keys) in new {
+            self.put(who, |socket| keys.iter().try_for_each(|key| ao::add(socket, who, key)));
+        }
+    }
+
+    /// Puts the TCP-MD5 key on the sockets whose turn it is.
+    fn put_current(&mut self, who: Prefix) {
+        let key = self.keys.current(who).to_vec();
+        self.put(who, |socket| set_key(socket, who, &key));
     }
 
     /// When [`Listeners::turn`] is wanted; `None`: nobody has several keys.
@@ -138,8 +180,9 @@ impl Listeners {
     pub(super) fn turn(&mut self, now: Instant) {
         self.keys.turn += 1;
         self.keys.next = Some(now + TURN);
-        for who in self.keys.several() {
-            self.each(|socket| set_key(socket, who, self.keys.current(who)));
+        let several: Vec<Prefix> = self.keys.several().collect();
+        for who in several {
+            self.put_current(who);
         }
     }
 
@@ -148,9 +191,19 @@ impl Listeners {
         self.keys.of_address(address)
     }
 
-    fn each(&self, set: impl Fn(&Socket) -> io::Result<()>) {
-        for error in self.sockets.iter().filter_map(|(_, socket)| set(socket).err()) {
-            warn!(%error, "TCP-MD5 key not set on the listening socket; its peer cannot dial in");
+    /// True where the kernel did not take the key that whoever dials from
+    /// this address must have: the connection may be anybody's.
+    pub(super) fn is_unkeyed(&self, address: IpAddr) -> bool {
+        self.unkeyed.iter().any(|who| who.contains(address))
+    }
+
+    fn put(&mut self, who: Prefix, set: impl Fn(&Socket) -> io::Result<()>) {
+        let of_family = self.sockets.iter().filter(|(at, _)| Family::of(at.ip()) == who.family());
+        if let Some(error) = of_family.filter_map(|(_, socket)| set(socket).err()).last() {
+            warn!(peer = %who, %error, "key not set on the listening socket; nobody can dial in from there");
+            self.unkeyed.insert(who);
+        } else {
+            self.unkeyed.remove(&who);
         }
     }
 }

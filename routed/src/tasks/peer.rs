@@ -26,9 +26,9 @@ use bgp::wire::{Message, WireError};
 use net::Family;
 use rib::PeerId;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use self::keys::Keys;
 use self::outbox::Outbox;
@@ -66,6 +66,10 @@ pub(crate) enum PeerCommand {
     Finish(Admin),
 }
 
+/// So many closed connections of a peer may hand over their last messages at a
+/// time; of others what the socket takes at once goes.
+const LINGERING: usize = 4;
+
 /// A dial that is under way.
 type Dialing = (ConnId, JoinHandle<std::io::Result<TcpStream>>);
 
@@ -89,6 +93,10 @@ pub(crate) struct PeerTask {
     /// BFD has told of the restart of the peer before it was back.
     restart_heard: bool,
     traffic: Traffic,
+    /// Why no session may be had: the kernel cannot sign as is configured.
+    obstacle: Option<String>,
+    /// Connections that may be left to end in peace at a time.
+    lingering: Arc<Semaphore>,
 }
 
 /// What exists only while the session is up.
@@ -124,6 +132,8 @@ impl PeerTask {
             stay: Stay::default(),
             restart_heard: false,
             traffic: Traffic::default(),
+            obstacle: config::ao::obstacle(config.address, &config.tcp_ao),
+            lingering: Arc::new(Semaphore::new(LINGERING)),
             config: Box::new(config),
             machine,
             conns: Vec::new(),
@@ -139,6 +149,9 @@ impl PeerTask {
 
     /// Runs until it is told to finish, or the daemon is gone.
     pub(crate) async fn run(mut self) {
+        if let Some(obstacle) = &self.obstacle {
+            error!(peer = %self.config.address, "peer stays Idle: {obstacle}");
+        }
         self.watch().await;
         self.handle(stay::start(self.config.shutdown.clone()));
         while !(self.finishing && self.outbox.is_empty()) {
@@ -188,6 +201,9 @@ impl PeerTask {
     }
 
     fn handle(&mut self, event: Event) {
+        if self.obstacle.is_some() && matches!(event, Event::Start | Event::Stop(_)) {
+            return;
+        }
         let mut actions = Vec::new();
         self.machine.handle(Instant::now(), event, &mut actions);
         self.perform(actions);
@@ -207,8 +223,11 @@ impl PeerTask {
                 let report = PeerReport::new(&self.config, &self.machine.status(), Instant::now());
                 // Whoever asked may have gone; then nobody misses the answer.
                 let malformed = self.told.last_malformed().cloned();
+                let obstacle = self.obstacle.clone();
+                let last_error = obstacle.clone().or_else(|| report.last_error.clone());
                 let (key, traffic) = (self.keys.position(), self.traffic());
-                let _ = reply.send(PeerReport { key, traffic, malformed, ..report });
+                let told = PeerReport { key, last_error, traffic, obstacle, malformed, ..report };
+                let _ = reply.send(told);
             }
             PeerCommand::BfdDown(why, fate) => self.path_failed(why, fate),
             PeerCommand::Finish(admin) => self.finish(admin),
@@ -321,7 +340,14 @@ impl PeerTask {
     fn close(&mut self, id: ConnId) {
         if let Some(index) = self.conns.iter().position(|(other, _)| *other == id) {
             let (_, conn) = self.conns.swap_remove(index);
-            tokio::spawn(conn.linger());
+            let linger = conn.linger();
+            // Whoever dials again and again is not waited for each time.
+            if let Ok(permit) = Arc::clone(&self.lingering).try_acquire_owned() {
+                tokio::spawn(async move {
+                    linger.await;
+                    drop(permit);
+                });
+            }
         }
     }
 

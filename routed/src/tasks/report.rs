@@ -41,6 +41,8 @@ pub(crate) struct PeerReport {
     pub(crate) traffic: Traffic,
     /// The families that a malformed message has disabled.
     pub(crate) disabled_families: Vec<DisabledFamily>,
+    /// Why no session may be had, whatever the peer does.
+    pub(crate) obstacle: Option<String>,
     /// The last malformed message.
     pub(crate) malformed: Option<Malformed>,
     /// The last NOTIFICATION sent.
@@ -94,6 +96,7 @@ impl PeerReport {
             last_said: status.last_said,
             traffic: Traffic::default(),
             disabled_families: status.disabled.to_vec(),
+            obstacle: None,
             malformed: None,
             sent: status.last_sent.cloned(),
             received: status.last_received.cloned(),

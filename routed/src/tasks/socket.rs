@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use kernel::sockopt::AoPeer;
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -12,7 +13,8 @@ use crate::config::{Peer, Secret};
 /// DSCP class selector 6, network control, as a TOS octet (RFC 4271 Appendix E).
 const CS6: u32 = 0xc0;
 
-/// Dials a peer; with a TCP-MD5 key, if there is one (RFC 2385).
+/// Dials a peer; with a TCP-MD5 key, if there is one (RFC 2385), or with its
+/// TCP-AO keys (RFC 5925).
 pub(super) async fn dial(peer: Peer, external: bool, key: Option<Secret>) -> io::Result<TcpStream> {
     let socket = if peer.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     prepare(&socket, &peer, external)?;
@@ -21,6 +23,10 @@ pub(super) async fn dial(peer: Peer, external: bool, key: Option<Secret>) -> io:
     }
     if let Some(key) = &key {
         kernel::sockopt::set_tcp_md5(&socket, peer.address, None, key.expose())?;
+    }
+    for (index, key) in peer.tcp_ao.iter().enumerate() {
+        let to = AoPeer { address: peer.address, prefix_length: None };
+        kernel::sockopt::add_tcp_ao(&socket, to, key.raw(), index == 0)?;
     }
     let stream = socket.connect(SocketAddr::new(peer.address, peer.port)).await?;
     stream.set_nodelay(true)?;

@@ -93,6 +93,8 @@ pub(crate) struct Speaker {
     listeners: Listeners,
     /// For the connections that a full range refuses.
     full: Damper,
+    /// For those of peers whose key the kernel has not taken.
+    unkeyed: Damper,
 }
 
 impl Speaker {
@@ -118,6 +120,7 @@ impl Speaker {
             table,
             listeners,
             full: Damper::default(),
+            unkeyed: Damper::default(),
         };
         for peer in peers {
             info!(peer = %peer.address, asn = %peer.asn, "peer configured");

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Error, Host, Result};
+use crate::{Error, Netns, Result};
 
 /// OPEN, RFC 4271 §4.1.
 pub const OPEN: u8 = 1;
@@ -37,8 +37,8 @@ pub struct Message {
 }
 
 impl RawBgp {
-    /// Dials `target` from `host`.
-    pub fn dial(host: &Host, target: Ipv4Addr) -> Result<RawBgp> {
+    /// Dials `target` from a namespace, be it that of a host or a container.
+    pub fn dial(host: &Netns, target: Ipv4Addr) -> Result<RawBgp> {
         let address = SocketAddr::new(target.into(), 179);
         let name = format!("bare BGP connection from {} to {address}", host.name());
         let stream =

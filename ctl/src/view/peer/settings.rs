@@ -13,6 +13,7 @@ pub(super) struct SettingsView {
     max_prefixes: MaxPrefixesView,
     tcp_md5_keys: u32,
     tcp_md5_key: u32,
+    tcp_ao_keys: u32,
     ttl_security: Option<u32>,
     multihop: Option<u32>,
     passive: bool,
@@ -50,6 +51,7 @@ impl From<v1::PeerSettings> for SettingsView {
             },
             tcp_md5_keys: settings.tcp_md5_keys,
             tcp_md5_key: settings.tcp_md5_key,
+            tcp_ao_keys: settings.tcp_ao_keys,
             ttl_security: settings.ttl_security,
             multihop: settings.multihop,
             passive: settings.passive,
@@ -75,7 +77,7 @@ impl SettingsView {
             ("group", Cell::maybe(self.group.as_ref())),
             ("dialled in from", Cell::maybe(self.range.as_ref())),
             ("max prefixes", Cell::new(self.max_prefixes.summary())),
-            ("tcp md5", Cell::new(self.md5())),
+            ("tcp authentication", Cell::new(self.authentication())),
             ("ttl security", Cell::maybe(self.ttl_security.map(hops))),
             ("multihop", Cell::maybe(self.multihop.map(hops))),
             ("dialling", Cell::new(self.dialling())),
@@ -85,11 +87,12 @@ impl SettingsView {
         ]
     }
 
-    fn md5(&self) -> String {
-        match (self.tcp_md5_keys, self.tcp_md5_key) {
-            (0, _) => "off".to_owned(),
-            (keys, 0) => format!("{keys} configured, none in use"),
-            (keys, key) => format!("{keys} configured, number {key} in use"),
+    fn authentication(&self) -> String {
+        match (self.tcp_ao_keys, self.tcp_md5_keys, self.tcp_md5_key) {
+            (0, 0, _) => "off".to_owned(),
+            (0, keys, 0) => format!("MD5, {keys} configured, none in use"),
+            (0, keys, key) => format!("MD5, {keys} configured, number {key} in use"),
+            (keys, ..) => format!("AO, {keys} configured"),
         }
     }
 

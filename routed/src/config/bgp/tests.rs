@@ -1,5 +1,5 @@
-use std::os::unix::fs::PermissionsExt as _;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use super::super::change::{Change, diff};
@@ -259,4 +259,46 @@ fn peers_added_over_the_api_are_read_with_the_file_which_comes_first() {
     );
     let kept: Runtime = serde_json::from_str(&serde_json::to_string(&runtime).unwrap()).unwrap();
     assert_eq!(kept, runtime, "the state directory keeps it");
+}
+
+#[test]
+fn tcp_ao_takes_keys_with_ids_and_nothing_beside_them() {
+    let (_dir, path) = key_files(&["a", "b"]);
+    // Whether this kernel has TCP-AO is a warning, no error.
+    let ao = |text: &str| {
+        let source = format!("{PEER}tcp_ao = {text}\n");
+        parse("n1.toml", &source).map(|(config, _)| config).map_err(|_| check(&source))
+    };
+    let one = ao(&format!("{{ key_file = \"{path}/a\" }}")).unwrap();
+    let keys = &one.bgp.as_ref().unwrap().peers[0].tcp_ao;
+    assert_eq!((keys[0].send_id, keys[0].receive_id, keys[0].key.expose()), (1, 1, &b"a"[..]));
+    let two = ao(&format!(
+        "[ {{ key_file = \"{path}/b\", send_id = 2, receive_id = 3, algorithm = \"aes-128-cmac-96\" }}, \
+         {{ key_file = \"{path}/a\" }} ]"
+    ))
+    .unwrap();
+    let printed = two.to_toml().unwrap();
+    assert!(printed.contains("aes-128-cmac-96") && printed.contains("receive_id = 3"), "{printed}");
+    assert_eq!(parse("n1.toml", &printed).unwrap().0.to_toml().unwrap(), printed);
+    assert_eq!(diff(&one, &two), [Change::PeerChanged(IpAddr::from([192, 0, 2, 2]))]);
+    for (text, says) in [
+        (
+            format!("[ {{ key_file = \"{path}/a\" }}, {{ key_file = \"{path}/b\" }} ]"),
+            "a send_id and a receive_id of its own",
+        ),
+        ("{ send_id = 1 }".to_owned(), "needs the key `key_file`"),
+        (format!("{{ key_file = \"{path}/none\" }}"), "none: no such file"),
+        (format!("{{ key_file = \"{path}/a\", algorithm = \"md5\" }}"), "aes-128-cmac-96"),
+        (format!("{{ key_file = \"{path}/a\" }}\npassword_file = \"{path}/b\""), "exclude each other"),
+    ] {
+        let findings = ao(&text).unwrap_err();
+        assert!(findings.contains(says), "{text}: {findings}");
+    }
+}
+
+#[test]
+fn the_guard_is_on_unless_the_file_says_otherwise_and_needs_no_restart() {
+    assert!(bgp(BGP).guard);
+    let off = good(&format!("{BGP}guard = false\n"));
+    assert_eq!(diff(&good(BGP), &off), [Change::Guard]);
 }

@@ -24,6 +24,7 @@ pub(super) fn settings(report: &PeerReport, external: bool) -> v1::PeerSettings 
         max_prefixes_restart: max.restart.map(seconds),
         tcp_md5_keys: u32::try_from(peer.passwords.len()).unwrap_or(u32::MAX),
         tcp_md5_key: u32::try_from(report.key).unwrap_or(u32::MAX),
+        tcp_ao_keys: u32::try_from(peer.tcp_ao.len()).unwrap_or(u32::MAX),
         ttl_security: peer.ttl_security.map(Into::into),
         multihop: peer.multihop.map(Into::into),
         passive: peer.passive,

@@ -17,6 +17,12 @@ impl Speaker {
     /// long as there is room; anybody else's connection just closes.
     pub(super) async fn accepted(&mut self, stream: TcpStream, remote: SocketAddr) {
         let address = remote.ip().to_canonical();
+        if self.listeners.is_unkeyed(address) {
+            if let Some(unsaid) = self.unkeyed.admit(Instant::now(), "") {
+                warn!(%address, unsaid, "connection closed: the kernel has not taken the peer's key, so it may be anybody's");
+            }
+            return;
+        }
         let key = self.listeners.key_of(address).cloned();
         let command = PeerCommand::Accepted(stream, remote, key);
         let command = match self.peers.get(&address) {
