@@ -83,7 +83,7 @@ impl Encoder {
             _ => return Err(EncodeError::NextHop { family, next_hop }),
         };
         self.attrs.clear();
-        attr::encode(attrs, self.tx, place == Place::Classic, &mut self.attrs)?;
+        attr::encode(attrs, &self.tx, place == Place::Classic, &mut self.attrs)?;
         self.pack(out, family, place, nlri)
     }
 
@@ -291,7 +291,7 @@ fn octets(length: usize) -> [u8; 2] {
 /// message there is no `MP_REACH_NLRI` (RFC 6396 §4.3.4 has a form of its own).
 pub fn encode_attributes(attrs: &Attrs, tx: Tx, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let classic = matches!(attrs.next_hop, Some(NextHop::V4(_)));
-    attr::encode(attrs, tx, classic, out)
+    attr::encode(attrs, &tx, classic, out)
 }
 
 /// Writes a message before anything is negotiated: an OPEN, KEEPALIVE or

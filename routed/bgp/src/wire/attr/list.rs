@@ -18,21 +18,23 @@ use crate::wire::error::EncodeError;
 /// few, and to go through a table of writers takes twice the time.
 pub(in crate::wire) fn encode(
     attrs: &Attrs,
-    tx: Tx,
+    tx: &Tx,
     classic: bool,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
     let mut list = List { attrs, tx, unknown: &attrs.unknown, out };
     let width = Width::of(tx.as4);
-    list.octets(ORIGIN, Some([origin(attrs.origin)]))?;
+    list.value(ORIGIN, |out| out.push(origin(attrs.origin)))?;
     list.value(AS_PATH, |out| as_path::encode(attrs.as_path.segments.iter(), width, out))?;
     match attrs.next_hop {
-        Some(NextHop::V4(address)) if classic => list.octets(NEXT_HOP, Some(address.octets()))?,
+        Some(NextHop::V4(address)) if classic => list.number(NEXT_HOP, Some(address.to_bits()))?,
         _ => {}
     }
     list.number(MED, attrs.med)?;
     list.number(LOCAL_PREF, attrs.local_pref)?;
-    list.octets(ATOMIC_AGGREGATE, attrs.atomic_aggregate.then_some([]))?;
+    if attrs.atomic_aggregate {
+        list.value(ATOMIC_AGGREGATE, |_| {})?;
+    }
     list.aggregator(AGGREGATOR, attrs.aggregator, width)?;
     list.items(COMMUNITIES, &attrs.communities, |community| community.0.to_be_bytes())?;
     list.number(ORIGINATOR_ID, attrs.originator_id.map(u32::from))?;
@@ -61,7 +63,7 @@ fn origin(origin: Origin) -> u8 {
 /// A list that is being written.
 struct List<'a> {
     attrs: &'a Attrs,
-    tx: Tx,
+    tx: &'a Tx,
     /// What is kept as bytes and still to be written, in the order of codes.
     unknown: &'a [RawAttr],
     out: &'a mut Vec<u8>,
@@ -71,14 +73,11 @@ impl List<'_> {
     /// An attribute of four octets, if the route has it.
     #[inline]
     fn number(&mut self, code: u8, value: Option<u32>) -> Result<(), EncodeError> {
-        self.octets(code, value.map(u32::to_be_bytes))
-    }
-
-    /// An attribute of so many octets, if the route has it.
-    #[inline]
-    fn octets<const N: usize>(&mut self, code: u8, value: Option<[u8; N]>) -> Result<(), EncodeError> {
         let Some(value) = value else { return Ok(()) };
-        self.value(code, |out| out.extend_from_slice(&value))
+        let [a, b, c, d] = value.to_be_bytes();
+        let flags = self.begin(code)?;
+        self.out.extend_from_slice(&[flags, code, 4, a, b, c, d]);
+        Ok(())
     }
 
     /// A list of items, if it has any.
@@ -127,16 +126,23 @@ impl List<'_> {
         self.aggregator(AS4_AGGREGATOR, aggregator, Width::Four)
     }
 
-    /// An attribute that is understood, after what is kept as bytes and comes
-    /// before it.
+    /// An attribute that is understood.
     #[inline]
     fn value(&mut self, code: u8, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EncodeError> {
+        let flags = self.begin(code)?;
+        put(code, flags, self.tx, self.out, write)
+    }
+
+    /// Writes what is kept as bytes and comes before an attribute; gives the
+    /// flags of that.
+    #[inline]
+    fn begin(&mut self, code: u8) -> Result<u8, EncodeError> {
         if !self.unknown.is_empty() {
             self.unknown_before(Some(code))?;
         }
         let flags = spec(code).map_or(0, |spec| spec.flags);
         let partial = if self.attrs.partial >> code & 1 == 1 { PARTIAL } else { 0 };
-        put(code, flags | partial, self.tx, self.out, write)
+        Ok(flags | partial)
     }
 
     /// What is kept as bytes and has a lower code, or all of it.
@@ -160,7 +166,7 @@ impl List<'_> {
 fn put(
     code: u8,
     flags: u8,
-    tx: Tx,
+    tx: &Tx,
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut Vec<u8>),
 ) -> Result<(), EncodeError> {
@@ -179,7 +185,7 @@ fn put(
 
 /// Makes the header of the last attribute an extended one.
 #[cold]
-fn extend(code: u8, start: usize, tx: Tx, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+fn extend(code: u8, start: usize, tx: &Tx, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let length = out.len() - start - 3;
     let [high, low] = u16::try_from(length)
         .map_err(|_| EncodeError::TooLong { code, length, max: tx.max() })?
