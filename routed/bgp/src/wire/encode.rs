@@ -73,17 +73,13 @@ impl Encoder {
         let place = match (family, next_hop) {
             (Family::Ipv4Unicast, Some(NextHop::V4(_))) => Place::Classic,
             (_, Some(NextHop::V6 { global, link_local })) => {
-                self.family(family);
-                self.head.push(if link_local.is_some() { 32 } else { 16 });
-                self.head.extend_from_slice(&global.octets());
-                self.head.extend(link_local.iter().flat_map(Ipv6Addr::octets));
-                self.head.push(0); // reserved
+                self.reach(family, global, link_local);
                 Place::Multiprotocol(attr::MP_REACH)
             }
             _ => return Err(EncodeError::NextHop { family, next_hop }),
         };
         self.attrs.clear();
-        attr::encode(attrs, &self.tx, place == Place::Classic, &mut self.attrs)?;
+        attr::encode(attrs, self.tx, place == Place::Classic, &mut self.attrs)?;
         self.pack(out, family, place, nlri)
     }
 
@@ -166,7 +162,21 @@ impl Encoder {
         }
     }
 
-    /// Begins the head of an MP attribute.
+    /// Writes the head of an `MP_REACH_NLRI` in one piece; its last octet is
+    /// reserved.
+    fn reach(&mut self, family: Family, global: Ipv6Addr, link_local: Option<Ipv6Addr>) {
+        let [high, low] = family.afi().to_be_bytes();
+        let mut head = [0; 4 + 32 + 1];
+        let length = if link_local.is_some() { 32 } else { 16 };
+        head[..4].copy_from_slice(&[high, low, family.safi(), length]);
+        head[4..20].copy_from_slice(&global.octets());
+        if let Some(link_local) = link_local {
+            head[20..36].copy_from_slice(&link_local.octets());
+        }
+        self.head.extend_from_slice(&head[..=4 + usize::from(length)]);
+    }
+
+    /// Begins the head of an `MP_UNREACH_NLRI`.
     fn family(&mut self, family: Family) {
         let [high, low] = family.afi().to_be_bytes();
         self.head.extend_from_slice(&[high, low, family.safi()]);
@@ -291,7 +301,7 @@ fn octets(length: usize) -> [u8; 2] {
 /// message there is no `MP_REACH_NLRI` (RFC 6396 §4.3.4 has a form of its own).
 pub fn encode_attributes(attrs: &Attrs, tx: Tx, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let classic = matches!(attrs.next_hop, Some(NextHop::V4(_)));
-    attr::encode(attrs, &tx, classic, out)
+    attr::encode(attrs, tx, classic, out)
 }
 
 /// Writes a message before anything is negotiated: an OPEN, KEEPALIVE or

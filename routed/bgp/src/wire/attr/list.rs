@@ -18,11 +18,11 @@ use crate::wire::error::EncodeError;
 /// few, and to go through a table of writers takes twice the time.
 pub(in crate::wire) fn encode(
     attrs: &Attrs,
-    tx: &Tx,
+    tx: Tx,
     classic: bool,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    let mut list = List { attrs, tx, unknown: &attrs.unknown, out };
+    let mut list = List { attrs, max: tx.max(), unknown: &attrs.unknown, out };
     let width = Width::of(tx.as4);
     list.value(ORIGIN, |out| out.push(origin(attrs.origin)))?;
     list.value(AS_PATH, |out| as_path::encode(attrs.as_path.segments.iter(), width, out))?;
@@ -63,7 +63,8 @@ fn origin(origin: Origin) -> u8 {
 /// A list that is being written.
 struct List<'a> {
     attrs: &'a Attrs,
-    tx: &'a Tx,
+    /// The most octets that a message may have.
+    max: usize,
     /// What is kept as bytes and still to be written, in the order of codes.
     unknown: &'a [RawAttr],
     out: &'a mut Vec<u8>,
@@ -130,7 +131,7 @@ impl List<'_> {
     #[inline]
     fn value(&mut self, code: u8, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EncodeError> {
         let flags = self.begin(code)?;
-        put(code, flags, self.tx, self.out, write)
+        put(code, flags, self.max, self.out, write)
     }
 
     /// Writes what is kept as bytes and comes before an attribute; gives the
@@ -153,7 +154,9 @@ impl List<'_> {
             if spec(raw.code).is_some() {
                 return Err(EncodeError::NotUnknown { code: raw.code });
             }
-            put(raw.code, raw.flags & !EXTENDED, self.tx, self.out, |out| out.extend_from_slice(&raw.value))?;
+            put(raw.code, raw.flags & !EXTENDED, self.max, self.out, |out| {
+                out.extend_from_slice(&raw.value);
+            })?;
             self.unknown = rest;
         }
         Ok(())
@@ -166,7 +169,7 @@ impl List<'_> {
 fn put(
     code: u8,
     flags: u8,
-    tx: &Tx,
+    max: usize,
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut Vec<u8>),
 ) -> Result<(), EncodeError> {
@@ -179,17 +182,16 @@ fn put(
             out[start + 2] = length;
             Ok(())
         }
-        Err(_) => extend(code, start, tx, out),
+        Err(_) => extend(code, start, max, out),
     }
 }
 
 /// Makes the header of the last attribute an extended one.
 #[cold]
-fn extend(code: u8, start: usize, tx: &Tx, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+fn extend(code: u8, start: usize, max: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let length = out.len() - start - 3;
-    let [high, low] = u16::try_from(length)
-        .map_err(|_| EncodeError::TooLong { code, length, max: tx.max() })?
-        .to_be_bytes();
+    let [high, low] =
+        u16::try_from(length).map_err(|_| EncodeError::TooLong { code, length, max })?.to_be_bytes();
     out[start] |= EXTENDED;
     out[start + 2] = high;
     out.insert(start + 3, low);

@@ -341,14 +341,14 @@ fn the_first_accumulated_metric_counts_and_all_else_is_passed_on() {
     assert_eq!(read.aigp, Some(7));
     read.aigp = Some(8);
     let mut out = Vec::new();
-    attr::encode(&read, &super::super::Tx::default(), true, &mut out).unwrap();
+    attr::encode(&read, super::super::Tx::default(), true, &mut out).unwrap();
     let told = hex!("80 1a 1a 01 000b 0000000000000008 07 0004 ff 01 000b 0000000000000009");
     assert!(out.ends_with(&told), "{out:02x?}");
     // Without any metric too.
     let other = hex!("80 1a 04 07 0004 ff");
     let read = attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &other], rx);
     let mut out = Vec::new();
-    attr::encode(&read, &super::super::Tx::default(), true, &mut out).unwrap();
+    attr::encode(&read, super::super::Tx::default(), true, &mut out).unwrap();
     assert!(read.aigp.is_none() && out.ends_with(&other), "{out:02x?}");
 }
 
@@ -386,7 +386,7 @@ fn the_partial_bit_of_what_is_understood_is_kept() {
     let read = attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &hex!("e0 08 04 00000001")], external());
     assert_eq!(read.partial, 1 << 8);
     let mut out = Vec::new();
-    attr::encode(&read, &super::super::Tx::default(), true, &mut out).unwrap();
+    attr::encode(&read, super::super::Tx::default(), true, &mut out).unwrap();
     assert!(out.ends_with(&hex!("e0 08 04 00000001")), "{out:02x?}");
     // It says nothing of an optional non-transitive one (RFC 4271 §4.3).
     assert_eq!(attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &hex!("a0 04 04 00000001")], external()).partial, 0);
