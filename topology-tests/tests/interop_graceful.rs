@@ -232,7 +232,9 @@ fn beside_frr_our_death_loses_no_packet() -> Result<()> {
 
 #[test]
 fn the_death_of_frr_s_bgpd_loses_no_packet() -> Result<()> {
-    let scene = Scene::new("gr-frr")?;
+    // Its zebra keeps the way back as well, but may take it away for a moment
+    // when bgpd is there again: that way is static here.
+    let scene = Scene::with_way_back("gr-frr")?;
     let mut frr = frr(&scene)?;
     scene.they_restart(&mut frr)
 }

@@ -5,7 +5,7 @@ use lab::{
     Host, Lab, Result,
     cluster::ASN,
     pair::{LIMIT, THEIR_4},
-    peer::{Frr, Gobgp, Route},
+    peer::{Exabgp, Frr, Gobgp, Route},
     watched::{Node, base, peer},
 };
 
@@ -84,4 +84,18 @@ fn ipv4_goes_over_ipv6_with_gobgp() -> Result<()> {
     let next_hop = scene.far.ipv6().to_string();
     gobgp.gobgp(&["global", "rib", "add", THEIR_4, "nexthop", &next_hop, "-a", "ipv4"])?;
     scene.both_ways(|| gobgp.rib())
+}
+
+#[test]
+fn ipv4_goes_over_ipv6_with_exabgp() -> Result<()> {
+    let scene = scene("nh-exabgp")?;
+    let (here, there) = (scene.far.ipv6(), scene.node.host.ipv6());
+    // It leaves next hops of a family that it does not speak out of its OPEN.
+    let inside = format!(
+        " local-address {here};\n local-as {THEIRS};\n peer-as {ASN};\n family {{ ipv4 unicast; ipv6 unicast; }}\n \
+         nexthop {{ ipv4 unicast ipv6; }}\n capability {{ nexthop enable; }}\n \
+         static {{ route {THEIR_4} next-hop {here}; }}"
+    );
+    let exabgp = Exabgp::start(&scene.far, &[(there.to_string(), inside)])?;
+    scene.both_ways(|| exabgp.routes())
 }

@@ -27,6 +27,8 @@ struct Shell {
     open: BTreeSet<ConnId>,
     dial: Option<ConnId>,
     up: Option<Up>,
+    /// The families of the session that are used no more.
+    disabled: [bool; 2],
     accepts: u32,
 }
 
@@ -74,6 +76,7 @@ impl Shell {
                 Action::Up(up) => {
                     assert!(self.open.contains(&up.conn));
                     agreed(&up);
+                    self.disabled = [false; 2];
                     assert!(self.up.replace((*up).clone()).is_none(), "up twice");
                 }
                 Action::Down(_) => assert!(self.up.take().is_some(), "down without up"),
@@ -82,6 +85,10 @@ impl Shell {
                     assert_ne!(before, after);
                 }
                 Action::Update(_) | Action::EndOfRib(_) => assert!(self.up.is_some()),
+                Action::FamilyDisabled { family, .. } => {
+                    assert!(self.up.as_ref().is_some_and(|up| up.families.contains(&family)));
+                    self.disabled[family.index()] = true;
+                }
                 Action::RefreshRequest(family) => self.refresh(family, |_| true),
                 Action::RefreshBegin(family) | Action::RefreshEnd(family) => {
                     self.refresh(family, |up| up.enhanced_refresh);
@@ -131,6 +138,7 @@ impl Shell {
     /// A message with an invented body, read as the session reads.
     fn invented(&self, choice: u16, body: &[u8]) -> Result<Message, Notification> {
         let rx = self.up.as_ref().map_or_else(Rx::default, |up| up.rx(choice & 64 != 0));
+        let rx = Rx { disabled: self.disabled, ..rx };
         let message = [&[0xff; HEADER][..], body].concat();
         let kind = KINDS[usize::from(choice) % KINDS.len()];
         decode(Frame { kind, message: &message }, &rx).map_err(|error| error.notification())
@@ -277,6 +285,7 @@ pub fn run(ours: u16, theirs: u16, turns: &[Turn]) {
         open: BTreeSet::new(),
         dial: None,
         up: None,
+        disabled: [false; 2],
         accepts: 0,
     };
     shell.event(Event::Start);

@@ -42,8 +42,8 @@ pub fn open(body: &[u8]) {
 
 /// The messages that are written of what was read are sound.
 pub fn update(as4: bool, external: bool, add_path: [bool; 2], body: &[u8]) {
-    let families = [true; 2];
-    let rx = Rx { as4, external, extended: true, add_path, extended_next_hop: true, aigp: true, families };
+    let session = Rx { extended: true, extended_next_hop: true, aigp: true, ..Rx::default() };
+    let rx = Rx { as4, external, add_path, ..session };
     if let Some(Message::Update(update)) = message(Kind::Update, body, &rx) {
         rewrite(update, &rx);
     }

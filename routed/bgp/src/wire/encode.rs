@@ -73,11 +73,7 @@ impl Encoder {
         let place = match (family, next_hop) {
             (Family::Ipv4Unicast, Some(NextHop::V4(_))) => Place::Classic,
             (_, Some(NextHop::V6 { global, link_local })) => {
-                self.family(family);
-                self.head.push(if link_local.is_some() { 32 } else { 16 });
-                self.head.extend_from_slice(&global.octets());
-                self.head.extend(link_local.iter().flat_map(Ipv6Addr::octets));
-                self.head.push(0); // reserved
+                self.reach(family, global, link_local);
                 Place::Multiprotocol(attr::MP_REACH)
             }
             _ => return Err(EncodeError::NextHop { family, next_hop }),
@@ -166,7 +162,21 @@ impl Encoder {
         }
     }
 
-    /// Begins the head of an MP attribute.
+    /// Writes the head of an `MP_REACH_NLRI` in one piece; its last octet is
+    /// reserved.
+    fn reach(&mut self, family: Family, global: Ipv6Addr, link_local: Option<Ipv6Addr>) {
+        let [high, low] = family.afi().to_be_bytes();
+        let mut head = [0; 4 + 32 + 1];
+        let length = if link_local.is_some() { 32 } else { 16 };
+        head[..4].copy_from_slice(&[high, low, family.safi(), length]);
+        head[4..20].copy_from_slice(&global.octets());
+        if let Some(link_local) = link_local {
+            head[20..36].copy_from_slice(&link_local.octets());
+        }
+        self.head.extend_from_slice(&head[..=4 + usize::from(length)]);
+    }
+
+    /// Begins the head of an `MP_UNREACH_NLRI`.
     fn family(&mut self, family: Family) {
         let [high, low] = family.afi().to_be_bytes();
         self.head.extend_from_slice(&[high, low, family.safi()]);

@@ -78,6 +78,24 @@ proptest! {
     }
 
     #[test]
+    fn what_was_read_is_written_octet_for_octet(
+        (tx, family, attrs, nlri) in family_with_attrs().prop_flat_map(|(tx, family, attrs)| {
+            (Just(tx), Just(family), Just(attrs), generate::nlri(family, tx.add_path[family.index()], 300))
+        })
+    ) {
+        let mut encoder = Encoder::new(tx);
+        let mut first = BytesMut::new();
+        prop_assume!(encoder.encode_update(&mut first, family, &attrs, &nlri).is_ok());
+        encoder.encode_withdraw(&mut first, family, &nlri).unwrap();
+        encoder.end_of_rib(&mut first, family);
+        let mut again = BytesMut::new();
+        for message in messages(&first, reader(tx)) {
+            encoder.encode_message(&mut again, &message).unwrap();
+        }
+        prop_assert_eq!(again, first);
+    }
+
+    #[test]
     fn prefixes_are_packed_and_none_is_lost((tx, family, nlri) in family_with_nlri()) {
         let attrs = Attrs {
             next_hop: Some(match family {

@@ -22,17 +22,19 @@ pub(in crate::wire) fn encode(
     classic: bool,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    let mut list = List { attrs, tx, unknown: &attrs.unknown, out };
+    let mut list = List { attrs, max: tx.max(), unknown: &attrs.unknown, out };
     let width = Width::of(tx.as4);
-    list.octets(ORIGIN, Some([origin(attrs.origin)]))?;
+    list.value(ORIGIN, |out| out.push(origin(attrs.origin)))?;
     list.value(AS_PATH, |out| as_path::encode(attrs.as_path.segments.iter(), width, out))?;
     match attrs.next_hop {
-        Some(NextHop::V4(address)) if classic => list.octets(NEXT_HOP, Some(address.octets()))?,
+        Some(NextHop::V4(address)) if classic => list.number(NEXT_HOP, Some(address.to_bits()))?,
         _ => {}
     }
     list.number(MED, attrs.med)?;
     list.number(LOCAL_PREF, attrs.local_pref)?;
-    list.octets(ATOMIC_AGGREGATE, attrs.atomic_aggregate.then_some([]))?;
+    if attrs.atomic_aggregate {
+        list.value(ATOMIC_AGGREGATE, |_| {})?;
+    }
     list.aggregator(AGGREGATOR, attrs.aggregator, width)?;
     list.items(COMMUNITIES, &attrs.communities, |community| community.0.to_be_bytes())?;
     list.number(ORIGINATOR_ID, attrs.originator_id.map(u32::from))?;
@@ -61,7 +63,8 @@ fn origin(origin: Origin) -> u8 {
 /// A list that is being written.
 struct List<'a> {
     attrs: &'a Attrs,
-    tx: Tx,
+    /// The most octets that a message may have.
+    max: usize,
     /// What is kept as bytes and still to be written, in the order of codes.
     unknown: &'a [RawAttr],
     out: &'a mut Vec<u8>,
@@ -71,14 +74,11 @@ impl List<'_> {
     /// An attribute of four octets, if the route has it.
     #[inline]
     fn number(&mut self, code: u8, value: Option<u32>) -> Result<(), EncodeError> {
-        self.octets(code, value.map(u32::to_be_bytes))
-    }
-
-    /// An attribute of so many octets, if the route has it.
-    #[inline]
-    fn octets<const N: usize>(&mut self, code: u8, value: Option<[u8; N]>) -> Result<(), EncodeError> {
         let Some(value) = value else { return Ok(()) };
-        self.value(code, |out| out.extend_from_slice(&value))
+        let [a, b, c, d] = value.to_be_bytes();
+        let flags = self.begin(code)?;
+        self.out.extend_from_slice(&[flags, code, 4, a, b, c, d]);
+        Ok(())
     }
 
     /// A list of items, if it has any.
@@ -127,16 +127,23 @@ impl List<'_> {
         self.aggregator(AS4_AGGREGATOR, aggregator, Width::Four)
     }
 
-    /// An attribute that is understood, after what is kept as bytes and comes
-    /// before it.
+    /// An attribute that is understood.
     #[inline]
     fn value(&mut self, code: u8, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EncodeError> {
+        let flags = self.begin(code)?;
+        put(code, flags, self.max, self.out, write)
+    }
+
+    /// Writes what is kept as bytes and comes before an attribute; gives the
+    /// flags of that.
+    #[inline]
+    fn begin(&mut self, code: u8) -> Result<u8, EncodeError> {
         if !self.unknown.is_empty() {
             self.unknown_before(Some(code))?;
         }
         let flags = spec(code).map_or(0, |spec| spec.flags);
         let partial = if self.attrs.partial >> code & 1 == 1 { PARTIAL } else { 0 };
-        put(code, flags | partial, self.tx, self.out, write)
+        Ok(flags | partial)
     }
 
     /// What is kept as bytes and has a lower code, or all of it.
@@ -147,7 +154,9 @@ impl List<'_> {
             if spec(raw.code).is_some() {
                 return Err(EncodeError::NotUnknown { code: raw.code });
             }
-            put(raw.code, raw.flags & !EXTENDED, self.tx, self.out, |out| out.extend_from_slice(&raw.value))?;
+            put(raw.code, raw.flags & !EXTENDED, self.max, self.out, |out| {
+                out.extend_from_slice(&raw.value);
+            })?;
             self.unknown = rest;
         }
         Ok(())
@@ -160,7 +169,7 @@ impl List<'_> {
 fn put(
     code: u8,
     flags: u8,
-    tx: Tx,
+    max: usize,
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut Vec<u8>),
 ) -> Result<(), EncodeError> {
@@ -173,17 +182,16 @@ fn put(
             out[start + 2] = length;
             Ok(())
         }
-        Err(_) => extend(code, start, tx, out),
+        Err(_) => extend(code, start, max, out),
     }
 }
 
 /// Makes the header of the last attribute an extended one.
 #[cold]
-fn extend(code: u8, start: usize, tx: Tx, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+fn extend(code: u8, start: usize, max: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let length = out.len() - start - 3;
-    let [high, low] = u16::try_from(length)
-        .map_err(|_| EncodeError::TooLong { code, length, max: tx.max() })?
-        .to_be_bytes();
+    let [high, low] =
+        u16::try_from(length).map_err(|_| EncodeError::TooLong { code, length, max })?.to_be_bytes();
     out[start] |= EXTENDED;
     out[start + 2] = high;
     out.insert(start + 3, low);
