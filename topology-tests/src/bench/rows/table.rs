@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::cause;
 use crate::{
     Error, Result,
     bench::{
@@ -59,17 +60,15 @@ fn measure(engine: Engine, prefixes: &[Prefix], options: &Options) -> Result<[Op
         swarm.check()?;
         router.check()?;
         router.learned()
-    })?;
+    });
+    let learned = learned.map_err(|why| cause(why, &mut router, &swarm))?;
     let (spent, peak) = (span.end(), cost::peak(&pids));
     swarm.check()?;
     if watch.count()? != 0 {
         return Err(Error::Claim(format!("{} wrote routes into the kernel", engine.name())));
     }
     let dropped = swarm.drop_session(0)?;
-    let empty = until(before, || {
-        router.check()?;
-        router.holds()
-    })?;
+    let empty = until(before, || router.holds()).map_err(|why| cause(why, &mut router, &swarm))?;
     Ok([
         Some((learned - began).as_secs_f64()),
         Some(spent.cpu),
