@@ -1,5 +1,5 @@
-use std::os::unix::fs::PermissionsExt as _;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use super::super::change::{Change, diff};
