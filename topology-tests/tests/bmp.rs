@@ -30,7 +30,7 @@ fn start(name: &str) -> Result<Scene> {
         + &format!(
             "[[bgp.peer]]\naddress = \"{peer}\"\nasn = 65001\nconnect_retry = 1\n\
              [[bmp]]\ncollector = \"{collector}\"\n\
-             monitor = [\"pre-policy\", \"post-policy\", \"loc-rib\", \"adj-rib-out\"]\nstatistics = 1\n",
+             monitor = [\"pre-policy\", \"post-policy\", \"loc-rib\", \"adj-rib-out-pre\", \"adj-rib-out\"]\nstatistics = 1\n",
             peer = theirs.ipv4(),
             collector = collector.address(),
         );
@@ -63,6 +63,9 @@ impl Scene {
 
     fn all_is_shown(&self, view: &View) -> bool {
         let (peer, own) = (&self.peer, self.ours.subnet4());
+        // Links are held back by the filter only.
+        let count =
+            |rib: &str| view.routes.get(&format!("{rib} {peer}")).map_or(0, std::collections::BTreeSet::len);
         view.up.contains(peer)
             && view.up.contains("loc-rib")
             && view.has("pre-policy", peer, THEIR_4)
@@ -71,7 +74,9 @@ impl Scene {
             && view.has("loc-rib", "loc-rib", THEIR_4)
             && view.has("loc-rib", "loc-rib", &own)
             && view.has("adj-rib-out", peer, &own)
-            && ["pre-policy", "post-policy", "adj-rib-out"]
+            && view.has("adj-rib-out-pre", peer, &own)
+            && count("adj-rib-out-pre") > count("adj-rib-out")
+            && ["pre-policy", "post-policy", "adj-rib-out-pre", "adj-rib-out"]
                 .iter()
                 .all(|rib| view.ends.contains_key(&format!("{rib} {peer}")))
             && view.ends.contains_key("loc-rib loc-rib")

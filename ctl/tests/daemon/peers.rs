@@ -118,7 +118,7 @@ fn a_peer_in_detail_for_people() {
             bfd:                    Up for 2h00m, lost after 900ms of silence, meticulous-sha1 with key 2
             import filter:          cluster-only (only prefixes inside cluster.pools come in)
             export filter:          -
-            routes by family:       ipv4 3 received, 2 accepted, 1 filtered, 0 rejected, all told
+            routes by family:       ipv4 3 received (all told), 2 accepted, 1 filtered, 0 rejected, 1 advertised
             changes received:       4 prefixes announced, 1 withdrawn since the session is up
             last message:           received 2s ago, sent 1s ago, 19 bytes wait
             messages received:      1 open, 4 update, 0 notification, 240 keepalive, 0 route-refresh, 5012 bytes
@@ -363,6 +363,7 @@ fn a_peer_in_detail_for_scripts() {
                   "accepted": 2,
                   "filtered": 1,
                   "rejected": 0,
+                  "advertised": 1,
                   "end_of_rib": true
                 }
               ],

@@ -45,6 +45,8 @@ pub enum Rib {
     AdjInPre,
     /// What import made of that and accepted (RFC 7854 §5).
     AdjInPost,
+    /// What a peer would be told without its export filter (RFC 8671 §5).
+    AdjOutPre,
     /// What a peer is told, after its export filter (RFC 8671 §4).
     AdjOutPost,
     /// The best routes of this node (RFC 9069 §4).
@@ -59,6 +61,7 @@ impl Rib {
         match self {
             Self::AdjInPre => (0, 0),
             Self::AdjInPost => (0, POST_POLICY),
+            Self::AdjOutPre => (0, OUT),
             Self::AdjOutPost => (0, POST_POLICY | OUT),
             Self::Loc => (3, 0),
         }
@@ -137,6 +140,8 @@ pub enum Stat {
     LocOf(Family, u64),
     /// Routes in Adj-RIB-Out, after policy.
     AdjOut(u64),
+    /// Routes of a family there.
+    AdjOutOf(Family, u64),
 }
 
 /// What a collector is told of the end (RFC 7854 §4.5).
@@ -247,6 +252,7 @@ pub fn statistics(out: &mut BytesMut, header: &Header, stats: &[Stat]) {
             Stat::TreatedUpdates(value) => counter(out, 11, value),
             Stat::TreatedPrefixes(value) => counter(out, 12, value),
             Stat::AdjOut(value) => gauge(out, 15, None, value),
+            Stat::AdjOutOf(family, value) => gauge(out, 17, Some(family), value),
         }
     }
     close(out, start);

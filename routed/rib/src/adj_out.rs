@@ -37,7 +37,7 @@ use rustc_hash::FxHashMap;
 
 use self::group::Group;
 use self::member::{Member, Standing};
-use self::told::{Scene, Tells, both};
+use self::told::{Exporter, Scene, Tells, both};
 use crate::export::{Audience, Teller};
 use crate::intern::Interner;
 use crate::table::Best;
@@ -239,7 +239,7 @@ impl<P: Post> AdjOut<P> {
                 left = Left::Work;
             }
             group.serve_in_step(&mut self.members, self.limits, post);
-            group.exporter.forget();
+            group.forget();
         }
         left
     }
@@ -260,11 +260,27 @@ impl<P: Post> AdjOut<P> {
 
     /// What a peer is told of a prefix, whether it has been handed it or not.
     pub fn advertised_of(&mut self, table: &Table, id: PeerId, prefix: Prefix) -> Vec<Advertised> {
+        self.shown_of(table, (id, prefix), |group| &mut group.exporter)
+    }
+
+    /// What a peer would be told of a prefix if its export filter let
+    /// everything pass as it is (RFC 8671 §5).
+    pub fn before_filter_of(&mut self, table: &Table, id: PeerId, prefix: Prefix) -> Vec<Advertised> {
+        self.shown_of(table, (id, prefix), Group::unfiltered)
+    }
+
+    fn shown_of(
+        &mut self,
+        table: &Table,
+        (id, prefix): (PeerId, Prefix),
+        by: impl FnOnce(&mut Group<P::Format, P::Letter>) -> &mut Exporter<P::Format>,
+    ) -> Vec<Advertised> {
         let Some(member) = self.members.get(&id) else { return Vec::new() };
         let Some(group) = self.groups[member.group].as_mut() else { return Vec::new() };
+        let exporter = by(group);
         let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
-        let offers = table.tellable(prefix, group.exporter.several(prefix.family()));
-        let tells = group.exporter.all(&mut scene, prefix, &offers);
+        let offers = table.tellable(prefix, exporter.several(prefix.family()));
+        let tells = exporter.all(&mut scene, prefix, &offers);
         advertised(member, prefix, &offers, &tells).collect()
     }
 
@@ -297,11 +313,11 @@ impl<P: Post> AdjOut<P> {
         page
     }
 
-    /// How many routes a peer is told. The first question about a group
-    /// walks the table, those after it cost nothing.
-    pub fn count(&mut self, table: &Table, id: PeerId) -> usize {
-        let Some(member) = self.members.get(&id) else { return 0 };
-        let Some(group) = &mut self.groups[member.group] else { return 0 };
+    /// How many routes a peer is told, by [`Family::index`]. The first question
+    /// about a group walks the table, those after it cost nothing.
+    pub fn count(&mut self, table: &Table, id: PeerId) -> [usize; Family::ALL.len()] {
+        let Some(member) = self.members.get(&id) else { return Default::default() };
+        let Some(group) = &mut self.groups[member.group] else { return Default::default() };
         group.count(table, &mut Scene::new(&self.tellers, &mut self.attrs, self.cluster_id), id)
     }
 

@@ -25,10 +25,11 @@ pub struct Bmp {
 }
 
 /// The words of the file for what is shown.
-const NAMES: [(&str, Rib); 4] = [
+const NAMES: [(&str, Rib); 5] = [
     ("pre-policy", Rib::AdjInPre),
     ("post-policy", Rib::AdjInPost),
     ("loc-rib", Rib::Loc),
+    ("adj-rib-out-pre", Rib::AdjOutPre),
     ("adj-rib-out", Rib::AdjOutPost),
 ];
 
@@ -41,7 +42,8 @@ impl FromToml for Rib {
     fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
         let found = NAMES.iter().find(|(name, _)| value.as_str() == Some(name));
         found.map(|(_, rib)| *rib).ok_or_else(|| {
-            "\"pre-policy\", \"post-policy\", \"loc-rib\" or \"adj-rib-out\" is expected".to_owned()
+            "\"pre-policy\", \"post-policy\", \"loc-rib\", \"adj-rib-out-pre\" or \"adj-rib-out\" is expected"
+                .to_owned()
         })
     }
 }

@@ -383,7 +383,7 @@ fn words(notification: &Notification) -> String {
 fn families(report: &PeerReport, counts: &PeerCounts) -> Vec<v1::PeerFamily> {
     let up = report.negotiated.as_ref().filter(|_| report.is_up());
     let family = |family: &Family| {
-        let FamilyCounts { counts, ended } = counts.families[family.index()];
+        let FamilyCounts { counts, advertised, ended } = counts.families[family.index()];
         v1::PeerFamily {
             family: convert::family(*family),
             received: counts.received as u64,
@@ -391,6 +391,7 @@ fn families(report: &PeerReport, counts: &PeerCounts) -> Vec<v1::PeerFamily> {
             filtered: counts.filtered as u64,
             rejected: (counts.received - counts.accepted - counts.filtered) as u64,
             end_of_rib: ended,
+            advertised,
         }
     };
     up.map(|up| up.families.iter().map(family).collect()).unwrap_or_default()

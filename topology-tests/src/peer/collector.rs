@@ -158,6 +158,7 @@ fn whose(header: &[u8; 42]) -> Option<(&'static str, String)> {
     Some(match (header[0], header[1] & 0x50) {
         (0, 0x00) => ("pre-policy", peer.to_string()),
         (0, 0x40) => ("post-policy", peer.to_string()),
+        (0, 0x10) => ("adj-rib-out-pre", peer.to_string()),
         (0, 0x50) => ("adj-rib-out", peer.to_string()),
         (3, _) => ("loc-rib", "loc-rib".to_owned()),
         _ => return None,

@@ -13,6 +13,7 @@ struct FamilyView {
     accepted: u64,
     filtered: u64,
     rejected: u64,
+    advertised: u64,
     end_of_rib: bool,
 }
 
@@ -98,6 +99,7 @@ impl From<v1::PeerFamily> for FamilyView {
             accepted: of.accepted,
             filtered: of.filtered,
             rejected: of.rejected,
+            advertised: of.advertised,
             end_of_rib: of.end_of_rib,
         }
     }
@@ -105,10 +107,10 @@ impl From<v1::PeerFamily> for FamilyView {
 
 impl FamilyView {
     fn summary(&self) -> String {
-        let Self { family, received, accepted, filtered, rejected, end_of_rib } = self;
+        let Self { family, received, accepted, filtered, rejected, advertised, end_of_rib } = self;
         let end = if *end_of_rib { "all told" } else { "no End-of-RIB yet" };
         format!(
-            "{family} {received} received, {accepted} accepted, {filtered} filtered, {rejected} rejected, {end}"
+            "{family} {received} received ({end}), {accepted} accepted, {filtered} filtered, {rejected} rejected, {advertised} advertised"
         )
     }
 }

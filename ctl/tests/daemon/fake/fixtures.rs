@@ -145,6 +145,7 @@ pub(crate) fn detail() -> PeerDetail {
             received: 3,
             accepted: 2,
             filtered: 1,
+            advertised: 1,
             end_of_rib: true,
             ..Default::default()
         }],

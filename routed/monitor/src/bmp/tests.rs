@@ -56,7 +56,12 @@ fn the_first_and_the_last_message_are_those_of_the_rfc() {
 fn the_per_peer_header_says_whose_which_and_when() {
     let common =
         hex!("0000000000000000 000000000000000000000000c0000201 0001000f c6336401 65000000 00000005");
-    for (rib, start) in [(Rib::AdjInPre, [0, 0]), (Rib::AdjInPost, [0, 0x40]), (Rib::AdjOutPost, [0, 0x50])] {
+    for (rib, start) in [
+        (Rib::AdjInPre, [0, 0]),
+        (Rib::AdjInPost, [0, 0x40]),
+        (Rib::AdjOutPre, [0, 0x10]),
+        (Rib::AdjOutPost, [0, 0x50]),
+    ] {
         let octets = written(|out| per_peer(out, &header(rib)));
         assert_eq!(octets, [&start[..], &common].concat(), "{rib:?}");
     }
@@ -159,6 +164,7 @@ fn what_is_counted_has_32_bits_and_wraps_and_what_there_is_has_64() {
     let gauges =
         [Stat::AdjIn(1), Stat::Loc(1), Stat::AdjInOf(family, 1), Stat::LocOf(family, 1), Stat::AdjOut(1)];
     assert_eq!(types(&gauges), [(7, 8), (8, 8), (9, 11), (10, 11), (15, 8)]);
+    assert_eq!(types(&[Stat::AdjOutOf(family, 1)]), [(17, 11)]);
     let octets = written(|out| statistics(out, &header(Rib::AdjInPre), &[Stat::Filtered((1 << 32) + 7)]));
     assert!(octets.ends_with(&hex!("0000 0004 00000007")));
 }

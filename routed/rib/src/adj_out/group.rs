@@ -19,6 +19,8 @@ use crate::{PeerId, PeerInfo, Source, Table};
 #[derive(Debug)]
 pub(super) struct Group<F, L> {
     pub(super) exporter: Exporter<F>,
+    /// The same without the filter, for those who want to see what it does.
+    unfiltered: Option<Exporter<F>>,
     pub(super) format: F,
     /// Paths with news for the members in step: what they were last told of
     /// each, and what holds now.
@@ -40,18 +42,22 @@ enum Step {
     TurnOver,
 }
 
+/// A number for each family, by [`Family::index`].
+pub(super) type ByFamily = [usize; Family::ALL.len()];
+
 /// How many paths the group is told, and how many of them a peer does not see.
 #[derive(Debug, Default)]
 struct Counts {
-    told: usize,
-    hidden: FxHashMap<PeerId, usize>,
+    told: ByFamily,
+    hidden: FxHashMap<PeerId, ByFamily>,
 }
 
 impl Counts {
-    fn adjust(&mut self, hidden: [Option<PeerId>; 2], step: impl Fn(&mut usize)) {
-        step(&mut self.told);
+    fn adjust(&mut self, family: Family, hidden: [Option<PeerId>; 2], step: impl Fn(&mut usize)) {
+        let index = family.index();
+        step(&mut self.told[index]);
         for id in hidden.into_iter().flatten() {
-            step(self.hidden.entry(id).or_default());
+            step(&mut self.hidden.entry(id).or_default()[index]);
         }
     }
 }
@@ -63,6 +69,7 @@ impl<F, L: Clone> Group<F, L> {
     {
         Self {
             exporter: Exporter::new(audience, format.clone(), fits),
+            unfiltered: None,
             format,
             news: IndexMap::default(),
             in_step: Vec::new(),
@@ -71,6 +78,21 @@ impl<F, L: Clone> Group<F, L> {
             counts: None,
             chunks: Chunks::default(),
         }
+    }
+
+    /// Exports as if the filter let everything pass as it is.
+    pub(super) fn unfiltered(&mut self) -> &mut Exporter<F>
+    where
+        F: Clone,
+    {
+        let Self { exporter, unfiltered, .. } = self;
+        unfiltered.get_or_insert_with(|| exporter.unfiltered())
+    }
+
+    /// Forgets what exports were worked out, so that attributes nobody has can go.
+    pub(super) fn forget(&mut self) {
+        self.exporter.forget();
+        self.unfiltered.iter_mut().for_each(Exporter::forget);
     }
 
     /// A member comes, alone.
@@ -111,10 +133,10 @@ impl<F, L: Clone> Group<F, L> {
         }
         if let Some(mut counts) = self.counts.take() {
             if was.is_some() {
-                counts.adjust(self.hidden(was.as_deref()), |number| *number -= 1);
+                counts.adjust(nlri.prefix.family(), self.hidden(was.as_deref()), |number| *number -= 1);
             }
             if is.is_some() {
-                counts.adjust(self.hidden(is.as_deref()), |number| *number += 1);
+                counts.adjust(nlri.prefix.family(), self.hidden(is.as_deref()), |number| *number += 1);
             }
             self.counts = Some(counts);
         }
@@ -375,20 +397,21 @@ impl<F, L: Clone> Group<F, L> {
     }
 
     /// How many paths a member is told.
-    pub(super) fn count(&mut self, table: &Table, scene: &mut Scene<'_>, id: PeerId) -> usize {
+    pub(super) fn count(&mut self, table: &Table, scene: &mut Scene<'_>, id: PeerId) -> ByFamily {
         if self.counts.is_none() {
             let mut counts = Counts::default();
             for family in Family::ALL {
                 let several = self.exporter.several(family);
                 for (prefix, offers) in table.tellable_after(family, None, several) {
                     for (_, told) in self.exporter.all(scene, prefix, &offers) {
-                        counts.adjust(self.hidden(Some(&told)), |number| *number += 1);
+                        counts.adjust(family, self.hidden(Some(&told)), |number| *number += 1);
                     }
                 }
             }
             self.counts = Some(counts);
         }
-        let counts = self.counts.as_ref();
-        counts.map_or(0, |counts| counts.told - counts.hidden.get(&id).copied().unwrap_or(0))
+        let Some(Counts { told, hidden }) = &self.counts else { return ByFamily::default() };
+        let hidden = hidden.get(&id).copied().unwrap_or_default();
+        Family::ALL.map(|family| told[family.index()] - hidden[family.index()])
     }
 }

@@ -212,7 +212,7 @@ fn a_session_that_comes_up_hears_everything_and_then_the_end() {
     assert_eq!(reached(&outs), connected_too.map(p));
     let end = |family| outs.iter().position(|out| *out == Out::EndOfRib(family)).unwrap();
     assert!(end(IPV4) < end(Family::Ipv6Unicast) && end(Family::Ipv6Unicast) == outs.len() - 1);
-    assert_eq!((w.out.count(&w.table, PeerId(1)), w.in_step(PeerId(1))), (5, true));
+    assert_eq!((w.out.count(&w.table, PeerId(1)), w.in_step(PeerId(1))), ([3, 2], true));
 }
 
 #[test]
@@ -287,13 +287,13 @@ fn what_fits_no_letter_is_withdrawn_and_not_counted() {
     w.up(&external(2));
     (1..=2).for_each(|n| drop(w.drain(PeerId(n))));
     let prefix = p("10.1.0.0/16");
-    let links = w.out.count(&w.table, PeerId(2));
+    let links = w.out.count(&w.table, PeerId(2))[0];
     let mut tell = |count: u32| {
         let mut route = Attrs::clone(&attrs(&[65001], "192.0.2.1"));
         route.communities = (0..count).map(net::Community).collect();
         w.table.update(w.now, PeerId(1), [(prefix, 0)], &Arc::new(route)).unwrap();
         w.flush(usize::MAX);
-        (w.drain(PeerId(2)).len(), w.out.count(&w.table, PeerId(2)) - links)
+        (w.drain(PeerId(2)).len(), w.out.count(&w.table, PeerId(2))[0] - links)
     };
     let many = u32::try_from(MANY).unwrap();
     assert_eq!(tell(many), (0, 0));
@@ -301,6 +301,27 @@ fn what_fits_no_letter_is_withdrawn_and_not_counted() {
     assert_eq!(tell(many), (1, 0), "it is withdrawn");
     assert_eq!(tell(many + 1), (0, 0), "and once is enough");
     assert_eq!(tell(2), (1, 1));
+}
+
+#[test]
+fn what_a_filter_holds_back_is_there_before_it() {
+    let mut w = World::new();
+    w.own("10.1.0.0/24");
+    w.up(&PeerInfo { export: Arc::new(filter::reject_all()), ..external(1) });
+    w.up(&external(2));
+    let prefix = p("10.1.0.0/24");
+    let mut shown = |n: u32| {
+        let before = w.out.before_filter_of(&w.table, PeerId(n), prefix);
+        let after = w.out.advertised_of(&w.table, PeerId(n), prefix);
+        (before.len(), after.len(), before == after)
+    };
+    assert_eq!((shown(1), shown(2)), ((1, 0, false), (1, 1, true)));
+    // What no filter could let pass is not there either.
+    let told = attrs(&[65002], "192.0.2.2");
+    w.table.update(w.now, PeerId(2), [(p("10.2.0.0/16"), 0)], &told).unwrap();
+    w.flush(usize::MAX);
+    assert_eq!(w.out.before_filter_of(&w.table, PeerId(2), p("10.2.0.0/16")), [], "it comes from there");
+    assert_eq!(w.out.before_filter_of(&w.table, PeerId(1), p("10.2.0.0/16")).len(), 1);
 }
 
 #[test]

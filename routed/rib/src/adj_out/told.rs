@@ -117,6 +117,15 @@ impl<F> Exporter<F> {
         Self { audience, format, fits, by_prefix, memo: FxHashMap::default(), last: None }
     }
 
+    /// The same without the filter (RFC 8671 §5: before policy).
+    pub(super) fn unfiltered(&self) -> Self
+    where
+        F: Clone,
+    {
+        let export = Arc::new(crate::filter::accept_all());
+        Self::new(Audience { export, ..self.audience.clone() }, self.format.clone(), self.fits)
+    }
+
     /// True when the audience is told several paths to a prefix.
     pub(super) fn several(&self, family: Family) -> bool {
         self.audience.paths[family.index()].several()

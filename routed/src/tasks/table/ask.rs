@@ -103,6 +103,8 @@ pub(crate) struct PeerCounts {
 pub(crate) struct FamilyCounts {
     /// How many prefixes.
     pub(crate) counts: rib::Counts,
+    /// How many it is told.
+    pub(crate) advertised: u64,
     /// Its End-of-RIB has come (RFC 4724 §2).
     pub(crate) ended: bool,
 }
@@ -240,8 +242,9 @@ impl TableTask {
     }
 
     fn counts_of(&mut self, id: PeerId) -> PeerCounts {
+        let told = self.adj_out.count(&self.table, id);
         let mut counts = PeerCounts {
-            advertised: self.adj_out.count(&self.table, id) as u64,
+            advertised: told.iter().sum::<usize>() as u64,
             discarded: self.sessions.discarded(id),
             changes: self.sessions.changes(id),
             local: self.table.peer(id).map_or_else(Default::default, |peer| peer.local),
@@ -250,7 +253,8 @@ impl TableTask {
         for family in net::Family::ALL {
             let of_family = self.table.counts(id, family);
             let ended = self.sessions.has_ended(id, family);
-            counts.families[family.index()] = FamilyCounts { counts: of_family, ended };
+            let advertised = told[family.index()] as u64;
+            counts.families[family.index()] = FamilyCounts { counts: of_family, advertised, ended };
             counts.received += of_family.received as u64;
             counts.accepted += of_family.accepted as u64;
             counts.filtered += of_family.filtered as u64;

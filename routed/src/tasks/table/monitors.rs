@@ -82,7 +82,7 @@ impl Monitored {
     pub(crate) fn header(&self, rib: Rib, at: Duration) -> Header {
         let families = match rib {
             Rib::AdjInPre | Rib::AdjInPost => &self.up.add_path_receive,
-            Rib::AdjOutPost => &self.up.add_path_send,
+            Rib::AdjOutPre | Rib::AdjOutPost => &self.up.add_path_send,
             Rib::Loc => &Vec::new(),
         };
         let add_path = Family::ALL.map(|family| families.contains(&family));
@@ -154,7 +154,7 @@ impl Monitors {
     /// A best route changed.
     pub(super) fn change(&mut self, prefix: Prefix) {
         for collector in &mut self.collectors {
-            if collector.shows(Rib::Loc) || collector.shows(Rib::AdjOutPost) {
+            if collector.shows(Rib::Loc) || collector.shows_told() {
                 collector.best.insert(prefix.into());
             }
         }
@@ -162,7 +162,7 @@ impl Monitors {
 
     /// The usable paths of a prefix changed, which some peers are told.
     pub(super) fn offered(&mut self, offered: &Offered) {
-        for collector in self.collectors.iter_mut().filter(|collector| collector.shows(Rib::AdjOutPost)) {
+        for collector in self.collectors.iter_mut().filter(|collector| collector.shows_told()) {
             let offers = offered.old.iter().chain(&offered.new);
             collector.best.extend(offers.map(|offer| Nlri { path_id: offer.id, prefix: offered.prefix }));
         }
@@ -224,6 +224,15 @@ impl Collector {
         self.shows(Rib::AdjInPre) || self.shows(Rib::AdjInPost)
     }
 
+    /// What it is shown of what peers are told.
+    fn told(&self) -> Vec<Rib> {
+        [Rib::AdjOutPre, Rib::AdjOutPost].into_iter().filter(|rib| self.shows(*rib)).collect()
+    }
+
+    fn shows_told(&self) -> bool {
+        self.shows(Rib::AdjOutPre) || self.shows(Rib::AdjOutPost)
+    }
+
     fn has_news(&self, up: &BTreeMap<PeerId, Arc<Monitored>>) -> bool {
         let known =
             |known: &Known| known.ended.is_some() || known.heard != Walk::Done || known.told != Walk::Done;
@@ -252,7 +261,7 @@ impl Collector {
                     session: Arc::clone(session),
                     ended: None,
                     heard: begins(self.shows_heard()),
-                    told: begins(self.shows(Rib::AdjOutPost)),
+                    told: begins(self.shows_told()),
                     anew: false,
                 };
                 self.peers.insert(*id, known);
@@ -378,21 +387,25 @@ impl TableTask {
         id: PeerId,
         after: Option<Prefix>,
     ) -> Vec<News> {
+        let ribs = collector.told();
         let Some(known) = collector.peers.get_mut(&id) else { return Vec::new() };
-        let (mut sheet, header) = (Sheet::default(), known.session.header(Rib::AdjOutPost, now.wall));
+        let mut sheet = Sheet::default();
+        let headers = || ribs.iter().map(|rib| known.session.header(*rib, now.wall));
         let (prefixes, next) = self.next_best(after);
-        for prefix in prefixes {
+        for (prefix, header) in prefixes.into_iter().flat_map(|prefix| headers().map(move |h| (prefix, h))) {
             self.show_told(&mut sheet, header, (id, prefix.into()), known.anew);
             for offer in self.table.offers(prefix).into_iter().filter(|_| tells_several(&header, prefix)) {
                 let nlri = Nlri { path_id: offer.id, prefix };
                 self.show_told(&mut sheet, header, (id, nlri), known.anew);
             }
         }
-        known.told = next;
         let mut news = sheet.into_news();
-        if next == Walk::Done && !std::mem::take(&mut known.anew) {
-            news.extend(known.session.up.families.iter().map(|family| News::End(header, *family)));
+        if next == Walk::Done && !known.anew {
+            let families = &known.session.up.families;
+            news.extend(headers().flat_map(|header| families.iter().map(move |f| News::End(header, *f))));
         }
+        known.anew &= next != Walk::Done;
+        known.told = next;
         news
     }
 
@@ -411,7 +424,7 @@ impl TableTask {
     }
 
     fn changes(&mut self, now: Now, collector: &mut Collector) -> Vec<News> {
-        let mut sheet = Sheet::default();
+        let (mut sheet, ribs) = (Sheet::default(), collector.told());
         for _ in 0..PAGE {
             let Some(told) = collector.heard.pop() else { break };
             let (id, prefix, path_id) = told;
@@ -426,9 +439,11 @@ impl TableTask {
             if collector.shows(Rib::Loc) && nlri.path_id == 0 {
                 self.show_best(&mut sheet, self.loc(now.wall), nlri.prefix);
             }
-            for (id, known) in collector.peers.iter().filter(|_| collector.shows(Rib::AdjOutPost)) {
-                let header = known.session.header(Rib::AdjOutPost, now.wall);
-                self.show_told(&mut sheet, header, (*id, nlri), true);
+            for (id, known) in &collector.peers {
+                for rib in &ribs {
+                    let header = known.session.header(*rib, now.wall);
+                    self.show_told(&mut sheet, header, (*id, nlri), true);
+                }
             }
         }
         sheet.into_news()
@@ -463,7 +478,10 @@ impl TableTask {
         if tells_several(&header, nlri.prefix) != (nlri.path_id != 0) {
             return;
         }
-        let told = self.adj_out.advertised_of(&self.table, id, nlri.prefix);
+        let told = match header.rib {
+            Rib::AdjOutPre => self.adj_out.before_filter_of(&self.table, id, nlri.prefix),
+            _ => self.adj_out.advertised_of(&self.table, id, nlri.prefix),
+        };
         match told.iter().find(|told| told.nlri == nlri) {
             Some(told) => sheet.reach(header, nlri, &told.attrs),
             None if gone => sheet.unreach(header, nlri),

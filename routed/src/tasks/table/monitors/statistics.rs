@@ -32,7 +32,10 @@ impl TableTask {
             ];
             stats.extend(families.iter().map(|(family, count)| Stat::AdjInOf(*family, *count)));
             if ribs.contains(&Rib::AdjOutPost) {
-                stats.push(Stat::AdjOut(self.adj_out.count(&self.table, *id) as u64));
+                let told = self.adj_out.count(&self.table, *id);
+                stats.push(Stat::AdjOut(told.iter().sum::<usize>() as u64));
+                let of = |family: &Family| Stat::AdjOutOf(*family, told[family.index()] as u64);
+                stats.extend(session.up.families.iter().map(of));
             }
             all.push((Some(*id), session.header(Rib::AdjInPre, at), stats));
         }
