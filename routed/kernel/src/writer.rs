@@ -21,6 +21,8 @@ mod ways;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use indexmap::IndexMap;
 use net::{Prefix, PrefixMap};
@@ -87,6 +89,8 @@ pub(crate) struct Writer {
     results: IndexMap<Prefix, Option<Refusal>, FxBuildHasher>,
     notices: VecDeque<FibEvent>,
     settled: Option<u64>,
+    /// What is settled, where nobody has to be woken for it.
+    quiet: Arc<AtomicU64>,
     stats: FibStats,
     messages: Messages,
     object_message: Messages,
@@ -152,12 +156,18 @@ impl Writer {
             results: IndexMap::default(),
             notices: VecDeque::new(),
             settled: None,
+            quiet: Arc::default(),
             stats: FibStats::default(),
             messages: Messages::default(),
             object_message: Messages::default(),
             send: SEND,
             alarms: None,
         })
+    }
+
+    /// Where the writer notes what is settled.
+    pub(crate) fn quiet(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.quiet)
     }
 
     /// How routes are written.
@@ -404,6 +414,18 @@ impl Writer {
 
     fn has_events(&self) -> bool {
         !self.notices.is_empty() || !self.results.is_empty() || self.settled.is_some()
+    }
+
+    /// Notes what is settled where nothing is to be told before, so that the
+    /// reader need not wake for it; `all_read`: it has taken all that was.
+    fn settle_quietly(&mut self, all_read: bool) {
+        if all_read
+            && self.notices.is_empty()
+            && self.results.is_empty()
+            && let Some(batch) = self.settled.take()
+        {
+            self.quiet.store(batch, Ordering::Release);
+        }
     }
 
     fn forget_events(&mut self) {

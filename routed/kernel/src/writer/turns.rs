@@ -27,6 +27,7 @@ impl Writer {
                 self.take(command);
             }
             self.round();
+            self.settle_quietly(outbox.capacity() == outbox.max_capacity());
             while self.has_events()
                 && let Ok(permit) = outbox.try_reserve()
                 && let Some(event) = self.next_event()
