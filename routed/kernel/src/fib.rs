@@ -32,6 +32,8 @@
 //! ours hits the stranger's route; the kernel has no conditional replace.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use net::{Family, Prefix};
 use serde::Serialize;
@@ -194,7 +196,8 @@ pub enum Done {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FibEvent {
     /// Everything in the batches up to this number is in the kernel, gone from
-    /// it, or refused.
+    /// it, or refused. Where nothing else is to be told, nobody is woken for
+    /// it: see [`Fib::settled`].
     Settled(u64),
     /// What the kernel does not take, and why; `None`: it does now, or nobody
     /// wants it any more.
@@ -268,6 +271,7 @@ pub struct Fib {
     commands: mpsc::Sender<Command>,
     urgent: mpsc::Sender<Alarm>,
     config: FibConfig,
+    settled: Arc<AtomicU64>,
     port: u32,
     adopted: usize,
 }
@@ -290,13 +294,13 @@ impl Unread {
         let (outbox, events) = mpsc::channel(EVENTS);
         let config = writer.config().clone();
         writer.adopt().map_err(|source| FibError::Dump { table: config.table, source })?;
-        let (port, adopted) = (writer.port(), writer.adopted());
+        let (port, adopted, settled) = (writer.port(), writer.adopted(), writer.quiet());
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(FibError::Thread)?;
         std::thread::Builder::new()
             .name("fib".to_owned())
             .spawn(move || runtime.block_on(writer.run(inbox, alarms, outbox)))
             .map_err(FibError::Thread)?;
-        Ok((Fib { commands, urgent, config, port, adopted }, events))
+        Ok((Fib { commands, urgent, config, settled, port, adopted }, events))
     }
 }
 
@@ -360,6 +364,12 @@ impl Fib {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Stats(reply)).await?;
         answer.await.map_err(|_| Ended)
+    }
+
+    /// The last batch of which everything is in the kernel, gone from it, or
+    /// refused and told, unless [`FibEvent::Settled`] has named a later one.
+    pub fn settled(&self) -> u64 {
+        self.settled.load(Ordering::Acquire)
     }
 
     /// The port id of the writer's socket, by which the watcher knows the

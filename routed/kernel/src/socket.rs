@@ -111,17 +111,25 @@ impl RouteSocket {
         let last = messages.len().saturating_sub(1);
         self.socket.send(messages.number_from(first), 0)?;
         let mut answers = Answers::default();
-        let mut acknowledged = false;
-        let overrun = self.drain(|heard| {
-            let place = heard.sequence.wrapping_sub(first) as usize;
-            if i32::from(heard.kind) != libc::NLMSG_ERROR || place > last {
-                return;
+        let (mut acknowledged, mut overrun) = (false, false);
+        // What failed is told in order, so nothing follows the last.
+        while !acknowledged {
+            let read = self.read_once(|heard| {
+                let place = heard.sequence.wrapping_sub(first) as usize;
+                if i32::from(heard.kind) != libc::NLMSG_ERROR || place > last {
+                    return;
+                }
+                acknowledged |= place == last;
+                if let Some((errno, said)) = parse_error(heard) {
+                    answers.errors.push((place, errno, said));
+                }
+            })?;
+            match read {
+                Reading::Some => {}
+                Reading::Nothing => break,
+                Reading::Overrun => overrun = true,
             }
-            acknowledged |= place == last;
-            if let Some((errno, said)) = parse_error(heard) {
-                answers.errors.push((place, errno, said));
-            }
-        })?;
+        }
         answers.complete = acknowledged && !overrun;
         Ok(answers)
     }
@@ -213,18 +221,6 @@ impl RouteSocket {
         let first = self.sequence.wrapping_add(1);
         self.sequence = self.sequence.wrapping_add(u32::try_from(messages).unwrap_or(u32::MAX));
         first
-    }
-
-    /// Reads until nothing is left; true when the socket's buffer overran.
-    fn drain(&mut self, mut each: impl FnMut(&Heard<'_>)) -> io::Result<bool> {
-        let mut overrun = false;
-        loop {
-            match self.read_once(&mut each)? {
-                Reading::Some => {}
-                Reading::Nothing => return Ok(overrun),
-                Reading::Overrun => overrun = true,
-            }
-        }
     }
 
     /// Reads a datagram, if there is one.

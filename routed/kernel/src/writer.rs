@@ -1,28 +1,35 @@
 //! The writer: one thread that makes installed routes as desired.
 //!
-//! Each round takes what has come, writes up to [`CHUNK`] routes, and looks at
-//! the queue again; so a storm of changes is merged while the kernel works. A
-//! route is two numbers (see [`ways`]), and what waits is a list of prefixes:
-//! a million routes are some 20 MB, and nothing is kept of those that are done.
+//! Each round takes what has come and prepares up to [`CHUNK`] routes, while a
+//! thread of its own has the kernel work off those of the round before (see
+//! [`line`]); so a storm of changes is merged meanwhile. A route is two numbers
+//! (see [`ways`]), and what waits is a list of prefixes: a million routes are
+//! some 20 MB, and nothing is kept of those that are done.
 
 mod alarm;
+mod conflict;
 mod flush;
+mod line;
 mod objects;
 mod place;
 mod queue;
 mod reconcile;
 mod removal;
 mod slab;
+mod turns;
 mod ways;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use indexmap::IndexMap;
 use net::{Prefix, PrefixMap};
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use tokio::sync::{mpsc, oneshot};
 
+use self::line::{Line, Load};
 use self::objects::Objects;
 use self::queue::Queue;
 use self::removal::Removals;
@@ -34,9 +41,9 @@ use crate::msg::{Messages, RouteKey};
 use crate::route::{NextHops, RouteOwner, Target};
 use crate::socket::RouteSocket;
 
-/// Routes written between two looks at the commands; sorted, because the kernel
-/// takes sorted runs of some ten thousand fastest.
-const CHUNK: usize = 16_384;
+/// Routes written together; sorted, because the kernel takes sorted runs of
+/// some ten thousand fastest.
+const CHUNK: usize = 8192;
 /// Messages in one send: their errors fit the receive buffer at its default.
 const SEND: usize = 256;
 /// Messages in one send at least, however small the receive buffer.
@@ -46,11 +53,17 @@ const SEND_BYTES: usize = 64 << 10;
 /// Refusals in one event.
 const RESULTS: usize = 4096;
 /// Commands are left waiting while so many routes are to be written.
-const ENOUGH: usize = 1 << 20;
+const ENOUGH: usize = 1 << 18;
+/// Commands taken at most between two loads.
+const TURN: usize = 4;
 
 pub(crate) struct Writer {
     config: FibConfig,
-    socket: RouteSocket,
+    line: Line,
+    /// What is prepared to be sent next.
+    ready: Option<Load>,
+    /// A load that has come back, empty: its memory is used again.
+    spare: Load,
     /// Both sides of every prefix, at the metric of the configuration.
     sides: PrefixMap<Side>,
     ways: Ways,
@@ -76,6 +89,8 @@ pub(crate) struct Writer {
     results: IndexMap<Prefix, Option<Refusal>, FxBuildHasher>,
     notices: VecDeque<FibEvent>,
     settled: Option<u64>,
+    /// What is settled, where nobody has to be woken for it.
+    quiet: Arc<AtomicU64>,
     stats: FibStats,
     messages: Messages,
     object_message: Messages,
@@ -116,9 +131,12 @@ impl Writer {
     /// Opens the socket; nothing is read yet.
     pub(crate) fn open(config: FibConfig) -> Result<Self, FibError> {
         let socket = RouteSocket::open(config.receive_buffer).map_err(FibError::Socket)?;
+        let line = Line::new(socket).map_err(FibError::Thread)?;
         Ok(Self {
             config,
-            socket,
+            line,
+            ready: None,
+            spare: Load::default(),
             sides: PrefixMap::default(),
             ways: Ways::default(),
             queue: Queue::default(),
@@ -138,12 +156,18 @@ impl Writer {
             results: IndexMap::default(),
             notices: VecDeque::new(),
             settled: None,
+            quiet: Arc::default(),
             stats: FibStats::default(),
             messages: Messages::default(),
             object_message: Messages::default(),
             send: SEND,
             alarms: None,
         })
+    }
+
+    /// Where the writer notes what is settled.
+    pub(crate) fn quiet(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.quiet)
     }
 
     /// How routes are written.
@@ -153,7 +177,7 @@ impl Writer {
 
     /// The port id of the socket.
     pub(crate) fn port(&self) -> u32 {
-        self.socket.port()
+        self.line.port()
     }
 
     /// How many routes of an earlier run there are.
@@ -161,82 +185,9 @@ impl Writer {
         self.ways.stale + self.elsewhere.len()
     }
 
-    /// Works until the queue closes or [`Command::Shutdown`] comes. The
-    /// netlink calls block this thread, which is the writer's own.
-    pub(crate) async fn run(
-        mut self,
-        mut inbox: mpsc::Receiver<Command>,
-        alarms: mpsc::Receiver<Alarm>,
-        outbox: mpsc::Sender<FibEvent>,
-    ) {
-        self.alarms = Some(alarms);
-        while !(self.ending && self.idle()) {
-            if self.idle() {
-                self.wait(&mut inbox, &outbox).await;
-            }
-            while self.queue.len() < ENOUGH
-                && let Ok(command) = inbox.try_recv()
-            {
-                self.take(command);
-            }
-            self.round();
-            while self.has_events()
-                && let Ok(permit) = outbox.try_reserve()
-                && let Some(event) = self.next_event()
-            {
-                permit.send(event);
-            }
-        }
-        while let Some(event) = self.next_event() {
-            if outbox.try_send(event).is_err() {
-                break;
-            }
-        }
-    }
-
-    /// Waits for something to do.
-    async fn wait(&mut self, inbox: &mut mpsc::Receiver<Command>, outbox: &mpsc::Sender<FibEvent>) {
-        let Some(mut alarms) = self.alarms.take() else { return };
-        tokio::select! {
-            biased;
-            Some(alarm) = alarms.recv() => self.alarm(alarm),
-            command = inbox.recv() => self.take_or_end(command),
-            permit = outbox.reserve(), if self.has_events() => match (permit, self.next_event()) {
-                (Ok(permit), Some(event)) => permit.send(event),
-                // Nobody reads the events any more.
-                _ => self.forget_events(),
-            },
-        }
-        self.alarms = Some(alarms);
-    }
-
-    /// What cannot wait for the routes that are being written; true when there
-    /// was something.
-    fn alarms(&mut self) -> bool {
-        let mut any = false;
-        while let Some(Ok(alarm)) = self.alarms.as_mut().map(mpsc::Receiver::try_recv) {
-            self.alarm(alarm);
-            any = true;
-        }
-        any
-    }
-
     /// True when new routes are to point at objects.
     fn objects_on(&self) -> bool {
         self.nexthops == Nexthops::Objects
-    }
-
-    fn idle(&self) -> bool {
-        let removing = !self.removals.is_empty() && (!self.removals.held() || self.ending);
-        let collecting = self.ways.garbage && self.removals.is_empty();
-        self.queue.is_empty() && !removing && !self.due.routes && !self.due.objects && !collecting
-    }
-
-    fn take_or_end(&mut self, command: Option<Command>) {
-        match command {
-            Some(command) => self.take(command),
-            None => self.ending = true,
-        }
     }
 
     fn take(&mut self, command: Command) {
@@ -271,7 +222,7 @@ impl Writer {
             nexthops: self.nexthops,
             objects: self.objects.len(),
             installed: self.ways.installed,
-            pending: self.queue.len() + self.removals.len(),
+            pending: self.queue.len() + self.under_way() + self.removals.len(),
             refused: self.refused.len() + self.ways.wants.iter().filter_map(parked).sum::<usize>(),
             stale: self.ways.stale + self.elsewhere.len(),
             ..self.stats
@@ -463,6 +414,18 @@ impl Writer {
 
     fn has_events(&self) -> bool {
         !self.notices.is_empty() || !self.results.is_empty() || self.settled.is_some()
+    }
+
+    /// Notes what is settled where nothing is to be told before, so that the
+    /// reader need not wake for it; `all_read`: it has taken all that was.
+    fn settle_quietly(&mut self, all_read: bool) {
+        if all_read
+            && self.notices.is_empty()
+            && self.results.is_empty()
+            && let Some(batch) = self.settled.take()
+        {
+            self.quiet.store(batch, Ordering::Release);
+        }
     }
 
     fn forget_events(&mut self) {

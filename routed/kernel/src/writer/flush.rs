@@ -1,22 +1,24 @@
-//! Writes what is pending, and finds out whose routes are in the way.
+//! Writes what is pending, a load after the other.
 
 use std::net::IpAddr;
 
-use net::{Family, Prefix};
+use net::Prefix;
 use nix::errno::Errno;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
+use super::line::Load;
 use super::place::is_of_object;
-use super::reconcile::Dumped;
 use super::ways::{LOST, NONE, Place, STALE, Side};
 use super::{CHUNK, Doubt, SEND_BYTES, SEND_LEAST, Writer};
 use crate::Refusal;
 use crate::fib::FibEvent;
-use crate::msg::{Seen, Way, Written};
+use crate::msg::{Messages, Way, Written};
+use crate::route::RouteOwner;
+use crate::socket::Answers;
 
 /// A route to write. Its side says already that it is there.
 #[derive(Clone, Copy, Debug)]
-struct Job {
+pub(super) struct Job {
     prefix: Prefix,
     /// What is to be there.
     have: u32,
@@ -46,14 +48,32 @@ impl Job {
     }
 }
 
+/// What came of what was sent, and what did not.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// Routes onto a link that were newly installed.
+    written: usize,
+    /// What was not sent.
+    unsent: Vec<Job>,
+    /// What was added where there was a route.
+    conflicts: Vec<Prefix>,
+    /// The batch of the table that is settled when what was not sent is written.
+    settles: Option<u64>,
+}
+
 impl Writer {
-    /// One round: reads back if that is due, then writes a chunk.
+    /// One round: reads back if that is due, then writes a load.
     pub(super) fn round(&mut self) {
         self.alarms();
-        if std::mem::take(&mut self.due.routes) {
-            self.resync();
-        } else if std::mem::take(&mut self.due.objects) {
-            self.sync_objects();
+        if self.due.routes || self.due.objects {
+            let halted = self.halt();
+            self.put_back(halted);
+            if std::mem::take(&mut self.due.routes) {
+                self.resync();
+            } else {
+                self.due.objects = false;
+                self.sync_objects();
+            }
         }
         let repaired = self.stats.repaired;
         let written = self.write_some();
@@ -64,17 +84,14 @@ impl Writer {
         if written > 0 {
             self.retry_unreachable();
         }
-        if let Some(batch) = self.queue.settled() {
-            self.settled = Some(batch);
-        }
-        if self.queue.is_empty() {
+        if self.all_written() {
             self.queue.rest();
             self.drop_outdated();
         }
-        if self.queue.is_empty() && !self.removals.is_empty() && (!self.removals.held() || self.ending) {
+        if self.all_written() && !self.removals.is_empty() && (!self.removals.held() || self.ending) {
             self.remove();
         }
-        if self.queue.is_empty() && self.removals.is_empty() {
+        if self.all_written() && self.removals.is_empty() {
             self.collect();
         }
         if self.idle() {
@@ -85,35 +102,58 @@ impl Writer {
         }
     }
 
-    /// Writes a chunk; gives how many routes onto a link were newly installed.
+    /// Prepares a load, and has it sent when the one before is back; gives how
+    /// many routes onto a link were newly installed.
     fn write_some(&mut self) -> usize {
-        let mut jobs = self.plan();
-        jobs.sort_unstable_by_key(|job| job.order);
-        let mut conflicts = Vec::new();
-        let mut written = 0;
-        let mut at = 0;
-        while at < jobs.len() {
-            let end = at + self.pack(&jobs[at..]);
-            written += self.write(&jobs[at..end], &mut conflicts);
-            at = end;
-            if self.alarms() {
-                // Where an alarm took the object away there is nothing to write.
-                jobs.drain(..std::mem::take(&mut at));
-                jobs.retain(|job| self.sides.get(job.prefix).is_some_and(|side| side.have == job.have));
+        if self.ready.is_none() {
+            self.ready = self.prepare();
+        }
+        if self.line.is_busy() {
+            return 0;
+        }
+        let mut written = self.land();
+        if let Some(load) = self.ready.take() {
+            self.line.send(load);
+            if !self.line.is_busy() {
+                written += self.land();
             }
         }
-        self.settle(&conflicts);
         written
     }
 
+    /// The next load, if there is anything to write or to tell.
+    fn prepare(&mut self) -> Option<Load> {
+        let mut load = std::mem::take(&mut self.spare);
+        load.clear();
+        let waits = self.plan(&mut load.jobs);
+        load.settles = self.queue.settled();
+        if load.jobs.is_empty() && load.settles.is_none() && !waits {
+            self.spare = load;
+            return None;
+        }
+        load.jobs.sort_unstable_by_key(|job| job.order);
+        let mut at = 0;
+        while at < load.jobs.len() {
+            let (jobs, packet) = load.packet();
+            at += self.pack(&jobs[at..], packet);
+        }
+        Some(load)
+    }
+
     /// Takes prefixes off the queue and makes up what is to be done for each.
-    fn plan(&mut self) -> Vec<Job> {
-        let mut jobs = Vec::with_capacity(CHUNK.min(self.queue.len()));
+    /// Beside a load that is under way only new routes are planned: whether
+    /// others are there is not known before. True where one has to wait for that.
+    fn plan(&mut self, jobs: &mut Vec<Job>) -> bool {
+        let away = self.line.is_out();
         while jobs.len() < CHUNK
             && let Some(prefix) = self.queue.pop()
         {
             let Some(slot) = self.sides.get_mut(prefix) else { continue };
             let old = *slot;
+            if away && old.is_there() {
+                self.queue.put_back(prefix);
+                return true;
+            }
             let mut side = old;
             side.set_queued(false);
             if !side.is_there()
@@ -132,7 +172,7 @@ impl Writer {
             }
             self.put(prefix, old, side);
         }
-        jobs
+        false
     }
 
     /// What is to be done for a prefix that is wanted.
@@ -162,45 +202,109 @@ impl Writer {
     }
 
     /// Packs as many routes as go into one send, at least one; gives how many.
-    fn pack(&mut self, jobs: &[Job]) -> usize {
+    fn pack(&self, jobs: &[Job], packet: &mut Messages) -> usize {
         let table = self.config.table;
-        self.messages.clear();
         for job in jobs {
             let key = self.key(job.prefix);
-            let Some(have) = self.ways.haves.get(job.have) else { continue };
-            let way = match &have.shape.place {
-                Place::Object(object) => {
+            let way = match self.ways.haves.get(job.have).map(|have| &have.shape.place) {
+                Some(Place::Object(object)) => {
                     Way::Object(self.objects.slab.get(*object).map_or(0, |object| object.id))
                 }
-                Place::Plain(target) => Way::Plain(target),
-                Place::Strange => Way::Object(0),
+                Some(Place::Plain(target)) => Way::Plain(target),
+                Some(Place::Strange) | None => Way::Object(0),
             };
-            let route = Written { owner: have.shape.owner, source: have.shape.source, way };
+            let shape = self.ways.haves.get(job.have).map(|have| &have.shape);
+            let owner = shape.map_or(RouteOwner::Own, |shape| shape.owner);
+            let route = Written { owner, source: shape.and_then(|shape| shape.source), way };
             if job.adds() {
-                self.messages.add(table, key, route);
+                packet.add(table, key, route);
             } else {
-                self.messages.replace(table, key, route);
+                packet.replace(table, key, route);
             }
-            if self.messages.len() >= self.send || self.messages.bytes() >= SEND_BYTES {
+            if packet.len() >= self.send || packet.bytes() >= SEND_BYTES {
                 break;
             }
         }
-        self.messages.len()
+        packet.len()
     }
 
-    /// Sends what was packed; gives how many routes onto a link were newly installed.
-    fn write(&mut self, batch: &[Job], conflicts: &mut Vec<Prefix>) -> usize {
-        let answers = match self.socket.exchange(&mut self.messages) {
-            Ok(answers) => answers,
-            Err(error) => {
-                let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
-                for job in batch {
-                    self.undo(job, job.before);
-                    self.refuse(job.prefix, Refusal::from_errno(errno, "sending failed".to_owned()));
-                }
-                return 0;
+    /// Takes in what came of the load that is under way; waits for it. Gives
+    /// how many routes onto a link were newly installed.
+    fn land(&mut self) -> usize {
+        let mut outcome = Outcome::default();
+        if let Some(load) = self.line.take() {
+            self.reckon(load, &mut outcome);
+        }
+        let written = outcome.written;
+        self.put_back(outcome);
+        written
+    }
+
+    /// Stops after the send that the kernel works at, and gives back what was
+    /// to follow: for what cannot wait, or needs to see the routes as they are.
+    pub(super) fn halt(&mut self) -> Outcome {
+        let mut outcome = Outcome::default();
+        if let Some(load) = self.line.recall() {
+            self.reckon(load, &mut outcome);
+        }
+        if let Some(load) = self.ready.take() {
+            outcome.unsent.extend_from_slice(&load.jobs);
+            outcome.settles = outcome.settles.max(load.settles);
+            self.spare = load;
+        }
+        outcome
+    }
+
+    /// Has what was not sent written later, where it is still to be, and finds
+    /// out whose the routes are that were in the way.
+    pub(super) fn put_back(&mut self, outcome: Outcome) {
+        let Outcome { unsent, conflicts, settles, .. } = outcome;
+        for job in &unsent {
+            // Where an alarm took the object away there is nothing to write.
+            if self.sides.get(job.prefix).is_some_and(|side| side.have == job.have) {
+                self.undo(job, job.before);
+                self.enqueue(job.prefix);
             }
-        };
+        }
+        if !conflicts.is_empty() {
+            self.settle(&conflicts);
+        }
+        if let Some(batch) = settles {
+            self.queue.mark(batch);
+        }
+    }
+
+    /// Notes what came of a load.
+    fn reckon(&mut self, mut load: Load, outcome: &mut Outcome) {
+        let before = outcome.unsent.len();
+        let settles = load.settles;
+        let (mut jobs, sends) = load.outcomes();
+        for (count, answers) in sends {
+            let (batch, rest) = jobs.split_at(count.min(jobs.len()));
+            jobs = rest;
+            match answers {
+                Some(Ok(answers)) => self.answered(batch, answers, outcome),
+                Some(Err(error)) => {
+                    let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+                    for job in batch {
+                        self.undo(job, job.before);
+                        self.refuse(job.prefix, Refusal::from_errno(errno, "sending failed".to_owned()));
+                    }
+                }
+                None => outcome.unsent.extend_from_slice(batch),
+            }
+        }
+        if outcome.unsent.len() > before {
+            outcome.settles = outcome.settles.max(settles);
+        } else {
+            self.settled = self.settled.max(settles);
+        }
+        load.clear();
+        self.spare = load;
+    }
+
+    /// Notes what the kernel says of one send.
+    fn answered(&mut self, batch: &[Job], answers: Answers, outcome: &mut Outcome) {
         self.stats.written += batch.len() as u64;
         if !answers.complete {
             self.overrun();
@@ -209,17 +313,25 @@ impl Writer {
                 self.undo(job, job.before);
                 self.enqueue(job.prefix);
             }
-            return 0;
+            return;
         }
         let mut errors = answers.errors.into_iter().peekable();
-        let mut written = 0;
         for (place, job) in batch.iter().enumerate() {
             match errors.next_if(|(at, ..)| *at == place) {
-                Some((_, errno, said)) => self.failed(job, errno, said, conflicts),
-                None => written += self.done(job),
+                Some((_, errno, said)) => self.failed(job, errno, said, &mut outcome.conflicts),
+                None => outcome.written += self.done(job),
             }
         }
-        written
+    }
+
+    /// How many routes are prepared or on their way to the kernel.
+    pub(super) fn under_way(&self) -> usize {
+        self.line.jobs() + self.ready.as_ref().map_or(0, |load| load.jobs.len())
+    }
+
+    /// True when nothing waits to be written, and nothing is on its way.
+    pub(super) fn all_written(&self) -> bool {
+        self.queue.is_empty() && self.ready.is_none() && !self.line.is_out()
     }
 
     /// Answers were lost: nobody knows what was done.
@@ -253,6 +365,10 @@ impl Writer {
     }
 
     fn failed(&mut self, job: &Job, errno: Errno, said: String, conflicts: &mut Vec<Prefix>) {
+        if !self.sides.get(job.prefix).is_some_and(|side| side.is_wanted()) {
+            // Nobody has wanted it since it was planned.
+            return self.undo(job, job.before);
+        }
         match errno {
             Errno::EEXIST if job.adds() => {
                 self.undo(job, job.before);
@@ -377,73 +493,4 @@ impl Writer {
             true
         });
     }
-
-    /// Finds out whose the routes are that were in the way. Where the first of
-    /// a prefix is ours it is taken over; a stranger's stays.
-    fn settle(&mut self, conflicts: &[Prefix]) {
-        let (known, unknown): (Vec<_>, Vec<_>) = conflicts
-            .iter()
-            .copied()
-            .partition(|prefix| matches!(self.refused.get(prefix), Some(Refusal::Foreign { .. })));
-        for prefix in known {
-            if let Some(refusal) = self.refused.get(&prefix).cloned() {
-                self.refuse(prefix, refusal);
-            }
-        }
-        for family in Family::ALL {
-            let wanted: FxHashSet<Prefix> =
-                unknown.iter().copied().filter(|prefix| prefix.family() == family).collect();
-            if wanted.is_empty() {
-                continue;
-            }
-            let mut seen: Vec<Seen> = Vec::new();
-            let read = self.dump(family, |writer, dumped| match dumped {
-                Dumped::Begin => seen.clear(),
-                Dumped::Route(route) => {
-                    let concerns =
-                        wanted.contains(&route.key.prefix) && route.key == writer.key(route.key.prefix);
-                    seen.extend(concerns.then_some(route));
-                }
-            });
-            match read {
-                Ok(()) => self.settle_with(&wanted, &seen),
-                Err(error) => {
-                    self.fail(&format!("reading routes: {error}"));
-                    for prefix in wanted {
-                        self.refuse(prefix, exists());
-                    }
-                }
-            }
-        }
-    }
-
-    fn settle_with(&mut self, wanted: &FxHashSet<Prefix>, seen: &[Seen]) {
-        let mut first: FxHashMap<Prefix, &Seen> = FxHashMap::default();
-        self.messages.clear();
-        for seen in seen {
-            let first = first.entry(seen.key.prefix).or_insert(seen);
-            // Ours behind a stranger's cannot be replaced without hitting the stranger's.
-            if let (None, Some(ours)) = (first.owner(), seen.owner()) {
-                self.messages.delete(self.config.table, seen.key, ours);
-            }
-        }
-        if self.messages.len() > 0
-            && let Err(error) = self.socket.exchange(&mut self.messages)
-        {
-            self.fail(&format!("deleting routes behind another owner's: {error}"));
-        }
-        for prefix in wanted {
-            match first.get(prefix) {
-                Some(seen) if seen.owner().is_some() => self.found(*prefix, seen),
-                Some(seen) => self.refuse(*prefix, Refusal::Foreign { protocol: seen.protocol }),
-                // It went meanwhile; its going is an event that brings us back.
-                None => self.refuse(*prefix, exists()),
-            }
-        }
-    }
-}
-
-/// Something is in the way and nobody can say what.
-fn exists() -> Refusal {
-    Refusal::Invalid { errno: Errno::EEXIST, said: String::new() }
 }

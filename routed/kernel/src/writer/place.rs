@@ -245,7 +245,7 @@ impl Writer {
         if self.nexthops == Nexthops::Unsupported {
             return;
         }
-        let seen = match self.socket.dump_nexthops() {
+        let seen = match self.line.socket().dump_nexthops() {
             Ok(seen) => seen,
             Err(error) => return self.fail(&format!("reading nexthop objects: {error}")),
         };
@@ -372,7 +372,7 @@ impl Writer {
         let mut messages = std::mem::take(&mut self.object_message);
         messages.clear();
         pack(&mut messages);
-        let answers = self.socket.exchange(&mut messages);
+        let answers = self.line.socket().exchange(&mut messages);
         self.object_message = messages;
         match answers {
             Ok(answers) if !answers.complete => {

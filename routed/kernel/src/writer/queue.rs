@@ -47,6 +47,24 @@ impl Queue {
         Prefix::new(Ipv6Addr::from(*octets).into(), packed[16])
     }
 
+    /// Puts back what was taken last.
+    pub(super) fn put_back(&mut self, prefix: Prefix) {
+        match prefix.address() {
+            IpAddr::V4(address) => {
+                let [a, b, c, d] = address.octets();
+                self.four.push_front([a, b, c, d, prefix.len()]);
+                self.taken.0 -= 1;
+            }
+            IpAddr::V6(address) => {
+                let mut packed = [0; 17];
+                packed[..16].copy_from_slice(&address.octets());
+                packed[16] = prefix.len();
+                self.six.push_front(packed);
+                self.taken.1 -= 1;
+            }
+        }
+    }
+
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.four.len() + self.six.len()

@@ -15,7 +15,7 @@ use crate::socket::{DUMPS, Progress, route_in, torn};
 impl Writer {
     /// Adopts what an earlier run left; it is not removed before the sweep.
     pub(crate) fn adopt(&mut self) -> io::Result<()> {
-        match self.socket.dump_nexthops() {
+        match self.line.socket().dump_nexthops() {
             Ok(seen) => {
                 let (ours, others): (Vec<_>, Vec<_>) = seen
                     .into_iter()
@@ -92,9 +92,9 @@ impl Writer {
         let mut seen = Vec::new();
         for _ in 0..DUMPS {
             each(self, Dumped::Begin);
-            let mut dump = self.socket.ask(|request| request.dump(family, table, 0))?;
+            let mut dump = self.line.socket().ask(|request| request.dump(family, table, 0))?;
             loop {
-                let progress = self.socket.more(&mut dump, |heard| seen.extend(route_in(heard)))?;
+                let progress = self.line.socket().more(&mut dump, |heard| seen.extend(route_in(heard)))?;
                 // Kernels without the strict check do not filter.
                 for seen in seen.drain(..).filter(|seen: &Seen| seen.table == table) {
                     each(self, Dumped::Route(seen));
@@ -133,7 +133,7 @@ impl Writer {
             for (key, owner) in some {
                 self.messages.delete(self.config.table, *key, *owner);
             }
-            if let Err(error) = self.socket.exchange(&mut self.messages) {
+            if let Err(error) = self.line.socket().exchange(&mut self.messages) {
                 self.fail(&format!("removing routes of an earlier run: {error}"));
             }
         }

@@ -134,7 +134,7 @@ impl Writer {
         if asked.is_empty() {
             return;
         }
-        let answers = match self.socket.exchange(&mut self.messages) {
+        let answers = match self.line.socket().exchange(&mut self.messages) {
             Ok(answers) => answers,
             Err(error) => {
                 self.removals.prefixes.extend(asked);

@@ -132,7 +132,7 @@ impl FibState {
     /// Takes what the writer tells.
     pub(super) fn event(&mut self, event: FibEvent) {
         match event {
-            FibEvent::Settled(batch) => self.settled = batch,
+            FibEvent::Settled(batch) => self.settled = batch.max(self.settled),
             FibEvent::Refused(results) => {
                 for (prefix, refusal) in results {
                     self.result(prefix, refusal);
@@ -162,7 +162,9 @@ impl FibState {
 
     /// True when the kernel has the best route of a prefix.
     pub(super) fn is_installed(&self, prefix: Prefix) -> bool {
-        self.install && self.marks[mark_of(prefix)] <= self.settled && !self.refused.contains_key(&prefix)
+        self.install
+            && self.marks[mark_of(prefix)] <= self.settled.max(self.fib.settled())
+            && !self.refused.contains_key(&prefix)
     }
 
     /// Why the kernel does not have it.

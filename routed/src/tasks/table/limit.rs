@@ -98,36 +98,47 @@ impl TableTask {
     /// Warns of a peer that is near its limit, and ends the session of one
     /// that is beyond, where that is wanted (RFC 4486 §4).
     pub(super) fn check_limit(&mut self, id: PeerId) {
-        let peer = self.peer_name(id);
         for family in Family::ALL {
             let received = self.table.counts(id, family).received;
-            let Some((limit, control)) = self.sessions.limit(id).filter(|(limit, _)| !limit.over) else {
+            let Some((limit, _)) = self.sessions.limit(id).filter(|(limit, _)| !limit.over) else {
                 return;
             };
-            let most = limit.max.limit;
-            match (limit.says(family, received), limit.max.action) {
-                (Said::Beyond, AtLimit::Shut) => {
-                    let stop = PeerCommand::Stop(Admin::MaxPrefixes { family, limit: most });
-                    if control.try_send(stop).is_err() {
-                        // Its queue is full: the next update tries again.
-                        limit.said[family.index()] = Said::Near;
-                        return;
-                    }
-                    limit.over = true;
-                    warn!(%peer, %family, limit = most, "peer sent more prefixes than max_prefixes; session ends");
-                }
-                (Said::Beyond, AtLimit::Discard) => {
-                    warn!(%peer, %family, limit = most, "peer sent more prefixes than max_prefixes; the rest is not taken");
-                }
-                (Said::Beyond, AtLimit::Warn) => {
-                    warn!(%peer, %family, limit = most, received, "peer sent more prefixes than max_prefixes; they are taken");
-                }
-                (Said::Near, _) => {
-                    info!(%peer, %family, limit = most, received, "peer is near its limit of prefixes");
-                }
-                (Said::Nothing, _) => {}
+            let said = limit.says(family, received);
+            if said != Said::Nothing && !self.say(id, family, said, received) {
+                return;
             }
         }
+    }
+
+    /// Says how near to its limit a peer is, and ends its session where that is
+    /// wanted; false when that could not be said yet.
+    fn say(&mut self, id: PeerId, family: Family, said: Said, received: usize) -> bool {
+        let peer = self.peer_name(id);
+        let Some((limit, control)) = self.sessions.limit(id) else { return false };
+        let most = limit.max.limit;
+        match (said, limit.max.action) {
+            (Said::Beyond, AtLimit::Shut) => {
+                let stop = PeerCommand::Stop(Admin::MaxPrefixes { family, limit: most });
+                if control.try_send(stop).is_err() {
+                    // Its queue is full: the next update tries again.
+                    limit.said[family.index()] = Said::Near;
+                    return false;
+                }
+                limit.over = true;
+                warn!(%peer, %family, limit = most, "peer sent more prefixes than max_prefixes; session ends");
+            }
+            (Said::Beyond, AtLimit::Discard) => {
+                warn!(%peer, %family, limit = most, "peer sent more prefixes than max_prefixes; the rest is not taken");
+            }
+            (Said::Beyond, AtLimit::Warn) => {
+                warn!(%peer, %family, limit = most, received, "peer sent more prefixes than max_prefixes; they are taken");
+            }
+            (Said::Near, _) => {
+                info!(%peer, %family, limit = most, received, "peer is near its limit of prefixes");
+            }
+            (Said::Nothing, _) => {}
+        }
+        true
     }
 }
 
