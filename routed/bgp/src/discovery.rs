@@ -51,7 +51,7 @@ const RIVAL: Duration = Duration::from_secs(600);
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Send this ICMPv6 message to this group, with hop limit 255.
+    /// Send this `ICMPv6` message to this group, with hop limit 255.
     Send(Vec<u8>, Ipv6Addr),
     /// The neighbour has this address; another one, if there was one, is no more.
     Found(Ipv6Addr),
@@ -258,7 +258,8 @@ impl Discovery {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        let share = u32::from(u16::from_le_bytes([self.random.to_le_bytes()[6], self.random.to_le_bytes()[7]]));
-        least + (most - least) * share / u32::from(u16::MAX)
+        let share =
+            u32::from(u16::from_le_bytes([self.random.to_le_bytes()[6], self.random.to_le_bytes()[7]]));
+        least + most.saturating_sub(least) * share / u32::from(u16::MAX)
     }
 }

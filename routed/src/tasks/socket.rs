@@ -22,7 +22,7 @@ pub(super) async fn dial(peer: Peer, external: bool, key: Option<Secret>) -> io:
     if let Some(key) = &key {
         kernel::sockopt::set_tcp_md5(&socket, peer.address, None, key.expose())?;
     }
-    let stream = socket.connect(SocketAddr::new(peer.address, peer.port)).await?;
+    let stream = socket.connect(peer.socket_address()).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -11,9 +11,9 @@ pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// sent it (RFC 4861 §6.1.1, §6.1.2).
 pub const HOP_LIMIT: u8 = 255;
 
-/// ICMPv6 type of a solicitation (RFC 4861 §4.1).
+/// `ICMPv6` type of a solicitation (RFC 4861 §4.1).
 pub const SOLICITATION: u8 = 133;
-/// ICMPv6 type of an advertisement (RFC 4861 §4.2).
+/// `ICMPv6` type of an advertisement (RFC 4861 §4.2).
 pub const ADVERTISEMENT: u8 = 134;
 
 /// The octets of a solicitation before its options.
@@ -32,7 +32,7 @@ pub struct Received<'a> {
     pub source: Ipv6Addr,
     /// Its hop limit; `None`: the system did not say.
     pub hop_limit: Option<u8>,
-    /// The ICMPv6 message.
+    /// The `ICMPv6` message.
     pub bytes: &'a [u8],
 }
 
