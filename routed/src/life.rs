@@ -20,9 +20,9 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::config::Config;
 use crate::config::change::{Change, diff};
 use crate::config::runtime::Runtime;
+use crate::config::{Config, PeerKey};
 use crate::serve::{self, NodeInfo};
 use crate::state::StateDir;
 use crate::tasks::bfd::{self, BfdCommand};
@@ -151,7 +151,7 @@ impl Daemon {
         let (rip, claim) = around.start_rip(more, router_id).unzip();
         let drain = drain::start(Arc::clone(&state), draining, inputs.clone(), rip.clone());
         let strangers = listeners.as_ref().map(Listeners::strangers).unwrap_or_default();
-        let speaker = start_speaker(&config, (router_id, restarting), &inputs, &bfd, listeners)?;
+        let speaker = around.start_speaker((router_id, restarting), listeners)?;
 
         let (reload, reloads) = mpsc::channel(COMMANDS);
         let (order, orders) = mpsc::channel(COMMANDS);
@@ -323,14 +323,12 @@ impl Daemon {
 
     async fn carry_out(&self, change: &Change, config: &Config) {
         let peers = config.bgp.as_ref().map_or(&[][..], |bgp| &bgp.peers);
-        let peer = |address| peers.iter().find(|peer| peer.address == address).cloned().map(Box::new);
+        let peer = |key: &PeerKey| peers.iter().find(|peer| peer.key() == *key).cloned().map(Box::new);
         let command = match change {
-            Change::PeerAdded(address) | Change::PeerChanged(address) => {
-                peer(*address).map(SpeakerCommand::Configure)
-            }
-            Change::PeerPolicy(address) => peer(*address).map(SpeakerCommand::Reconfigure),
+            Change::PeerAdded(key) | Change::PeerChanged(key) => peer(key).map(SpeakerCommand::Configure),
+            Change::PeerPolicy(key) => peer(key).map(SpeakerCommand::Reconfigure),
             Change::Ranges => config.bgp.as_ref().map(|bgp| SpeakerCommand::Ranges(bgp.dynamic.clone())),
-            Change::PeerRemoved(address) => Some(SpeakerCommand::Remove(*address)),
+            Change::PeerRemoved(key) => Some(SpeakerCommand::Remove(key.clone())),
             Change::NeedsRestart(key) => {
                 warn!(key, "this key is read at start only; restart routed to change it");
                 None
@@ -350,7 +348,7 @@ impl Daemon {
     }
 }
 
-/// What the RIP and claim tasks are started with.
+/// What the speaker, RIP and claim tasks are started with.
 struct Around<'a> {
     config: &'a Arc<Config>,
     state: &'a Arc<StateDir>,
@@ -363,6 +361,20 @@ struct Around<'a> {
 }
 
 impl Around<'_> {
+    /// Starts the speaker; `None` where BGP is not configured.
+    fn start_speaker(
+        &self,
+        (router_id, restarting): (Option<RouterId>, bool),
+        listeners: Option<Listeners>,
+    ) -> Result<Option<mpsc::Sender<SpeakerCommand>>, Fatal> {
+        let (Some(bgp), Some(listeners)) = (self.config.bgp.clone(), listeners) else { return Ok(None) };
+        let router_id = router_id.ok_or(Fatal::NoRouterId)?;
+        let name = self.config.node.name.clone();
+        let (bfd, links) = (self.bfd.clone(), self.links.clone());
+        let speaker = SpeakerConfig { bgp, router_id, name, restarting, bfd, links };
+        Ok(Some(Speaker::start(speaker, listeners, self.inputs.clone())?))
+    }
+
     /// Starts RIP and, beside it, the claim; `None` where RIP is not configured.
     fn start_rip(
         &self,
@@ -416,20 +428,6 @@ fn open_addresses(config: &Config) -> Result<Ipam, Fatal> {
     let pools = config.cluster.pools.clone();
     let blocks = config.ipam.blocks.clone();
     Ok(Ipam::open(OpenConfig::new(&config.node.state_dir, &config.node.name, pools, blocks))?)
-}
-
-fn start_speaker(
-    config: &Config,
-    (router_id, restarting): (Option<RouterId>, bool),
-    inputs: &mpsc::Sender<TableInput>,
-    bfd: &mpsc::Sender<BfdCommand>,
-    listeners: Option<Listeners>,
-) -> Result<Option<mpsc::Sender<SpeakerCommand>>, Fatal> {
-    let (Some(bgp), Some(listeners)) = (config.bgp.clone(), listeners) else { return Ok(None) };
-    let router_id = router_id.ok_or(Fatal::NoRouterId)?;
-    let speaker =
-        SpeakerConfig { bgp, router_id, name: config.node.name.clone(), restarting, bfd: bfd.clone() };
-    Ok(Some(Speaker::start(speaker, listeners, inputs.clone())?))
 }
 
 /// What was found at start, for the status of the node.

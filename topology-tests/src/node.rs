@@ -125,6 +125,11 @@ impl Host {
         &self.name
     }
 
+    /// Its namespace.
+    pub fn netns(&self) -> &Netns {
+        &self.netns
+    }
+
     /// Its IPv4 address on the LAN.
     pub fn ipv4(&self) -> Ipv4Addr {
         Ipv4Addr::new(192, 0, 2, self.number)

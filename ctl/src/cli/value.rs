@@ -1,6 +1,6 @@
 //! Arguments that are more than text: prefixes, labels, flows, policy names.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use api::v1::{Family, PolicyRef, Protocol};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -55,6 +55,19 @@ pub(crate) fn label(text: &str) -> Result<(String, String), String> {
 pub(crate) fn protocol() -> impl TypedValueParser<Value = Protocol> {
     PossibleValuesParser::new(["connected", "local", "static", "bgp", "rip", "ripng"])
         .try_map(|word| word.parse())
+}
+
+/// A peer: an address, a link-local one with its interface, or the interface.
+pub(crate) fn peer(text: &str) -> Result<String, String> {
+    let name = match text.split_once('%') {
+        Some((address, zone)) if address.parse::<Ipv6Addr>().is_ok() => zone,
+        Some(_) => return Err(format!("{text} is not an IP address with an interface")),
+        None if text.parse::<IpAddr>().is_ok() => return Ok(text.to_owned()),
+        None => text,
+    };
+    let fits =
+        (1..=15).contains(&name.len()) && name.chars().all(|c| c.is_ascii_graphic() && !"/%:".contains(c));
+    if fits { Ok(text.to_owned()) } else { Err(format!("{text} is neither an IP address nor an interface")) }
 }
 
 /// `4` or `6`.

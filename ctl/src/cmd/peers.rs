@@ -1,7 +1,6 @@
 //! `peers`: BGP peers.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use api::v1::peer_service_client::PeerServiceClient;
 use api::v1::{
@@ -21,6 +20,7 @@ Examples:
   routectl peers
   routectl peers -o wide
   routectl peers 192.0.2.2
+  routectl peers eth1
   routectl peers add 192.0.2.9 --asn 64513 --group leaves --set hold_time=9
   routectl peers disable 192.0.2.2 --message 'maintenance until 14:00'
   routectl peers refresh 192.0.2.2 --family 4";
@@ -28,8 +28,9 @@ Examples:
 /// Without a subcommand: all peers, or one in detail.
 #[derive(Debug, Args)]
 pub(crate) struct Peers {
-    /// Show everything about this peer
-    address: Option<IpAddr>,
+    /// Show everything about this peer, named by its address or interface
+    #[arg(value_parser = value::peer)]
+    address: Option<String>,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -39,24 +40,28 @@ enum Action {
     /// Add a peer; it is kept over restarts, and not in the configuration file
     Add {
         /// The peer
-        address: IpAddr,
+        #[arg(value_parser = value::peer)]
+        address: String,
         #[command(flatten)]
         settings: Settings,
     },
     /// Remove a peer that was added
     Remove {
         /// The peer
-        address: IpAddr,
+        #[arg(value_parser = value::peer)]
+        address: String,
     },
     /// Let a disabled peer connect again
     Enable {
         /// The peer
-        address: IpAddr,
+        #[arg(value_parser = value::peer)]
+        address: String,
     },
     /// End the session and keep it down until it is enabled
     Disable {
         /// The peer
-        address: IpAddr,
+        #[arg(value_parser = value::peer)]
+        address: String,
         /// Told to the peer (RFC 9003 shutdown communication)
         #[arg(long, value_name = "TEXT")]
         message: Option<String>,
@@ -64,7 +69,8 @@ enum Action {
     /// End the session and connect anew
     Reset {
         /// The peer
-        address: IpAddr,
+        #[arg(value_parser = value::peer)]
+        address: String,
         /// Told to the peer (RFC 9003 shutdown communication)
         #[arg(long, value_name = "TEXT")]
         message: Option<String>,
@@ -72,7 +78,8 @@ enum Action {
     /// Ask the peer to send its routes again (RFC 2918 route refresh)
     Refresh {
         /// The peer
-        address: IpAddr,
+        #[arg(value_parser = value::peer)]
+        address: String,
         /// Only this family
         #[arg(long, value_parser = value::family())]
         family: Vec<Family>,
@@ -133,7 +140,7 @@ fn quoted(text: &str) -> String {
 
 impl Peers {
     pub(crate) async fn run(self, context: &mut Context) -> Result<(), Failure> {
-        if let (Some(address), Some(action)) = (self.address, &self.action) {
+        if let (Some(address), Some(action)) = (&self.address, &self.action) {
             return Err(conflict(&format!("'{address}'"), action.name()));
         }
         let client = PeerServiceClient::new(context.connect().await?);
@@ -152,11 +159,11 @@ async fn list(mut client: PeerServiceClient<Channel>, context: &mut Context) -> 
 }
 
 async fn show(
-    address: IpAddr,
+    address: String,
     mut client: PeerServiceClient<Channel>,
     context: &mut Context,
 ) -> Result<(), Failure> {
-    let request = GetPeerRequest { address: address.to_string() };
+    let request = GetPeerRequest { address };
     let detail = client.get_peer(request).await?.into_inner();
     Ok(context.printer.sheet(&PeerDetailView::from(detail))?)
 }
@@ -188,30 +195,25 @@ impl Action {
         let done = self.done();
         let (address, answer) = match self {
             Self::Add { address, settings } => {
-                let (address, settings) = (address.to_string(), settings.into_map());
+                let settings = settings.into_map();
                 (address.clone(), client.add_peer(AddPeerRequest { address, settings }).await?)
             }
             Self::Remove { address } => {
-                let address = address.to_string();
                 client.remove_peer(RemovePeerRequest { address: address.clone() }).await?;
                 let sentence = format!("peer {address}: {done}");
                 let view = PeerActionView { address, state: "removed".to_owned() };
                 return Ok(context.printer.line(&view, sentence)?);
             }
             Self::Enable { address } => {
-                let address = address.to_string();
                 (address.clone(), client.enable_peer(EnablePeerRequest { address }).await?)
             }
             Self::Disable { address, message } => {
-                let address = address.to_string();
                 (address.clone(), client.disable_peer(DisablePeerRequest { address, message }).await?)
             }
             Self::Reset { address, message } => {
-                let address = address.to_string();
                 (address.clone(), client.reset_peer(ResetPeerRequest { address, message }).await?)
             }
             Self::Refresh { address, family } => {
-                let address = address.to_string();
                 let families = family.into_iter().map(Into::into).collect();
                 (address.clone(), client.refresh_peer(RefreshPeerRequest { address, families }).await?)
             }

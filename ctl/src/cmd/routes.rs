@@ -46,8 +46,8 @@ struct List {
     #[command(flatten)]
     condition: Condition,
     /// Only routes from this peer; with --advertised, those that go to it
-    #[arg(long, value_name = "ADDRESS")]
-    peer: Option<IpAddr>,
+    #[arg(long, value_name = "ADDRESS", value_parser = value::peer)]
+    peer: Option<String>,
     /// What the peer told us, before filters
     #[arg(long, requires = "peer", group = "view")]
     received: bool,
@@ -183,7 +183,7 @@ impl List {
             prefix,
             longer,
             protocol: protocol.unwrap_or_default().into(),
-            peer: self.peer.map(|peer| peer.to_string()),
+            peer: self.peer,
             view,
             family: family.unwrap_or_default().into(),
         }

@@ -35,6 +35,7 @@ pub(crate) struct PeerView {
     dynamic: bool,
     local_address: Option<String>,
     state_seconds: Option<u64>,
+    interface: Option<String>,
 }
 
 impl From<v1::Peer> for PeerView {
@@ -59,6 +60,7 @@ impl From<v1::Peer> for PeerView {
             dynamic: peer.dynamic,
             local_address: peer.local_address,
             state_seconds: peer.state_seconds,
+            interface: peer.interface,
         }
     }
 }

@@ -7,8 +7,10 @@
 //! - [`wire`]: bytes and messages.
 //! - [`conn`]: one TCP connection from `OpenSent` to Established.
 //! - [`peer`]: one peer, its connections, its timers.
+//! - [`discovery`]: who the peer at the other end of a link is.
 
 pub mod conn;
+pub mod discovery;
 pub mod peer;
 pub mod wire;
 

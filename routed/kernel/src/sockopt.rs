@@ -85,6 +85,19 @@ pub fn set_ttl(socket: &impl AsFd, ttl: u8) -> io::Result<()> {
     set(socket, libc::IPPROTO_IP, libc::IP_TTL, &ttl)
 }
 
+/// Has a raw `ICMPv6` socket hear only messages of these types (RFC 3542 §3.2).
+pub fn set_icmpv6_types(socket: &impl AsFd, types: &[u8]) -> io::Result<()> {
+    // In Linux a bit that is set keeps the type away.
+    let mut blocked = [u32::MAX; 8];
+    for kind in types {
+        blocked[usize::from(kind >> 5)] &= !(1 << (kind & 31));
+    }
+    set(socket, libc::IPPROTO_ICMPV6, ICMPV6_FILTER, &blocked)
+}
+
+/// Not in libc (linux/icmpv6.h).
+const ICMPV6_FILTER: libc::c_int = 1;
+
 /// Not in libc for every target (linux/in6.h).
 const IPV6_MINHOPCOUNT: libc::c_int = 73;
 

@@ -4,17 +4,20 @@ mod added;
 pub(crate) mod ao;
 mod dynamic;
 mod group;
+mod interface;
 mod key;
 mod limit;
+mod name;
 #[cfg(test)]
 mod tests;
 
 pub use ao::AoKey;
 pub use dynamic::Dynamic;
 pub use limit::{AtLimit, MaxPrefixes};
+pub use name::{NoPeerKey, PeerKey};
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -45,9 +48,9 @@ struct Around<'a, 'i> {
 #[derive(Clone, Copy)]
 pub(super) struct Since<'i> {
     /// The tables of the peers that they added.
-    pub(super) added: &'i [(IpAddr, String)],
+    pub(super) added: &'i [(PeerKey, String)],
     /// The peers that they disabled.
-    pub(super) disabled: &'i BTreeMap<IpAddr, String>,
+    pub(super) disabled: &'i BTreeMap<PeerKey, String>,
 }
 
 pub(super) fn read<'i>(
@@ -103,12 +106,12 @@ pub(super) fn read<'i>(
 /// An address that one peer's session comes from is not that of another peer.
 fn no_peer_is_this_node(
     peers: &[Peer],
-    places: &BTreeMap<IpAddr, Range<usize>>,
+    places: &BTreeMap<PeerKey, Range<usize>>,
     findings: &mut Findings<'_>,
 ) {
     for peer in peers {
         let other = |other: &&Peer| other.address != peer.address && other.source == Some(peer.address);
-        if let (Some(other), Some(place)) = (peers.iter().find(other), places.get(&peer.address)) {
+        if let (Some(other), Some(place)) = (peers.iter().find(other), places.get(&peer.key())) {
             let message = format!(
                 "address: {} is this node, for it is the source of peer {}; a node is no peer of itself",
                 peer.address, other.address
@@ -121,25 +124,41 @@ fn no_peer_is_this_node(
 fn read_peer<'i>(
     mut section: Section<'i>,
     around: Around<'_, 'i>,
-    seen: &mut BTreeMap<IpAddr, Range<usize>>,
+    seen: &mut BTreeMap<PeerKey, Range<usize>>,
     findings: &mut Findings<'_>,
 ) -> Option<Peer> {
+    let interface = interface::read(&mut section, findings);
     let group = around.groups.inherit(&mut section, findings);
-    let address = section.required::<IpAddr>("address", findings);
-    let asn = section.required::<Asn>("asn", findings);
-    if let Some(address) = &address {
-        if seen.insert(address.value, address.span.clone()).is_some() {
-            findings.error(&address.span, format!("peer {} stands twice; keep one", address.value));
-        } else if let Err(kind) = unicast(address.value) {
-            findings.error(
-                &address.span,
-                format!("address: {} is {kind} and no peer can have it", address.value),
-            );
+    if interface.is_some() {
+        // Those of a group are for its other peers.
+        for (key, _) in interface::ALONE {
+            let _ = section.discard(key);
         }
     }
+    let address = match interface {
+        None => section.required::<IpAddr>("address", findings),
+        Some(_) => section.located::<IpAddr>("address", findings),
+    };
+    let asn = section.required::<Asn>("asn", findings);
+    if let Some(address) = &address
+        && let Err(kind) = unicast(address.value)
+    {
+        findings
+            .error(&address.span, format!("address: {} is {kind} and no peer can have it", address.value));
+    }
+    interface::check(interface.as_ref(), address.as_ref(), findings);
     let source = source(&mut section, address.as_ref(), findings);
     let peer = settings(section, asn.as_ref().map(|asn| asn.value), around, findings);
-    Some(Peer { address: address?.value, asn: asn?.value, group, source, ..peer })
+    let span = interface.as_ref().map(|interface| &interface.span).or(address.as_ref().map(|a| &a.span))?;
+    let span = span.clone();
+    let unknown = interface.as_ref().map(|_| IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let address = address.map(|address| address.value).or(unknown)?;
+    let interface = interface.map(|interface| interface.value);
+    let peer = Peer { address, interface, group, source, ..peer };
+    if seen.insert(peer.key(), span.clone()).is_some() {
+        findings.error(&span, format!("peer {} stands twice; keep one", peer.key()));
+    }
+    Some(Peer { asn: asn?.value, ..peer })
 }
 
 /// The keys that peers, ranges of peers and groups have in common; the
@@ -159,6 +178,8 @@ fn settings(
     let local_asn = local_asn(&mut section, around, findings);
     let peer = Peer {
         address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        interface: None,
+        scope: None,
         asn: asn.unwrap_or_default(),
         origin: PeerOrigin::File,
         group: None,
@@ -192,7 +213,6 @@ fn settings(
     };
     let hops = peer.multihop.or(peer.ttl_security);
     let peer = Peer { bfd: peer.bfd.map(|bfd| bfd.over(hops, &span, findings)), ..peer };
-    section.not_yet(&["interface"], findings);
     section.finish(findings);
     if asn.is_some() {
         consistent(&peer, around.asn, &span, findings);

@@ -1,21 +1,19 @@
 //! What a reload must do: the difference of two configurations.
 
-use std::net::IpAddr;
-
-use super::{Config, Dynamic, Peer};
+use super::{Config, Dynamic, Peer, PeerKey};
 
 /// One thing that a reload must do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// A peer that was not there.
-    PeerAdded(IpAddr),
+    PeerAdded(PeerKey),
     /// A peer that is gone.
-    PeerRemoved(IpAddr),
+    PeerRemoved(PeerKey),
     /// A peer whose session must be set up anew.
-    PeerChanged(IpAddr),
+    PeerChanged(PeerKey),
     /// A peer that passes other filters now, or other limits, or is watched
     /// otherwise by BFD; its session stays.
-    PeerPolicy(IpAddr),
+    PeerPolicy(PeerKey),
     /// Who may dial in, and as what.
     Ranges,
     /// Whether all that is told is marked (RFC 8326).
@@ -83,21 +81,21 @@ pub fn needs_new_session(old: &Peer, new: &Peer) -> bool {
 
 fn diff_peers(old: &Config, new: &Config, changes: &mut Vec<Change>) {
     let (before, after) = (peers(old), peers(new));
-    let find = |list: &[Peer], address| list.iter().find(|peer| peer.address == address).cloned();
+    let find = |list: &[Peer], key: &PeerKey| list.iter().find(|peer| peer.key() == *key).cloned();
     for peer in before {
-        match find(after, peer.address) {
-            None => changes.push(Change::PeerRemoved(peer.address)),
+        match find(after, &peer.key()) {
+            None => changes.push(Change::PeerRemoved(peer.key())),
             Some(other) if needs_new_session(peer, &other) => {
-                changes.push(Change::PeerChanged(peer.address));
+                changes.push(Change::PeerChanged(peer.key()));
             }
             Some(other) if *peer != other || filters_of(old, peer) != filters_of(new, &other) => {
-                changes.push(Change::PeerPolicy(peer.address));
+                changes.push(Change::PeerPolicy(peer.key()));
             }
             Some(_) => {}
         }
     }
-    let added = after.iter().filter(|peer| find(before, peer.address).is_none());
-    changes.extend(added.map(|peer| Change::PeerAdded(peer.address)));
+    let added = after.iter().filter(|peer| find(before, &peer.key()).is_none());
+    changes.extend(added.map(|peer| Change::PeerAdded(peer.key())));
     let (before, after) = (ranges(old), ranges(new));
     let filters = |config, ranges: &[Dynamic]| {
         ranges.iter().map(|range| filters_of(config, &range.template)).collect::<Vec<_>>()

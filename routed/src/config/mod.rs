@@ -31,7 +31,7 @@ use net::{Asn, Family, Prefix, RouterId};
 use serde::Serialize;
 
 pub(crate) use bgp::ao;
-pub use bgp::{AoKey, AtLimit, Dynamic, MaxPrefixes};
+pub use bgp::{AoKey, AtLimit, Dynamic, MaxPrefixes, NoPeerKey, PeerKey};
 pub use diagnostic::{Diagnostic, Severity};
 pub use file::{parse, parse_with};
 pub use originate::{Aggregate, Gateway, StaticRoute, StaticTo};
@@ -178,7 +178,7 @@ pub struct Bgp {
     /// The most communities, of all kinds, that a path may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_communities: Option<u16>,
-    /// The peers, one an address.
+    /// The peers, one an address or interface.
     #[serde(rename = "peer", skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Peer>,
     /// Who else may dial in.
@@ -209,9 +209,16 @@ pub enum PeerOrigin {
 /// One `[[bgp.peer]]`, with what its group says.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Peer {
-    /// The peer's address; unspecified where it stands for a range.
+    /// The peer's address; unspecified where it stands for a range, or for
+    /// whoever is at the other end of the interface.
     #[serde(skip_serializing_if = "IpAddr::is_unspecified")]
     pub address: IpAddr,
+    /// The interface at whose other end it is; its address is link-local.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// The index of that interface, of a peer that was found there.
+    #[serde(skip)]
+    pub scope: Option<u32>,
     /// Where it comes from.
     #[serde(skip)]
     pub origin: PeerOrigin,

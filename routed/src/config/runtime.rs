@@ -4,27 +4,32 @@
 //! it, and are read with it: what the file says of a peer comes first.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+
+use super::PeerKey;
 
 /// What operators have changed of the peers over the API.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Runtime {
-    /// Peers, each with its keys of `[[bgp.peer]]`, the address excepted.
-    pub peers: BTreeMap<IpAddr, toml::Table>,
+    /// Peers, each with its keys of `[[bgp.peer]]`, but for its address or interface.
+    pub peers: BTreeMap<PeerKey, toml::Table>,
     /// Peers that are kept down, each with the words for it (RFC 9003).
-    pub disabled: BTreeMap<IpAddr, String>,
+    pub disabled: BTreeMap<PeerKey, String>,
 }
 
 impl Runtime {
     /// The tables of the peers, as text.
-    pub(super) fn texts(&self) -> Vec<(IpAddr, String)> {
-        let text = |(address, keys): (&IpAddr, &toml::Table)| {
+    pub(super) fn texts(&self) -> Vec<(PeerKey, String)> {
+        let text = |(key, keys): (&PeerKey, &toml::Table)| {
             let mut table = keys.clone();
-            table.insert("address".to_owned(), address.to_string().into());
+            let name = match key {
+                PeerKey::Address(_) => "address",
+                PeerKey::Interface(_) => "interface",
+            };
+            table.insert(name.to_owned(), key.to_string().into());
             // A table of values that were read from text can be written as text.
-            toml::to_string(&table).map(|text| (*address, text)).ok()
+            toml::to_string(&table).map(|text| (key.clone(), text)).ok()
         };
         self.peers.iter().filter_map(text).collect()
     }

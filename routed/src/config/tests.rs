@@ -251,7 +251,7 @@ fn our_own_as_in_a_path_is_allowed_as_often_as_is_said() {
     assert_eq!(check(&once), "", "the key acts");
     assert_eq!(good(&good(&once).to_toml().unwrap()), good(&once));
     let address = IpAddr::from([192, 0, 2, 2]);
-    assert_eq!(diff(&good(PEER), &good(&once)), [Change::PeerChanged(address)]);
+    assert_eq!(diff(&good(PEER), &good(&once)), [Change::PeerChanged(address.into())]);
 }
 
 #[test]
@@ -259,9 +259,12 @@ fn a_reload_touches_only_what_changed() {
     let old = good(PEER);
     assert_eq!(diff(&old, &old), []);
     let address = IpAddr::from([192, 0, 2, 2]);
-    assert_eq!(diff(&old, &good(&format!("{PEER}hold_time = 9\n"))), [Change::PeerChanged(address)]);
-    assert_eq!(diff(&old, &good(&format!("{PEER}import = \"accept-all\"\n"))), [Change::PeerPolicy(address)]);
-    assert_eq!(diff(&old, &good("[bgp]\nasn = 64512\n")), [Change::PeerRemoved(address)]);
+    assert_eq!(diff(&old, &good(&format!("{PEER}hold_time = 9\n"))), [Change::PeerChanged(address.into())]);
+    assert_eq!(
+        diff(&old, &good(&format!("{PEER}import = \"accept-all\"\n"))),
+        [Change::PeerPolicy(address.into())]
+    );
+    assert_eq!(diff(&old, &good("[bgp]\nasn = 64512\n")), [Change::PeerRemoved(address.into())]);
     assert_eq!(
         diff(&old, &good(&format!("{PEER}[node]\ntable = 100\n"))),
         [Change::NeedsRestart("node.table")]

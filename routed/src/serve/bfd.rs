@@ -39,10 +39,10 @@ async fn report(bfd: &mpsc::Sender<BfdCommand>) -> Result<BfdReport, Status> {
 /// The session of a BGP peer, or why there is none; `None`: none is wanted.
 pub(super) async fn of_peer(
     bfd: &mpsc::Sender<BfdCommand>,
-    address: IpAddr,
+    (address, scope): (IpAddr, Option<u32>),
 ) -> Result<Option<v1::BfdSession>, Status> {
     let BfdReport { now, sessions, absent, .. } = report(bfd).await?;
-    let client = Client::Bgp(address);
+    let client = Client::Bgp(address, scope);
     let running = sessions.iter().find(|(_, _, clients)| clients.contains(&client));
     let absent = || absent.iter().find(|(other, _)| *other == client);
     Ok(running
@@ -63,13 +63,13 @@ fn none(client: Client, reason: &str) -> v1::BfdSession {
 
 fn peer(client: Client) -> IpAddr {
     match client {
-        Client::Bgp(peer) | Client::Rip(_, peer) => peer,
+        Client::Bgp(peer, _) | Client::Rip(_, peer) => peer,
     }
 }
 
 fn protocol(client: Client) -> v1::Protocol {
     match client {
-        Client::Bgp(_) => v1::Protocol::Bgp,
+        Client::Bgp(..) => v1::Protocol::Bgp,
         Client::Rip(_, neighbor) if neighbor.is_ipv4() => v1::Protocol::Rip,
         Client::Rip(..) => v1::Protocol::Ripng,
     }

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::config::{NoPeerKey, PeerKey};
 use crate::tasks::table::view::protocol;
 use api::Problem;
 use api::v1;
@@ -45,6 +46,14 @@ pub(super) fn address(field: &str, text: &str) -> Result<IpAddr, Status> {
     text.parse().map_err(|_| {
         let what = format!("{text:?} is no IP address");
         Problem::invalid(field, what).hint("write it as 192.0.2.1 or fd00::1").into()
+    })
+}
+
+/// The peer in a field of a request.
+pub(super) fn peer(field: &str, text: &str) -> Result<PeerKey, Status> {
+    text.parse().map_err(|why: NoPeerKey| {
+        let hint = "write it as 192.0.2.1, fd00::1, fe80::1%eth1 or eth1, as `routectl peers` shows it";
+        Problem::invalid(field, format!("{text:?} is {why}")).hint(hint).into()
     })
 }
 

@@ -110,6 +110,7 @@ impl NodeService for Node {
             text: format!("addresses cannot be given out: {why}"),
             hint: "free space in the state directory; routed looks again every few seconds".to_owned(),
         }));
+        alarms.extend(peers.iter().filter_map(super::peers::alarm));
         alarms.extend(self.handles.drain.alarm());
         let counts = v1::Counts {
             peers: peers.len() as u64,

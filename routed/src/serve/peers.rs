@@ -3,7 +3,6 @@
 mod settings;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use api::v1::peer_service_server::PeerService;
@@ -18,7 +17,7 @@ use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use super::convert;
-use crate::config::PeerOrigin;
+use crate::config::{PeerKey, PeerOrigin};
 use crate::tasks::table::ask::{FamilyCounts, PeerCounts};
 use crate::tasks::{Handles, Order, PeerCommand, PeerOrder, PeerReport, SpeakerCommand};
 
@@ -28,13 +27,18 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    async fn reports(&self, address: Option<IpAddr>) -> Result<Vec<v1::PeerDetail>, Status> {
-        let Some(speaker) = &self.handles.speaker else { return Ok(vec![]) };
-        let (reply, answer) = oneshot::channel();
-        speaker.send(SpeakerCommand::Report(address, reply)).await.map_err(|_| convert::stopping())?;
-        let reports = answer.await.map_err(|_| convert::stopping())?;
+    async fn reports(&self, peer: Option<PeerKey>) -> Result<Vec<v1::PeerDetail>, Status> {
+        let reports = self.ask(peer).await?;
         let counts = self.handles.table.peer_counts().await.ok_or_else(convert::stopping)?;
         Ok(reports.iter().map(|(id, report)| self.detail(*id, report, &counts)).collect())
+    }
+
+    /// What the speaker says of all peers, or of one.
+    async fn ask(&self, peer: Option<PeerKey>) -> Result<Vec<(PeerId, PeerReport)>, Status> {
+        let Some(speaker) = &self.handles.speaker else { return Ok(vec![]) };
+        let (reply, answer) = oneshot::channel();
+        speaker.send(SpeakerCommand::Report(peer, reply)).await.map_err(|_| convert::stopping())?;
+        answer.await.map_err(|_| convert::stopping())
     }
 
     fn detail(
@@ -115,7 +119,8 @@ impl Peers {
         let up = report.negotiated.as_ref();
         let families = up.map_or(&report.config.families, |up| &up.families);
         v1::Peer {
-            address: report.config.address.to_string(),
+            address: report.config.name(),
+            interface: report.config.interface.clone(),
             asn: Some(report.config.asn.0),
             local_asn: self.local_asn(report).0,
             router_id: up.map(|up| up.router_id.to_string()),
@@ -138,16 +143,16 @@ impl Peers {
     }
 
     /// Has the configured peers changed, for good.
-    async fn order(&self, address: IpAddr, what: PeerOrder) -> Result<(), Status> {
+    async fn order(&self, peer: &PeerKey, what: PeerOrder) -> Result<(), Status> {
         let (reply, answer) = oneshot::channel();
-        let order = Order { address, what, reply };
+        let order = Order { peer: peer.clone(), what, reply };
         self.handles.order.send(order).await.map_err(|_| convert::stopping())?;
         Ok(answer.await.map_err(|_| convert::stopping())??)
     }
 
     /// True for a peer of a range: there is nothing to keep of it.
-    async fn dialled_in(&self, address: IpAddr) -> Result<bool, Status> {
-        let found = self.reports(Some(address)).await?.into_iter().next();
+    async fn dialled_in(&self, peer: &PeerKey) -> Result<bool, Status> {
+        let found = self.reports(Some(peer.clone())).await?.into_iter().next();
         Ok(found.and_then(|detail| detail.peer).is_some_and(|peer| peer.dynamic))
     }
 
@@ -157,14 +162,18 @@ impl Peers {
         address: &str,
         command: PeerCommand,
     ) -> Result<Response<v1::PeerActionResponse>, Status> {
-        let address = convert::address("address", address)?;
-        let speaker = self.handles.speaker.as_ref().ok_or_else(|| unknown(address))?;
+        let key = convert::peer("address", address)?;
+        let speaker = self.handles.speaker.as_ref().ok_or_else(|| unknown(&key))?;
         let (reply, answer) = oneshot::channel();
-        speaker.send(SpeakerCommand::Peer(address, command, reply)).await.map_err(|_| convert::stopping())?;
+        speaker
+            .send(SpeakerCommand::Peer(key.clone(), command, reply))
+            .await
+            .map_err(|_| convert::stopping())?;
         if !answer.await.map_err(|_| convert::stopping())? {
-            return Err(unknown(address));
+            return Err(unknown(&key));
         }
-        let detail = self.reports(Some(address)).await?.into_iter().next().ok_or_else(|| unknown(address))?;
+        let detail =
+            self.reports(Some(key.clone())).await?.into_iter().next().ok_or_else(|| unknown(&key))?;
         let state = detail.peer.map_or(v1::PeerState::Unspecified as i32, |peer| peer.state);
         Ok(Response::new(v1::PeerActionResponse { state }))
     }
@@ -184,11 +193,13 @@ impl PeerService for Peers {
         &self,
         request: Request<v1::GetPeerRequest>,
     ) -> Result<Response<v1::PeerDetail>, Status> {
-        let address = convert::address("address", &request.get_ref().address)?;
-        let detail = self.reports(Some(address)).await?.into_iter().next();
-        let detail = detail.ok_or_else(|| unknown(address))?;
-        let bfd = super::bfd::of_peer(&self.handles.bfd, address).await?;
-        Ok(Response::new(v1::PeerDetail { bfd, ..detail }))
+        let peer = convert::peer("address", &request.get_ref().address)?;
+        let reports = self.ask(Some(peer.clone())).await?;
+        let (id, report) = reports.first().ok_or_else(|| unknown(&peer))?;
+        let counts = self.handles.table.peer_counts().await.ok_or_else(convert::stopping)?;
+        let place = (report.config.address, report.config.scope);
+        let bfd = super::bfd::of_peer(&self.handles.bfd, place).await?;
+        Ok(Response::new(v1::PeerDetail { bfd, ..self.detail(*id, report, &counts) }))
     }
 
     async fn add_peer(
@@ -196,12 +207,12 @@ impl PeerService for Peers {
         request: Request<v1::AddPeerRequest>,
     ) -> Result<Response<v1::PeerActionResponse>, Status> {
         let v1::AddPeerRequest { address: text, settings } = request.into_inner();
-        let address = convert::address("address", &text)?;
+        let peer = convert::peer("address", &text)?;
         let keys = settings.into_iter().map(|(key, value)| {
             let value = value.parse::<toml::Value>().unwrap_or(toml::Value::String(value));
             (key, value)
         });
-        self.order(address, PeerOrder::Add(keys.collect())).await?;
+        self.order(&peer, PeerOrder::Add(keys.collect())).await?;
         self.act(&text, PeerCommand::Enable).await
     }
 
@@ -209,8 +220,8 @@ impl PeerService for Peers {
         &self,
         request: Request<v1::RemovePeerRequest>,
     ) -> Result<Response<v1::RemovePeerResponse>, Status> {
-        let address = convert::address("address", &request.get_ref().address)?;
-        self.order(address, PeerOrder::Remove).await?;
+        let peer = convert::peer("address", &request.get_ref().address)?;
+        self.order(&peer, PeerOrder::Remove).await?;
         Ok(Response::new(v1::RemovePeerResponse {}))
     }
 
@@ -218,9 +229,9 @@ impl PeerService for Peers {
         &self,
         request: Request<v1::EnablePeerRequest>,
     ) -> Result<Response<v1::PeerActionResponse>, Status> {
-        let address = convert::address("address", &request.get_ref().address)?;
-        if !self.dialled_in(address).await? {
-            self.order(address, PeerOrder::Enable).await?;
+        let peer = convert::peer("address", &request.get_ref().address)?;
+        if !self.dialled_in(&peer).await? {
+            self.order(&peer, PeerOrder::Enable).await?;
         }
         self.act(&request.get_ref().address, PeerCommand::Enable).await
     }
@@ -230,9 +241,9 @@ impl PeerService for Peers {
         request: Request<v1::DisablePeerRequest>,
     ) -> Result<Response<v1::PeerActionResponse>, Status> {
         let v1::DisablePeerRequest { address, message } = request.into_inner();
-        let peer = convert::address("address", &address)?;
-        if !self.dialled_in(peer).await? {
-            self.order(peer, PeerOrder::Disable(message.clone())).await?;
+        let peer = convert::peer("address", &address)?;
+        if !self.dialled_in(&peer).await? {
+            self.order(&peer, PeerOrder::Disable(message.clone())).await?;
         }
         self.act(&address, PeerCommand::Stop(Admin::Shutdown(message))).await
     }
@@ -254,15 +265,32 @@ impl PeerService for Peers {
     }
 }
 
-fn unknown(address: IpAddr) -> Status {
-    unknown_peer(address).into()
+fn unknown(peer: &PeerKey) -> Status {
+    unknown_peer(peer).into()
 }
 
-/// The answer about an address that is no peer.
-pub(crate) fn unknown_peer(address: IpAddr) -> Problem {
-    Problem::new(problem::Kind::NotFound, format!("peer {address}"), "is not configured").hint(
+/// The answer about what is no peer.
+pub(crate) fn unknown_peer(peer: &PeerKey) -> Problem {
+    Problem::new(problem::Kind::NotFound, format!("peer {peer}"), "is not configured").hint(
         "`routectl peers` lists the peers; add it as [[bgp.peer]] and reload, or with `routectl peers add`",
     )
+}
+
+/// A second router on the link of an unnumbered peer.
+pub(super) fn alarm(report: &PeerReport) -> Option<v1::Alarm> {
+    let (rival, interface) = (report.rival?, report.config.interface.as_ref()?);
+    Some(v1::Alarm {
+        id: format!("second-router {interface}"),
+        severity: v1::Severity::Warning as i32,
+        text: format!(
+            "{rival} advertises itself on {interface} too; the peer stays {}",
+            report.config.name()
+        ),
+        hint: format!(
+            "an unnumbered peer is alone with this node on its link; on {interface} name the peer with \
+             `address` as well, or take the other router away"
+        ),
+    })
 }
 
 fn seconds(time: Duration) -> u32 {

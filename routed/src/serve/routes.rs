@@ -126,7 +126,7 @@ impl RouteService for RoutesOf {
 fn query(request: &v1::ListRoutesRequest) -> Result<RoutesQuery, Status> {
     let view = v1::RouteView::try_from(request.view)
         .map_err(|_| Status::from(Problem::invalid("view", format!("there is no view {}", request.view))))?;
-    let peer = request.peer.as_deref().map(|text| convert::address("peer", text)).transpose()?;
+    let peer = request.peer.as_deref().map(|text| convert::peer("peer", text)).transpose()?;
     if peer.is_none() && matches!(view, v1::RouteView::Received | v1::RouteView::Advertised) {
         return Err(Problem::invalid("peer", "this view is of one peer")
             .hint("name it with --peer ADDR")

@@ -20,7 +20,7 @@
 //! is state, not a queue; what a peer or a watcher has yet to hear is a set
 //! of prefixes in the table, but for the few letters that a peer's box holds.
 //!
-//! Beside them: `bmp` shows sessions and routes to collectors, `drain` tells table and RIP to send traffic elsewhere, `claim`
+//! Beside them: `discovery` finds who is at the other end of interfaces that have a peer, `bmp` shows sessions and routes to collectors, `drain` tells table and RIP to send traffic elsewhere, `claim`
 //! finds a block for a node without one.
 //!
 //! Start: state directory, watcher, FIB writer (adopts), address store,
@@ -34,6 +34,7 @@ pub(crate) mod bmp;
 mod bridge;
 pub(crate) mod claim;
 mod conn;
+mod discovery;
 pub(crate) mod drain;
 pub(crate) mod listener;
 mod peer;
@@ -58,7 +59,7 @@ pub(crate) use self::report::PeerReport;
 pub(crate) use self::rip::RipCommand;
 pub(crate) use self::speaker::SpeakerCommand;
 pub(crate) use self::table::ask::{Overview, TableHandle};
-use crate::config::Diagnostic;
+use crate::config::{Diagnostic, PeerKey};
 
 /// Inputs that may wait for the table: batches of routes, not single ones.
 pub(crate) const TABLE_INPUTS: usize = 64;
@@ -126,7 +127,7 @@ pub(crate) struct Handles {
 #[derive(Debug)]
 pub(crate) struct Order {
     /// The peer.
-    pub(crate) address: IpAddr,
+    pub(crate) peer: PeerKey,
     /// What is to become of it.
     pub(crate) what: PeerOrder,
     /// Gets the answer once it is on disk.

@@ -62,6 +62,9 @@ pub(crate) enum PeerCommand {
     /// BFD says that the path to the peer has failed, unless it is the peer
     /// that restarts.
     BfdDown(WhyDown, Fate),
+    /// The neighbour is heard no more: end the task, unless there is a session
+    /// or its routes are kept.
+    Unheard,
     /// End the session, then the task.
     Finish(Admin),
 }
@@ -171,7 +174,7 @@ impl PeerTask {
                     let mut actions = Vec::new();
                     self.machine.tick(Instant::now(), &mut actions);
                     self.perform(actions);
-                    self.told.attempt(self.config.address, self.machine.status().last_error);
+                    self.told.attempt(&self.config, self.machine.status().last_error);
                     self.due(Instant::now());
                 }
                 Wake::Table => {}
@@ -182,7 +185,7 @@ impl PeerTask {
             }
         }
         // A task that is gone watches nothing.
-        let _ = self.bfd.send(BfdCommand::Unwant(Client::Bgp(self.config.address))).await;
+        let _ = self.bfd.send(BfdCommand::Unwant(Client::Bgp(self.config.address, self.config.scope))).await;
     }
 
     async fn wake(&mut self) -> Wake {
@@ -207,7 +210,7 @@ impl PeerTask {
         let mut actions = Vec::new();
         self.machine.handle(Instant::now(), event, &mut actions);
         self.perform(actions);
-        self.told.attempt(self.config.address, self.machine.status().last_error);
+        self.told.attempt(&self.config, self.machine.status().last_error);
     }
 
     fn command(&mut self, command: PeerCommand) {
@@ -230,6 +233,11 @@ impl PeerTask {
                 let _ = reply.send(told);
             }
             PeerCommand::BfdDown(why, fate) => self.path_failed(why, fate),
+            PeerCommand::Unheard => {
+                if self.is_alone() {
+                    self.finish(Admin::Deconfigured);
+                }
+            }
             PeerCommand::Finish(admin) => self.finish(admin),
         }
     }
@@ -276,7 +284,7 @@ impl PeerTask {
                 Action::Close(id) => self.close(id),
                 Action::Up(up) => self.up(up),
                 Action::Down(down) => {
-                    self.told.down(self.config.address, &down, self.machine.status().last_error.1);
+                    self.told.down(&self.config, &down, self.machine.status().last_error.1);
                     self.session = None;
                     self.went_down(&down);
                     self.outbox.push(TableInput::PeerDown { id: self.id, down });
@@ -312,11 +320,11 @@ impl PeerTask {
     }
 
     fn state_changed(&self, state: State) {
-        debug!(peer = %self.config.address, %state, "state");
+        debug!(peer = %self.config.name(), %state, "state");
     }
 
     fn up(&mut self, up: Arc<Up>) {
-        self.told.up(self.config.address, &up);
+        self.told.up(&self.config, &up);
         if let Some((_, conn)) = self.conns.iter_mut().find(|(id, _)| *id == up.conn) {
             conn.negotiated(&up, self.config.offers.aigp.unwrap_or(up.internal));
         }
@@ -332,7 +340,7 @@ impl PeerTask {
     fn send(&mut self, id: ConnId, message: &Message) {
         let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) else { return };
         if let Err(error) = conn.queue(message) {
-            warn!(peer = %self.config.address, %error, "message not sent");
+            warn!(peer = %self.config.name(), %error, "message not sent");
         }
         self.flush(id);
     }
@@ -365,7 +373,7 @@ impl PeerTask {
         while let Some((_, conn)) = self.conns.iter_mut().find(|(other, _)| *other == id) {
             let told = &mut self.told;
             let judge = |message: &Result<Message, WireError>, octets: &[u8]| {
-                told.malformed(self.config.address, message, octets);
+                told.malformed(&self.config, message, octets);
             };
             let Some(message) = conn.next_message(judge) else { break };
             self.handle(Event::Received(id, message.map_err(|error| error.notification())));

@@ -1,5 +1,6 @@
 //! What a peer task tells of its peer.
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,8 @@ pub(crate) struct PeerReport {
     pub(crate) sent: Option<Noted>,
     /// The last NOTIFICATION received.
     pub(crate) received: Option<Noted>,
+    /// A second router on the peer's link.
+    pub(crate) rival: Option<Ipv6Addr>,
 }
 
 /// Octets of messages, since the peer was made.
@@ -100,6 +103,7 @@ impl PeerReport {
             malformed: None,
             sent: status.last_sent.cloned(),
             received: status.last_received.cloned(),
+            rival: None,
         }
     }
 

@@ -28,7 +28,7 @@ pub(super) async fn dial(peer: Peer, external: bool, key: Option<Secret>) -> io:
         let to = AoPeer { address: peer.address, prefix_length: None };
         kernel::sockopt::add_tcp_ao(&socket, to, key.raw(), index == 0)?;
     }
-    let stream = socket.connect(SocketAddr::new(peer.address, peer.port)).await?;
+    let stream = socket.connect(peer.socket_address()).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  accept tasks ──Accepted──┐            ┌─► PeerCommand ─► peer task (one each)
-//!  serve, reload ──commands─┴─► speaker ─┤
-//!                                        └─► reports, gathered
+//!  serve, reload ──commands─┼─► speaker ─┼─► reports, gathered
+//!  discovery ──Neighbor─────┘            └─► Wanted (watch) ─► discovery
 //! ```
 //! A peer's task that fails costs that peer its session and nothing else: the
 //! table forgets its routes, and the task is started again after a wait that
@@ -12,27 +12,31 @@
 
 mod dynamic;
 mod failure;
+mod unnumbered;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bgp::peer::{AddPathConfig, Admin, PeerConfig, RestartConfig};
+use kernel::Links;
 use net::{Asn, RouterId};
 use rib::PeerId;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::info;
 
 use self::failure::Failure;
+use self::unnumbered::Unnumbered;
 use super::bfd::BfdCommand;
+use super::discovery::{self, Neighbor};
 use super::listener::{ListenError, Listeners};
 use super::peer::{PeerCommand, PeerTask};
 use super::report::PeerReport;
 use super::table::TableInput;
 use super::{COMMANDS, PEER_COMMANDS};
-use crate::config::{self, Bgp};
+use crate::config::{self, Bgp, PeerKey};
 use crate::observe::damp::Damper;
 
 /// What others ask of the speaker.
@@ -40,10 +44,10 @@ use crate::observe::damp::Damper;
 pub(crate) enum SpeakerCommand {
     /// A connection has come in.
     Accepted(TcpStream, SocketAddr),
-    /// Tell how the peers are; all, or the one with this address.
-    Report(Option<IpAddr>, oneshot::Sender<Vec<(PeerId, PeerReport)>>),
+    /// Tell how the peers are; all, or this one.
+    Report(Option<PeerKey>, oneshot::Sender<Vec<(PeerId, PeerReport)>>),
     /// Do something with one peer; answers whether there is such a peer.
-    Peer(IpAddr, PeerCommand, oneshot::Sender<bool>),
+    Peer(PeerKey, PeerCommand, oneshot::Sender<bool>),
     /// Add a peer, or set up its session anew with another configuration.
     Configure(Box<config::Peer>),
     /// Other filters, limits or keys for a peer; its session stays.
@@ -54,7 +58,9 @@ pub(crate) enum SpeakerCommand {
     /// what differs else.
     Keys(Box<Bgp>),
     /// Remove a peer.
-    Remove(IpAddr),
+    Remove(PeerKey),
+    /// What is known of the other end of an interface.
+    Neighbor(String, Neighbor),
     /// End all sessions for a restart, then answer.
     Stop(oneshot::Sender<()>),
 }
@@ -71,6 +77,8 @@ pub(crate) struct SpeakerConfig {
     pub(crate) restarting: bool,
     /// The BFD task.
     pub(crate) bfd: mpsc::Sender<BfdCommand>,
+    /// Links and addresses.
+    pub(crate) links: watch::Receiver<Links>,
 }
 
 struct Handle {
@@ -86,7 +94,8 @@ struct Handle {
 /// The task; see the module's page.
 pub(crate) struct Speaker {
     config: SpeakerConfig,
-    peers: BTreeMap<IpAddr, Handle>,
+    peers: BTreeMap<PeerKey, Handle>,
+    unnumbered: Unnumbered,
     tasks: JoinSet<()>,
     next_id: u32,
     table: mpsc::Sender<TableInput>,
@@ -106,7 +115,10 @@ impl Speaker {
     ) -> Result<mpsc::Sender<SpeakerCommand>, ListenError> {
         let (sender, commands) = mpsc::channel(COMMANDS);
         listeners.listen(&sender)?;
-        tokio::spawn(Self::new(config, listeners, table).run(commands));
+        let links = config.links.clone();
+        let speaker = Self::new(config, listeners, table);
+        discovery::start(speaker.unnumbered.wanted(), links, sender.clone());
+        tokio::spawn(speaker.run(commands));
         Ok(sender)
     }
 
@@ -115,6 +127,7 @@ impl Speaker {
         let mut speaker = Self {
             config,
             peers: BTreeMap::new(),
+            unnumbered: Unnumbered::default(),
             tasks: JoinSet::new(),
             next_id: 0,
             table,
@@ -123,7 +136,7 @@ impl Speaker {
             unkeyed: Damper::default(),
         };
         for peer in peers {
-            info!(peer = %peer.address, asn = %peer.asn, "peer configured");
+            info!(peer = %peer.name(), asn = %peer.asn, "peer configured");
             speaker.add(peer.into());
         }
         speaker
@@ -150,36 +163,32 @@ impl Speaker {
             let Some(command) = command else { return };
             match command {
                 SpeakerCommand::Accepted(stream, remote) => self.accepted(stream, remote).await,
-                SpeakerCommand::Report(address, reply) => {
-                    let reports = self.report(address).await;
+                SpeakerCommand::Report(peer, reply) => {
+                    let reports = self.report(peer.as_ref()).await;
                     // Whoever asked may have gone; then nobody misses the answer.
                     let _ = reply.send(reports);
                 }
-                SpeakerCommand::Peer(address, command, reply) => {
+                SpeakerCommand::Peer(peer, command, reply) => {
                     // An operator's wish does not wait.
-                    self.start_again(address);
-                    let known = self.tell(address, command).await;
+                    self.start_again(&peer);
+                    let known = self.tell(&peer, command).await || self.unnumbered.has(&peer);
                     let _ = reply.send(known);
                 }
                 SpeakerCommand::Configure(peer) => {
-                    let admin = if self.peers.contains_key(&peer.address) {
-                        Admin::ConfigChange
-                    } else {
-                        Admin::Deconfigured
-                    };
-                    self.remove(peer.address, admin).await;
-                    info!(peer = %peer.address, asn = %peer.asn, "peer configured");
+                    let key = peer.key();
+                    let known = self.peers.contains_key(&key);
+                    self.end(&key, if known { Admin::ConfigChange } else { Admin::Deconfigured }).await;
+                    info!(peer = %key, asn = %peer.asn, "peer configured");
                     self.add(peer);
                 }
-                SpeakerCommand::Reconfigure(peer) => {
-                    if let Some(handle) = self.peers.get_mut(&peer.address) {
-                        handle.config.clone_from(&peer);
-                    }
-                    self.tell(peer.address, PeerCommand::Reconfigure(peer)).await;
-                }
+                SpeakerCommand::Reconfigure(peer) => self.reconfigure(peer).await,
                 SpeakerCommand::Ranges(ranges) => self.follow_ranges(ranges).await,
-                SpeakerCommand::Keys(bgp) => self.listeners.configure(&bgp),
-                SpeakerCommand::Remove(address) => self.remove(address, Admin::Deconfigured).await,
+                SpeakerCommand::Keys(bgp) => {
+                    (self.config.bgp.peers, self.config.bgp.dynamic) = (bgp.peers, bgp.dynamic);
+                    self.listen_with_keys();
+                }
+                SpeakerCommand::Remove(key) => self.remove(&key).await,
+                SpeakerCommand::Neighbor(interface, neighbor) => self.neighbor(interface, neighbor).await,
                 SpeakerCommand::Stop(reply) => {
                     self.stop().await;
                     let _ = reply.send(());
@@ -190,8 +199,16 @@ impl Speaker {
     }
 
     fn add(&mut self, peer: Box<config::Peer>) {
+        let id = self.new_id();
+        match &peer.interface {
+            Some(_) if peer.scope.is_none() => self.look_for(id, peer),
+            _ => self.spawn(id, peer, None),
+        }
+    }
+
+    fn new_id(&mut self) -> PeerId {
         self.next_id += 1;
-        self.spawn(PeerId(self.next_id), peer, None);
+        PeerId(self.next_id)
     }
 
     fn spawn(&mut self, id: PeerId, config: Box<config::Peer>, failure: Option<Failure>) {
@@ -202,7 +219,7 @@ impl Speaker {
         let task = PeerTask::new(id, (*config).clone(), machine, control, ways);
         let task = self.tasks.spawn(task.run()).id();
         let handle = Handle { id, commands, task, started: Instant::now(), failure, config };
-        self.peers.insert(handle.config.address, handle);
+        self.peers.insert(handle.config.key(), handle);
     }
 
     fn machine_config(&self, peer: &config::Peer) -> PeerConfig {
@@ -235,36 +252,51 @@ impl Speaker {
             role: offers.role,
             confederation,
             hostname: Some(self.config.name.clone()),
-            seed: seed(peer.address),
+            seed: seed(&peer.key()),
             ..PeerConfig::new(local_as, self.config.router_id, peer.asn)
         }
     }
 
-    async fn tell(&self, address: IpAddr, command: PeerCommand) -> bool {
-        match self.peers.get(&address) {
+    async fn tell(&self, peer: &PeerKey, command: PeerCommand) -> bool {
+        match self.peers.get(peer) {
             Some(handle) => handle.commands.send(command).await.is_ok(),
             None => false,
         }
     }
 
-    async fn report(&self, address: Option<IpAddr>) -> Vec<(PeerId, PeerReport)> {
+    async fn report(&self, wanted: Option<&PeerKey>) -> Vec<(PeerId, PeerReport)> {
         let mut reports = Vec::new();
-        for (peer, handle) in &self.peers {
-            if address.is_some_and(|address| address != *peer) {
-                continue;
-            }
+        for (_, handle) in self.peers.iter().filter(|(peer, _)| wanted.is_none_or(|wanted| wanted == *peer)) {
             let (reply, answer) = oneshot::channel();
             let asked = handle.commands.send(PeerCommand::Report(reply)).await.is_ok();
             let told = if asked { answer.await.ok() } else { None };
-            reports.push((handle.id, told.unwrap_or_else(|| self.report_failed(handle))));
+            let told = told.unwrap_or_else(|| self.report_failed(handle));
+            reports.push((handle.id, self.with_rival(told)));
         }
+        reports.extend(self.report_sought(wanted));
         reports
+    }
+
+    /// Filters, limits or keys have changed; the session stays.
+    async fn reconfigure(&mut self, peer: Box<config::Peer>) {
+        let key = peer.key();
+        let peer = self.follow_template(peer);
+        if let Some(handle) = self.peers.get_mut(&key) {
+            handle.config.clone_from(&peer);
+        }
+        self.tell(&key, PeerCommand::Reconfigure(peer)).await;
+    }
+
+    /// A peer is configured no more.
+    async fn remove(&mut self, peer: &PeerKey) {
+        self.end(peer, Admin::Deconfigured).await;
+        self.look_no_more(peer);
     }
 
     /// Ends a peer; its task has the table forget it, after what the task has
     /// yet to say.
-    async fn remove(&mut self, address: IpAddr, admin: Admin) {
-        let Some(handle) = self.peers.remove(&address) else { return };
+    async fn end(&mut self, peer: &PeerKey, admin: Admin) {
+        let Some(handle) = self.peers.remove(peer) else { return };
         if handle.commands.send(PeerCommand::Finish(admin)).await.is_err() {
             // Its task has failed. The table's channel closes only when the daemon ends.
             let _ = self.table.send(TableInput::PeerRemoved { id: handle.id }).await;
@@ -291,8 +323,8 @@ fn local_as(bgp: &Bgp, peer: &config::Peer) -> (Asn, bool) {
     }
 }
 
-/// The seed of a peer's jitter: its own for each address, and for each process.
-fn seed(address: IpAddr) -> u64 {
+/// The seed of a peer's jitter: its own for each peer, and for each process.
+fn seed(peer: &PeerKey) -> u64 {
     use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(address)
+    RandomState::new().hash_one(peer)
 }

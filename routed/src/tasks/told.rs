@@ -1,7 +1,6 @@
 //! What the log is told of one peer: ups, downs, failures, malformed messages;
 //! each at most a few times, however often it happens.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
 use bgp::conn::Up;
@@ -11,6 +10,7 @@ use net::Family;
 use tracing::{info, warn};
 
 use super::report::Malformed;
+use crate::config::Peer;
 use crate::observe::damp::Damper;
 
 /// So much of a malformed message is logged and shown.
@@ -30,27 +30,27 @@ pub(super) struct Told {
 
 impl Told {
     /// A session is up.
-    pub(super) fn up(&mut self, peer: IpAddr, up: &Up) {
+    pub(super) fn up(&mut self, peer: &Peer, up: &Up) {
         if let Some(unsaid) = self.up.admit(Instant::now(), "") {
             let families = up.families.iter().map(Family::to_string).collect::<Vec<_>>().join(",");
             let (asn, router_id, hold_time) = (up.peer_as, up.router_id, up.hold_time.as_secs());
-            info!(%peer, %asn, %router_id, families, hold_time, unsaid, "peer up");
+            info!(peer = %peer.name(), %asn, %router_id, families, hold_time, unsaid, "peer up");
         }
     }
 
     /// A session is down; `at` as the machine has it, so that this is not told
     /// as a failed attempt too.
-    pub(super) fn down(&mut self, peer: IpAddr, down: &Down, at: Option<Instant>) {
+    pub(super) fn down(&mut self, peer: &Peer, down: &Down, at: Option<Instant>) {
         self.failure = at;
         let why = down.why.to_string();
         if let Some(unsaid) = self.down.admit(Instant::now(), &why) {
-            warn!(%peer, why, kept = down.graceful.is_some(), unsaid, "peer down");
+            warn!(peer = %peer.name(), why, kept = down.graceful.is_some(), unsaid, "peer down");
         }
     }
 
     /// Tells why an attempt came to nothing, if it has just done so. A peer
     /// that is not there yet is no event: `routectl peers` shows it.
-    pub(super) fn attempt(&mut self, peer: IpAddr, (why, at): (&Why, Option<Instant>)) {
+    pub(super) fn attempt(&mut self, peer: &Peer, (why, at): (&Why, Option<Instant>)) {
         if at == self.failure {
             return;
         }
@@ -58,14 +58,14 @@ impl Told {
         if matches!(why, Why::Refused(_) | Why::Sent(_) | Why::Received(_)) {
             let why = why.to_string();
             if let Some(unsaid) = self.failed.admit(Instant::now(), &why) {
-                warn!(%peer, why, unsaid, "no session");
+                warn!(peer = %peer.name(), why, unsaid, "no session");
             }
         }
     }
 
     /// Tells what is wrong with a message, if something is, and keeps the
     /// beginning of the last such one.
-    pub(super) fn malformed(&mut self, peer: IpAddr, message: &Result<Message, WireError>, octets: &[u8]) {
+    pub(super) fn malformed(&mut self, peer: &Peer, message: &Result<Message, WireError>, octets: &[u8]) {
         let now = Instant::now();
         let faults = match message {
             Ok(Message::Update(update)) => &update.faults[..],
@@ -73,7 +73,7 @@ impl Told {
             Err(error) => {
                 let what = error.to_string();
                 if let Some(unsaid) = self.malformed.admit(now, &what) {
-                    warn!(%peer, what, octets = hex(octets), length = octets.len(), unsaid, "malformed message");
+                    warn!(peer = %peer.name(), what, octets = hex(octets), length = octets.len(), unsaid, "malformed message");
                 }
                 self.last_malformed = Some(kept(now, what, 0, octets));
                 return;
@@ -83,7 +83,7 @@ impl Told {
             if let Some(unsaid) = self.malformed.admit(now, fault.what) {
                 let (attribute, treatment, what) = (fault.attribute, fault.treatment, fault.what);
                 let (octets, length) = (hex(octets), octets.len());
-                warn!(%peer, attribute, ?treatment, what, octets, length, unsaid, "malformed attribute");
+                warn!(peer = %peer.name(), attribute, ?treatment, what, octets, length, unsaid, "malformed attribute");
             }
         }
         if let Some(fault) = faults.first() {
@@ -118,7 +118,9 @@ mod tests {
     #[test]
     fn the_beginning_of_the_last_malformed_message_is_kept() {
         let mut told = Told::default();
-        let peer = IpAddr::from([192, 0, 2, 1]);
+        let source = "[bgp]\nasn = 1\n[[bgp.peer]]\naddress = \"192.0.2.1\"\nasn = 1\n";
+        let config = crate::config::parse("test", source).unwrap().0.bgp.unwrap();
+        let peer = &config.peers[0];
         told.malformed(peer, &Ok(Message::Keepalive), &[1]);
         assert!(told.last_malformed().is_none());
         let fault = |what| bgp::wire::Fault { attribute: 4, treatment: bgp::wire::Treatment::Discard, what };

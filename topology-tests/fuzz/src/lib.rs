@@ -6,6 +6,7 @@ pub mod bfd_session;
 pub mod bgp_attr;
 pub mod bgp_session;
 pub mod bgp_wire;
+pub mod discovery;
 pub mod rip_instance;
 pub mod rip_packet;
 

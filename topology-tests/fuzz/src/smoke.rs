@@ -5,7 +5,7 @@ use std::path::Path;
 
 use arbitrary::{Arbitrary, Unstructured};
 
-use crate::{bfd_packet, bfd_session, bgp_attr, bgp_session, bgp_wire, rip_instance, rip_packet};
+use crate::{bfd_packet, bfd_session, bgp_attr, bgp_session, bgp_wire, discovery, rip_instance, rip_packet};
 
 /// Random numbers (xorshift), always the same.
 struct Dice(u64);
@@ -154,5 +154,24 @@ fn bfd_sessions() {
             })
             .collect();
         bfd_session::run(round % 2 == 0, &turns);
+    }
+}
+
+#[test]
+fn discoveries() {
+    let mut dice = Dice(7);
+    for _ in 0..2000 {
+        let turns: Vec<discovery::Turn> = (0..60)
+            .map(|_| {
+                let (wait, source, hop_limit) = (dice.octet() % 50, dice.octet(), dice.octet());
+                // Types and codes that are known, and options that may be right.
+                let mut bytes: Vec<u8> = (0..dice.throw(40))
+                    .map(|at| if at >= 16 && dice.throw(3) > 0 { dice.octet() % 3 } else { 0 })
+                    .collect();
+                bytes.first_mut().into_iter().for_each(|kind| *kind = 133 + dice.octet() % 2);
+                (wait, source, hop_limit, bytes)
+            })
+            .collect();
+        discovery::run(&turns);
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn read<'i>(
     findings: &mut Findings<'_>,
 ) {
     for (address, text) in since.added {
-        if peers.iter().any(|peer| peer.address == *address) {
+        if peers.iter().any(|peer| peer.key() == *address) {
             findings.warning(
                 span,
                 format!("peer {address} was added over the API and stands in the file; the file counts"),
@@ -47,7 +47,7 @@ pub(super) fn read<'i>(
         }
     }
     for peer in peers {
-        if let Some(words) = since.disabled.get(&peer.address) {
+        if let Some(words) = since.disabled.get(&peer.key()) {
             peer.shutdown.get_or_insert_with(|| words.clone());
         }
     }

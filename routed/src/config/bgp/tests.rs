@@ -198,18 +198,18 @@ fn a_reload_resets_a_session_only_for_what_is_said_in_the_open() {
     let file = |keys: &str| good(&format!("{PEER}{keys}"));
     let address = IpAddr::from([192, 0, 2, 2]);
     for (old, new, change) in [
-        ("", "shutdown = \"work\"\n", Change::PeerPolicy(address)),
-        ("", "max_prefixes = { limit = 1, action = \"warn\" }\n", Change::PeerPolicy(address)),
-        ("", "send_communities = false\n", Change::PeerPolicy(address)),
-        ("", "as_override = true\n", Change::PeerPolicy(address)),
-        ("", "local_asn = 64999\n", Change::PeerChanged(address)),
-        ("", "passive = true\n", Change::PeerChanged(address)),
+        ("", "shutdown = \"work\"\n", Change::PeerPolicy(address.into())),
+        ("", "max_prefixes = { limit = 1, action = \"warn\" }\n", Change::PeerPolicy(address.into())),
+        ("", "send_communities = false\n", Change::PeerPolicy(address.into())),
+        ("", "as_override = true\n", Change::PeerPolicy(address.into())),
+        ("", "local_asn = 64999\n", Change::PeerChanged(address.into())),
+        ("", "passive = true\n", Change::PeerChanged(address.into())),
     ] {
         assert_eq!(diff(&file(old), &file(new)), [change], "{new}");
     }
     let [old, new] = ["old", "new"].map(|name| file(&format!("password_file = \"{path}/{name}\"\n")));
-    assert_eq!(diff(&old, &new), [Change::PeerPolicy(address)], "another key is put on the session");
-    assert_eq!(diff(&old, &file("")), [Change::PeerChanged(address)], "no key at all is not");
+    assert_eq!(diff(&old, &new), [Change::PeerPolicy(address.into())], "another key is put on the session");
+    assert_eq!(diff(&old, &file("")), [Change::PeerChanged(address.into())], "no key at all is not");
 }
 
 #[test]
@@ -238,12 +238,12 @@ fn peers_added_over_the_api_are_read_with_the_file_which_comes_first() {
         ("192.0.2.2".parse().unwrap(), "192.0.2.9".parse().unwrap(), "192.0.2.10".parse().unwrap());
     let runtime = Runtime {
         peers: [
-            (file, table("asn = 1")),
-            (added, table("asn = 64514\ngroup = \"g\"")),
-            (bad, table("asn = 1\nimport = \"gone\"")),
+            (file.into(), table("asn = 1")),
+            (added.into(), table("asn = 64514\ngroup = \"g\"")),
+            (bad.into(), table("asn = 1\nimport = \"gone\"")),
         ]
         .into(),
-        disabled: [(file, "work".to_owned())].into(),
+        disabled: [(file.into(), "work".to_owned())].into(),
     };
     let source = format!("{PEER}[[bgp.group]]\nname = \"g\"\nhold_time = 9\n");
     let (config, warnings) = super::super::parse_with("n1.toml", &source, &runtime).unwrap();
@@ -280,7 +280,7 @@ fn tcp_ao_takes_keys_with_ids_and_nothing_beside_them() {
     let printed = two.to_toml().unwrap();
     assert!(printed.contains("aes-128-cmac-96") && printed.contains("receive_id = 3"), "{printed}");
     assert_eq!(parse("n1.toml", &printed).unwrap().0.to_toml().unwrap(), printed);
-    assert_eq!(diff(&one, &two), [Change::PeerChanged(IpAddr::from([192, 0, 2, 2]))]);
+    assert_eq!(diff(&one, &two), [Change::PeerChanged(PeerKey::Address(IpAddr::from([192, 0, 2, 2])))]);
     for (text, says) in [
         (
             format!("[ {{ key_file = \"{path}/a\" }}, {{ key_file = \"{path}/b\" }} ]"),
@@ -296,9 +296,55 @@ fn tcp_ao_takes_keys_with_ids_and_nothing_beside_them() {
     }
 }
 
+const INTERFACE: &str = "[bgp]\nasn = 64512\n[[bgp.peer]]\ninterface = \"eth1\"\nasn = 64513\n";
+
+#[test]
+fn the_peer_of_an_interface_needs_no_address() {
+    assert_eq!(check(INTERFACE), "");
+    let peer = good(INTERFACE).bgp.unwrap().peers[0].clone();
+    assert_eq!((peer.key().to_string(), peer.name()), ("eth1".to_owned(), "eth1".to_owned()));
+    let found = Peer { address: "fe80::7".parse().unwrap(), scope: Some(3), ..peer };
+    assert_eq!((found.key().to_string(), found.name()), ("eth1".to_owned(), "fe80::7%eth1".to_owned()));
+    assert_eq!(found.socket_address().to_string(), "[fe80::7%3]:179");
+    let fixed = good(&format!("{INTERFACE}address = \"fe80::9\"\n"));
+    assert_eq!(fixed.bgp.as_ref().unwrap().peers[0].name(), "fe80::9%eth1");
+    for config in [good(INTERFACE), fixed] {
+        assert_eq!(good(&config.to_toml().unwrap()), config);
+    }
+}
+
 #[test]
 fn the_guard_is_on_unless_the_file_says_otherwise_and_needs_no_restart() {
     assert!(bgp(BGP).guard);
     let off = good(&format!("{BGP}guard = false\n"));
     assert_eq!(diff(&good(BGP), &off), [Change::Guard]);
+}
+
+#[test]
+fn what_does_not_go_with_an_interface_is_said() {
+    for (keys, says) in [
+        ("address = \"192.0.2.1\"", "goes with a link-local address"),
+        ("address = \"fd00::1\"", "goes with a link-local address"),
+        ("source = \"fe80::1\"", "source: not with `interface`"),
+        ("multihop = 2", "multihop: not with `interface`"),
+        ("[[bgp.peer]]\ninterface = \"eth1\"\nasn = 1", "peer eth1 stands twice"),
+        ("[[bgp.peer]]\ninterface = \"a/b\"\nasn = 1", "no name that an interface can have"),
+        ("[[bgp.peer]]\naddress = \"fe80::1\"\nasn = 1", "say with `interface` on which one"),
+        ("[[bgp.dynamic]]\nrange = \"fd00::/64\"\ninterface = \"eth1\"\nasn = 1", "unknown key"),
+    ] {
+        let findings = check(&format!("{INTERFACE}{keys}\n"));
+        assert!(findings.contains(says), "{keys}: {findings}");
+    }
+    let group = format!("{INTERFACE}group = \"g\"\n[[bgp.group]]\nname = \"g\"\nsource = \"fd00::1\"\n");
+    assert_eq!(check(&group), "", "what a group says for others does not count here");
+}
+
+#[test]
+fn a_reload_follows_the_peers_of_interfaces() {
+    let none = good("[bgp]\nasn = 64512\n");
+    let key = || PeerKey::Interface("eth1".to_owned());
+    assert_eq!(diff(&none, &good(INTERFACE)), [Change::PeerAdded(key())]);
+    assert_eq!(diff(&good(INTERFACE), &none), [Change::PeerRemoved(key())]);
+    let fixed = good(&format!("{INTERFACE}address = \"fe80::9\"\n"));
+    assert_eq!(diff(&good(INTERFACE), &fixed), [Change::PeerChanged(key())]);
 }

@@ -42,8 +42,9 @@ const FAREWELLS: usize = 3;
 /// Who wants a path to be watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Client {
-    /// The BGP session with this peer.
-    Bgp(IpAddr),
+    /// The BGP session with this peer; of a link-local address with the index
+    /// of its link.
+    Bgp(IpAddr, Option<u32>),
     /// RIP, of this neighbour on an interface.
     Rip(u32, IpAddr),
 }
@@ -326,7 +327,7 @@ impl Task {
                     let command = RipCommand::BfdDown(interface, neighbor);
                     tokio::spawn(async move { drop(rip.send(command).await) });
                 }
-                (Subscriber::Rip(_), Client::Bgp(_)) => {}
+                (Subscriber::Rip(_), Client::Bgp(..)) => {}
             }
         }
     }

@@ -54,8 +54,9 @@ impl fmt::Display for Absence {
 /// it ran until now.
 pub(super) fn place(want: &Want, before: Option<Path>, links: &Links) -> Result<Path, Absence> {
     match (want.client, want.settings.minimum_ttl) {
-        (Client::Bgp(remote), Some(_)) => many_hops(remote, want.source, before, links),
-        (Client::Bgp(remote), None) => {
+        (Client::Bgp(remote, _), Some(_)) => many_hops(remote, want.source, before, links),
+        (Client::Bgp(remote, Some(scope)), None) => one_hop(links.connected_in(remote, scope), remote, links),
+        (Client::Bgp(remote, None), None) => {
             let there = |path| match path {
                 Path::OneHop { interface, .. } => Some(interface),
                 Path::ManyHops { .. } => None,

@@ -25,9 +25,16 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn of(bgp: &Bgp) -> Self {
         let ranges = bgp.dynamic.iter().map(|range| (range.range, &range.template.passwords));
-        let peers = bgp.peers.iter().map(|peer| (Prefix::host(peer.address), &peer.passwords));
-        let keys = ranges.chain(peers).filter(|(_, keys)| !keys.is_empty());
-        let by = keys.map(|(who, keys)| (who, keys.clone())).collect();
+        let known = bgp.peers.iter().filter(|peer| !peer.address.is_unspecified());
+        let peers = known.map(|peer| (Prefix::host(peer.address), &peer.passwords));
+        let mut by: BTreeMap<Prefix, Vec<Secret>> = BTreeMap::new();
+        for (who, keys) in ranges.chain(peers).filter(|(_, keys)| !keys.is_empty()) {
+            // One link-local address may be that of a peer on each of several
+            // links; the kernel has one key for all of them, so they take turns.
+            let all = by.entry(who).or_default();
+            let new = keys.iter().filter(|key| !all.contains(key)).cloned().collect::<Vec<_>>();
+            all.extend(new);
+        }
         Self { by, turn: 0, next: Some(Instant::now() + TURN) }
     }
 

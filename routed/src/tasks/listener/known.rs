@@ -12,22 +12,33 @@ use crate::config::Bgp;
 #[derive(Clone, Debug, Default)]
 pub(in crate::tasks) struct Known {
     prefixes: Vec<Prefix>,
+    /// Interfaces whose other end is a peer, with whichever link-local address.
+    links: Vec<String>,
 }
 
 impl Known {
     pub(in crate::tasks) fn of(bgp: &Bgp) -> Self {
-        let peers = bgp.peers.iter().map(|peer| Prefix::host(peer.address));
-        Self { prefixes: peers.chain(bgp.dynamic.iter().map(|range| range.range)).collect() }
+        let (mut prefixes, mut links) = (Vec::new(), Vec::new());
+        for peer in &bgp.peers {
+            match &peer.interface {
+                Some(interface) => links.push(interface.clone()),
+                None => prefixes.push(Prefix::host(peer.address)),
+            }
+        }
+        prefixes.extend(bgp.dynamic.iter().map(|range| range.range));
+        Self { prefixes, links }
     }
 
-    /// True for the address of a peer, or of a range of peers.
+    /// True for the address of a peer, or of a range of peers; for any
+    /// link-local one where a link has a peer, for the speaker knows the links.
     pub(super) fn admits(&self, address: IpAddr) -> bool {
-        self.prefixes.iter().any(|prefix| prefix.contains(address))
+        let on_a_link = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+        (on_a_link && !self.links.is_empty()) || self.prefixes.iter().any(|prefix| prefix.contains(address))
     }
 
     /// The rule of the kernel that lets nobody else connect.
     pub(in crate::tasks) fn guard(self, bgp: &Bgp) -> Guard {
-        Guard { listen: bgp.listen.clone(), known: self.prefixes, links: Vec::new() }
+        Guard { listen: bgp.listen.clone(), known: self.prefixes, links: self.links }
     }
 }
 
@@ -43,5 +54,15 @@ mod tests {
         let admits = |address: &str| known.admits(address.parse().unwrap());
         assert!(admits("192.0.2.7") && admits("2001:db8::7"));
         assert!(!admits("192.0.2.8") && !admits("2001:db8:0:1::7") && !admits("fe80::7"));
+    }
+
+    #[test]
+    fn on_a_link_that_has_a_peer_every_address_of_the_link_is_known() {
+        let source = "[bgp]\nasn = 1\n[[bgp.peer]]\ninterface = \"eth1\"\nasn = 1\n";
+        let bgp = crate::config::parse("t", source).unwrap().0.bgp.unwrap();
+        let known = Known::of(&bgp);
+        assert!(known.admits("fe80::7".parse().unwrap()) && !known.admits("::".parse().unwrap()));
+        let guard = known.guard(&bgp);
+        assert_eq!((guard.links, guard.known), (vec!["eth1".to_owned()], vec![]));
     }
 }

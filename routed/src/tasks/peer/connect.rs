@@ -21,7 +21,7 @@ impl PeerTask {
     pub(super) fn accept(&mut self, stream: TcpStream, remote: SocketAddr, key: Option<Secret>) {
         self.stay.came = true;
         if let Err(error) = crate::tasks::socket::prepare_accepted(&stream, &self.config, self.external()) {
-            warn!(peer = %self.config.address, %error, "connection refused: its socket options cannot be set");
+            warn!(peer = %self.config.name(), %error, "connection refused: its socket options cannot be set");
             return;
         }
         self.accepted += 1;
@@ -51,7 +51,7 @@ impl PeerTask {
         remote: Option<SocketAddr>,
         event: impl FnOnce(ConnId, Endpoints) -> Event,
     ) {
-        let remote = remote.unwrap_or_else(|| SocketAddr::new(self.config.address, self.config.port));
+        let remote = remote.unwrap_or_else(|| self.config.socket_address());
         let conn = Conn::new(stream);
         match conn.local() {
             Ok(local) => {
@@ -60,7 +60,7 @@ impl PeerTask {
             }
             // The peer was gone before we looked.
             Err(error) if id.is_dialled() => self.handle(Event::DialFailed(id, error.to_string())),
-            Err(error) => debug!(peer = %self.config.address, %error, "connection gone before it was used"),
+            Err(error) => debug!(peer = %self.config.name(), %error, "connection gone before it was used"),
         }
     }
 }

@@ -86,7 +86,7 @@ fn judge(standing: Standing, fate: Fate) -> Outcome {
 impl PeerTask {
     /// Has the path to the peer watched, or no longer, as the configuration says.
     pub(super) async fn watch(&self) {
-        let client = Client::Bgp(self.config.address);
+        let client = Client::Bgp(self.config.address, self.config.scope);
         let command = match self.config.bfd.clone() {
             Some(settings) => {
                 let subscriber = Subscriber::Peer(self.control.clone());
@@ -100,7 +100,7 @@ impl PeerTask {
 
     /// BFD says that the path has failed.
     pub(super) fn path_failed(&mut self, why: WhyDown, fate: Fate) {
-        let peer = self.config.address;
+        let (peer, scope) = (self.config.address, self.config.scope);
         let standing = match &self.session {
             None => Standing::Absent,
             Some(Session { recovery, .. }) if recovery.explains(Instant::now(), why) => Standing::Restarting,
@@ -108,18 +108,18 @@ impl PeerTask {
             Some(_) => Standing::Up,
         };
         let outcome = judge(standing, fate);
-        info!(%peer, ?standing, ?fate, ?outcome, "bfd says that the path has failed");
+        info!(peer = %self.config.name(), ?standing, ?fate, ?outcome, "bfd says that the path has failed");
         match outcome {
             Outcome::Wait => match &mut self.session {
                 Some(Session { recovery, .. }) if recovery.unheard => recovery.unheard = false,
                 _ => self.restart_heard = true,
             },
             Outcome::End => {
-                self.outbox.push(TableInput::PathDown(peer));
+                self.outbox.push(TableInput::PathDown(peer, scope));
                 self.handle(Event::Stop(Admin::BfdDown));
             }
             Outcome::Forget => {
-                self.outbox.push(TableInput::PathDown(peer));
+                self.outbox.push(TableInput::PathDown(peer, scope));
                 self.outbox.push(TableInput::PeerDown {
                     id: self.id,
                     down: Down { why: Why::Stopped(Admin::BfdDown), graceful: None },

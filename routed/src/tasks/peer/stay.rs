@@ -30,7 +30,7 @@ impl PeerTask {
     pub(super) fn due(&mut self, now: Instant) {
         if self.stay.restart.is_some_and(|at| at <= now) {
             self.stay.restart = None;
-            info!(peer = %self.config.address, "peer that sent too many prefixes is tried again");
+            info!(peer = %self.config.name(), "peer that sent too many prefixes is tried again");
             self.handle(Event::Start);
         }
         if self.stay.kept.is_some_and(|at| at <= now) {
@@ -38,7 +38,7 @@ impl PeerTask {
         }
         if self.try_key_at().is_some_and(|at| at <= now) {
             let key = self.keys.next(now);
-            info!(peer = %self.config.address, "peer is silent; the next TCP-MD5 key is tried on the session");
+            info!(peer = %self.config.name(), "peer is silent; the next TCP-MD5 key is tried on the session");
             self.rekey(key);
         }
     }
@@ -59,6 +59,12 @@ impl PeerTask {
             && self.stay.kept.is_none()
             && self.conns.is_empty()
             && self.machine.state() == State::Active
+    }
+
+    /// True where there is nothing to lose: neither a session, nor one that
+    /// begins, nor routes that are kept over a restart.
+    pub(super) fn is_alone(&self) -> bool {
+        self.session.is_none() && self.stay.kept.is_none() && self.conns.is_empty()
     }
 
     /// Another configuration; the session stays.
@@ -86,7 +92,7 @@ impl PeerTask {
         let Some(key) = key else { return };
         for (_, conn) in &self.conns {
             if let Err(error) = conn.rekey(self.config.address, &key) {
-                warn!(peer = %self.config.address, %error, "TCP-MD5 key not changed on the open connection");
+                warn!(peer = %self.config.name(), %error, "TCP-MD5 key not changed on the open connection");
             }
         }
     }

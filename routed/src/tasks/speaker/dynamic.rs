@@ -8,9 +8,10 @@ use net::Prefix;
 use tokio::net::TcpStream;
 use tracing::{debug, info, warn};
 
+use super::unnumbered::is_on_a_link;
 use super::{PeerCommand, Speaker};
 use crate::config::change::needs_new_session;
-use crate::config::{Dynamic, PeerOrigin};
+use crate::config::{Dynamic, PeerKey, PeerOrigin};
 
 impl Speaker {
     /// Only known peers are spoken to, and those of a range become known as
@@ -24,12 +25,16 @@ impl Speaker {
             return;
         }
         let key = self.listeners.key_of(address).cloned();
+        if is_on_a_link(remote) {
+            return self.accepted_on_a_link(stream, remote, key).await;
+        }
+        let peer = PeerKey::Address(address);
         let command = PeerCommand::Accepted(stream, remote, key);
-        let command = match self.peers.get(&address) {
+        let command = match self.peers.get(&peer) {
             None => command,
             Some(handle) => match handle.commands.send(command).await {
                 // A peer of a range that was just about to go comes back.
-                Err(unsent) if self.range_of(address).is_some() => unsent.0,
+                Err(unsent) if self.range_of(&peer).is_some() => unsent.0,
                 _ => return,
             },
         };
@@ -46,12 +51,12 @@ impl Speaker {
         }
         info!(peer = %address, asn = %dynamic.template.asn, range = %dynamic.range, "peer has dialled in");
         self.add(dynamic.peer(address).into());
-        self.tell(address, command).await;
+        self.tell(&peer, command).await;
     }
 
     /// The range that a peer has dialled in from, if it has.
-    pub(super) fn range_of(&self, address: IpAddr) -> Option<Prefix> {
-        match self.peers.get(&address)?.config.origin {
+    pub(super) fn range_of(&self, peer: &PeerKey) -> Option<Prefix> {
+        match self.peers.get(peer)?.config.origin {
             PeerOrigin::Range(range) => Some(range),
             PeerOrigin::File | PeerOrigin::Runtime => None,
         }
@@ -66,19 +71,24 @@ impl Speaker {
     /// spoken to anew dials in again, the others go on with what is new.
     pub(super) async fn follow_ranges(&mut self, ranges: Vec<Dynamic>) {
         self.config.bgp.dynamic = ranges;
-        let dynamic: Vec<IpAddr> =
-            self.peers.keys().copied().filter(|address| self.range_of(*address).is_some()).collect();
+        let dynamic: Vec<IpAddr> = self
+            .peers
+            .iter()
+            .filter(|(peer, _)| self.range_of(peer).is_some())
+            .map(|(_, handle)| handle.config.address)
+            .collect();
         for address in dynamic {
+            let key = PeerKey::Address(address);
             let new = self.config.bgp.range_of(address).map(|dynamic| dynamic.peer(address));
-            let Some(handle) = self.peers.get_mut(&address) else { continue };
+            let Some(handle) = self.peers.get_mut(&key) else { continue };
             match new {
-                None => self.remove(address, Admin::Deconfigured).await,
+                None => self.end(&key, Admin::Deconfigured).await,
                 Some(new) if needs_new_session(&handle.config, &new) => {
-                    self.remove(address, Admin::ConfigChange).await;
+                    self.end(&key, Admin::ConfigChange).await;
                 }
                 Some(new) => {
                     *handle.config = new.clone();
-                    self.tell(address, PeerCommand::Reconfigure(new.into())).await;
+                    self.tell(&key, PeerCommand::Reconfigure(new.into())).await;
                 }
             }
         }

@@ -1,6 +1,5 @@
 //! What happens when the task of a peer fails.
 
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bgp::conn::CloseReason;
@@ -9,7 +8,7 @@ use tokio::task::{Id, JoinError};
 use tracing::{error, info};
 
 use super::{Handle, Speaker};
-use crate::config::PeerOrigin;
+use crate::config::{PeerKey, PeerOrigin};
 use crate::tasks::report::PeerReport;
 use crate::tasks::table::TableInput;
 
@@ -33,19 +32,22 @@ impl Speaker {
     /// A task has ended: as it was told to, or the peer is down until it is
     /// started again.
     pub(super) async fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let by_itself = ended.is_ok();
         let (task, why) = match ended {
             Ok((task, ())) => (task, "it ended by itself".to_owned()),
             Err(error) => (error.id(), words(error)),
         };
         // One that is configured no more has been told to end.
         let Some(handle) = self.peers.values_mut().find(|handle| handle.task == task) else { return };
-        let address = handle.config.address;
-        if matches!(handle.config.origin, PeerOrigin::Range(_)) {
+        let key = handle.config.key();
+        let of_range = matches!(handle.config.origin, PeerOrigin::Range(_));
+        if of_range || (handle.config.interface.is_some() && by_itself) {
             // One of a range has gone, as it should; or it has failed, and may
-            // dial in again.
+            // dial in again. One of an interface is heard no more.
             let id = handle.id;
-            info!(peer = %address, "peer of a range has gone");
-            self.peers.remove(&address);
+            info!(peer = %handle.config.name(), "peer has gone");
+            self.peers.remove(&key);
+            self.unnumbered.gone(&key);
             // The table's channel closes only when the daemon ends.
             let _ = self.table.send(TableInput::PeerRemoved { id }).await;
             return;
@@ -53,7 +55,7 @@ impl Speaker {
         let now = Instant::now();
         let before = handle.failure.take().filter(|_| now.saturating_duration_since(handle.started) < SOUND);
         let wait = before.map_or(FIRST, |before| LONGEST.min(before.wait * 2));
-        error!(peer = %handle.config.address, why, wait = wait.as_secs(), "peer task failed, which is a defect; the peer is down and is started again");
+        error!(peer = %handle.config.name(), why, wait = wait.as_secs(), "peer task failed, which is a defect; the peer is down and is started again");
         handle.failure = Some(Failure { why, wait, next: Some(now + wait) });
         let why = Why::Closed(CloseReason::Failed("the task of the peer failed".to_owned()));
         let down = TableInput::PeerDown { id: handle.id, down: Down { why, graceful: None } };
@@ -71,16 +73,16 @@ impl Speaker {
         let due = |handle: &&Handle| {
             handle.failure.as_ref().and_then(|failure| failure.next).is_some_and(|next| next <= now)
         };
-        let due: Vec<IpAddr> = self.peers.values().filter(due).map(|handle| handle.config.address).collect();
-        for address in due {
-            self.start_again(address);
+        let due: Vec<PeerKey> = self.peers.values().filter(due).map(|handle| handle.config.key()).collect();
+        for peer in due {
+            self.start_again(&peer);
         }
     }
 
     /// Starts the task of a peer now, if it waits to be started.
-    pub(super) fn start_again(&mut self, address: IpAddr) {
+    pub(super) fn start_again(&mut self, peer: &PeerKey) {
         let waits = |handle: &&Handle| handle.failure.as_ref().is_some_and(|failure| failure.next.is_some());
-        if let Some(handle) = self.peers.get(&address).filter(waits) {
+        if let Some(handle) = self.peers.get(peer).filter(waits) {
             let failure = handle.failure.clone().map(|failure| Failure { next: None, ..failure });
             self.spawn(handle.id, handle.config.clone(), failure);
         }
@@ -125,16 +127,17 @@ mod tests {
         let listeners = Listeners::bind(&bgp).unwrap();
         let bfd = mpsc::channel(1).0;
         let router_id = "192.0.2.1".parse().unwrap();
-        let config = SpeakerConfig { bgp, router_id, name: "n1".into(), restarting: false, bfd };
+        let links = tokio::sync::watch::channel(kernel::Links::default()).1;
+        let config = SpeakerConfig { bgp, router_id, name: "n1".into(), restarting: false, bfd, links };
         let (table, inputs) = mpsc::channel(16);
         (Speaker::new(config, listeners, table), inputs)
     }
 
     /// Has a task in the place of the peer's panic, and the speaker hear of it.
-    async fn fail(speaker: &mut Speaker, address: IpAddr) {
+    async fn fail(speaker: &mut Speaker, address: &PeerKey) {
         let task = speaker.tasks.spawn(async { panic!("out of luck") }).id();
         let (closed, _) = mpsc::channel(1);
-        let handle = speaker.peers.get_mut(&address).unwrap();
+        let handle = speaker.peers.get_mut(address).unwrap();
         (handle.task, handle.commands) = (task, closed);
         // The task that was there ends, for nobody can command it any more.
         loop {
@@ -150,10 +153,10 @@ mod tests {
     #[tokio::test]
     async fn a_peer_whose_task_panics_is_down_and_started_again_after_a_growing_wait() {
         let (mut speaker, mut inputs) = speaker();
-        let address: IpAddr = "192.0.2.2".parse().unwrap();
+        let address: PeerKey = "192.0.2.2".parse().unwrap();
         let id = speaker.peers[&address].id;
         for seconds in [1, 2, 4] {
-            fail(&mut speaker, address).await;
+            fail(&mut speaker, &address).await;
             let told = inputs.recv().await.unwrap();
             assert!(
                 matches!(told, TableInput::PeerDown { id: of, down: Down { graceful: None, .. } } if of == id),
@@ -162,7 +165,7 @@ mod tests {
             let reports = speaker.report(None).await;
             assert_eq!(reports.len(), 2, "the peer is shown although its task is gone");
             let of_failed = &reports[0].1;
-            assert_eq!((of_failed.config.address, of_failed.state), (address, State::Idle));
+            assert_eq!((of_failed.config.key(), of_failed.state), (address.clone(), State::Idle));
             assert!(of_failed.last_error.as_ref().unwrap().contains("out of luck"), "{of_failed:?}");
             let next = speaker.next_start().unwrap();
             let wait = next.saturating_duration_since(Instant::now());
@@ -172,7 +175,7 @@ mod tests {
             );
             speaker.start_failed(next);
             assert_eq!(speaker.next_start(), None);
-            let reports = speaker.report(Some(address)).await;
+            let reports = speaker.report(Some(&address)).await;
             assert_eq!(
                 (reports[0].0, reports[0].1.state),
                 (id, State::Active),
@@ -184,13 +187,13 @@ mod tests {
     #[tokio::test]
     async fn an_operator_need_not_wait_and_a_removed_peer_stays_away() {
         let (mut speaker, mut inputs) = speaker();
-        let address: IpAddr = "192.0.2.2".parse().unwrap();
-        fail(&mut speaker, address).await;
-        speaker.start_again(address);
-        assert_eq!(speaker.report(Some(address)).await[0].1.state, State::Active);
-        fail(&mut speaker, address).await;
-        speaker.remove(address, bgp::peer::Admin::Deconfigured).await;
-        assert_eq!((speaker.next_start(), speaker.report(Some(address)).await.len()), (None, 0));
+        let address: PeerKey = "192.0.2.2".parse().unwrap();
+        fail(&mut speaker, &address).await;
+        speaker.start_again(&address);
+        assert_eq!(speaker.report(Some(&address)).await[0].1.state, State::Active);
+        fail(&mut speaker, &address).await;
+        speaker.remove(&address).await;
+        assert_eq!((speaker.next_start(), speaker.report(Some(&address)).await.len()), (None, 0));
         let mut last = None;
         while let Ok(input) = inputs.try_recv() {
             last = Some(input);

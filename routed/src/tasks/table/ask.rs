@@ -18,6 +18,7 @@ use super::monitors::{Monitor, Statistics};
 use super::session::Changes;
 use super::watchers::Watch;
 use super::{TableInput, TableTask};
+use crate::config::PeerKey;
 
 /// How many prefixes a page of an answer has.
 pub(crate) const PAGE: usize = 256;
@@ -61,7 +62,7 @@ pub(crate) struct RoutesQuery {
     /// Only of this protocol.
     pub(crate) protocol: Option<Protocol>,
     /// Only of, or to, this peer.
-    pub(crate) peer: Option<IpAddr>,
+    pub(crate) peer: Option<PeerKey>,
     /// The page begins after this prefix.
     pub(crate) after: Option<Prefix>,
 }
@@ -273,7 +274,7 @@ impl TableTask {
     }
 
     fn alarms(&mut self) -> Vec<v1::Alarm> {
-        let claimed = |prefix, peer| {
+        let claimed = |prefix, peer: &PeerKey| {
             let id = self.sessions.id_of(peer);
             let told = |path: &rib::Path| id.is_some_and(|id| path.source == rib::Source::Peer(id));
             self.table.route(prefix).is_some_and(|view| view.candidates.iter().any(|seen| told(&seen.path)))

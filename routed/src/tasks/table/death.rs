@@ -23,8 +23,8 @@ impl TableTask {
     }
 
     /// BFD says that packets to a neighbour no longer arrive.
-    pub(super) fn path_down(&mut self, address: IpAddr) {
-        if let Some(ifindex) = self.links.connected(address) {
+    pub(super) fn path_down(&mut self, address: IpAddr, scope: Option<u32>) {
+        if let Some(ifindex) = scope.or_else(|| self.links.connected(address)) {
             self.dead.push(Alarm::HopDown(address, ifindex));
         }
     }

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::aggregate::Aggregates;
 use super::{Originated, TableTask};
-use crate::config::{Advertise, Config};
+use crate::config::{Advertise, Config, PeerKey};
 use crate::tasks::Owned;
 
 /// What this node originates, and what it was told to over the API.
@@ -27,22 +27,22 @@ pub(super) struct Local {
     pub(super) aggregates: Aggregates,
     /// Blocks that this node has claimed.
     claimed: Vec<Prefix>,
-    /// Own prefixes that somebody else announces, with their addresses.
-    conflicts: BTreeMap<Prefix, BTreeSet<IpAddr>>,
+    /// Own prefixes that somebody else announces, with whom.
+    conflicts: BTreeMap<Prefix, BTreeSet<PeerKey>>,
 }
 
 impl Local {
     /// Somebody else announces what is ours.
-    pub(super) fn conflict(&mut self, prefix: Prefix, peer: Option<IpAddr>) {
+    pub(super) fn conflict(&mut self, prefix: Prefix, peer: Option<PeerKey>) {
         let Some(peer) = peer else { return };
-        if self.conflicts.entry(prefix).or_default().insert(peer) {
+        if self.conflicts.entry(prefix).or_default().insert(peer.clone()) {
             warn!(%prefix, %peer, "a peer announces a prefix of this node; its route is not used");
         }
     }
 
     /// The conflicts there are: own prefix, and who else announces it.
-    pub(super) fn conflicts(&self) -> impl Iterator<Item = (Prefix, IpAddr)> + '_ {
-        self.conflicts.iter().flat_map(|(prefix, peers)| peers.iter().map(|peer| (*prefix, *peer)))
+    pub(super) fn conflicts(&self) -> impl Iterator<Item = (Prefix, &PeerKey)> + '_ {
+        self.conflicts.iter().flat_map(|(prefix, peers)| peers.iter().map(|peer| (*prefix, peer)))
     }
 
     pub(super) fn forget_peer(&mut self, _: PeerId) {
@@ -50,9 +50,9 @@ impl Local {
     }
 
     /// Drops the conflicts that `still` does not confirm.
-    pub(super) fn retain_conflicts(&mut self, still: impl Fn(Prefix, IpAddr) -> bool) {
+    pub(super) fn retain_conflicts(&mut self, still: impl Fn(Prefix, &PeerKey) -> bool) {
         for (prefix, peers) in &mut self.conflicts {
-            peers.retain(|peer| still(*prefix, *peer));
+            peers.retain(|peer| still(*prefix, peer));
         }
         self.conflicts.retain(|_, peers| !peers.is_empty());
     }

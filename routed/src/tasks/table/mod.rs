@@ -80,8 +80,9 @@ pub(crate) enum TableInput {
         /// Its configuration.
         config: Box<crate::config::Peer>,
     },
-    /// BFD says that packets to a neighbour no longer arrive.
-    PathDown(std::net::IpAddr),
+    /// BFD says that packets to a neighbour no longer arrive; of a link-local
+    /// one with the index of its link.
+    PathDown(std::net::IpAddr, Option<u32>),
     /// A peer is configured no more.
     PeerRemoved {
         /// The peer.
@@ -350,7 +351,7 @@ impl TableTask {
             TableInput::PeerUp(session) => self.peer_up(now, *session),
             TableInput::PeerDown { id, down } => self.peer_down(now, id, down),
             TableInput::PeerConfig { id, config } => self.configure_peer(id, &config),
-            TableInput::PathDown(address) => self.path_down(address),
+            TableInput::PathDown(address, scope) => self.path_down(address, scope),
             TableInput::PeerRemoved { id } => self.peer_removed(id),
             TableInput::Updates { id, updates } => {
                 for update in &updates {
@@ -455,8 +456,8 @@ impl TableTask {
 
     fn report_conflicts(&mut self) {
         for (prefix, id) in self.table.take_conflicts() {
-            let address = self.sessions.address_of(id);
-            self.local.conflict(prefix, address);
+            let peer = self.sessions.key_of(id);
+            self.local.conflict(prefix, peer);
         }
     }
 }

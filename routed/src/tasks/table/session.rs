@@ -18,7 +18,7 @@ use tracing::warn;
 use super::limit::Limit;
 use super::stale::Stales;
 use super::{ByPeer, SessionUp, TableTask};
-use crate::config::{self, Config};
+use crate::config::{self, Config, PeerKey};
 use crate::tasks::PeerCommand;
 
 struct Session {
@@ -61,7 +61,7 @@ impl Changes {
 /// Sessions, and what is remembered of those that are no more.
 pub(super) struct Sessions {
     up: ByPeer<Session>,
-    addresses: ByPeer<IpAddr>,
+    names: ByPeer<(PeerKey, String)>,
     /// What waits to be told again.
     pub(super) stale: Stales,
     /// Peers without a session whose last stale routes have gone.
@@ -90,7 +90,7 @@ impl Sessions {
         let deferral = if expected == 0 { Duration::ZERO } else { deferral };
         Self {
             up: ByPeer::default(),
-            addresses: ByPeer::default(),
+            names: ByPeer::default(),
             stale: Stales::default(),
             forgotten: Vec::new(),
             spoken: FxHashSet::default(),
@@ -117,21 +117,26 @@ impl Sessions {
         due
     }
 
-    /// The address of a peer, also after its session has ended.
-    pub(super) fn address_of(&self, id: PeerId) -> Option<IpAddr> {
-        self.addresses.get(&id).copied()
+    /// Which peer it is, also after its session has ended.
+    pub(super) fn key_of(&self, id: PeerId) -> Option<PeerKey> {
+        self.names.get(&id).map(|(key, _)| key.clone())
     }
 
-    /// The number of the peer with this address.
-    pub(super) fn id_of(&self, address: IpAddr) -> Option<PeerId> {
-        self.addresses.iter().find(|(_, other)| **other == address).map(|(id, _)| *id)
+    /// What people call a peer, also after its session has ended.
+    pub(super) fn name_of(&self, id: PeerId) -> Option<&str> {
+        self.names.get(&id).map(|(_, name)| name.as_str())
+    }
+
+    /// The number of a peer. Of one that another has taken the place of, the last.
+    pub(super) fn id_of(&self, peer: &PeerKey) -> Option<PeerId> {
+        self.names.iter().filter(|(_, (key, _))| key == peer).map(|(id, _)| *id).max()
     }
 
     /// The families that sessions have lost, and what was wrong.
-    pub(super) fn disabled(&self) -> impl Iterator<Item = (IpAddr, Family, &'static str)> + '_ {
-        let address = |id| self.address_of(id).map(|address| (id, address));
-        self.up.keys().copied().filter_map(address).flat_map(|(id, address)| {
-            self.up[&id].disabled.iter().map(move |(family, what)| (address, *family, *what))
+    pub(super) fn disabled(&self) -> impl Iterator<Item = (&str, Family, &'static str)> + '_ {
+        let name = |id| self.name_of(id).map(|name| (id, name));
+        self.up.keys().copied().filter_map(name).flat_map(|(id, name)| {
+            self.up[&id].disabled.iter().map(move |(family, what)| (name, *family, *what))
         })
     }
 
@@ -147,7 +152,7 @@ impl Sessions {
 
     /// Every peer that has had a session.
     pub(super) fn ids(&self) -> impl Iterator<Item = PeerId> + '_ {
-        self.addresses.keys().copied()
+        self.names.keys().copied()
     }
 
     /// The table forgets a peer that has neither a session nor routes that wait.
@@ -169,7 +174,7 @@ impl TableTask {
     pub(super) fn peer_up(&mut self, now: Instant, session: SessionUp) {
         let SessionUp { id, config, up, slot, control } = session;
         let info = self.peer_info(id, &config, &up);
-        self.sessions.addresses.insert(id, config.address);
+        self.sessions.names.insert(id, (config.key(), config.name()));
         self.monitors.peer_up(id, config.address, &up);
         if info.paths.iter().any(|paths| paths.several()) {
             // What is beside the best must be known before it is told.
@@ -263,7 +268,7 @@ impl TableTask {
         if !self.adj_out.tells_several() {
             self.table.tell_several(false);
         }
-        self.sessions.addresses.remove(&id);
+        self.sessions.names.remove(&id);
         self.local.forget_peer(id);
     }
 
@@ -348,7 +353,7 @@ impl TableTask {
     }
 
     pub(super) fn peer_name(&self, id: PeerId) -> String {
-        self.sessions.address_of(id).map_or_else(|| format!("number {}", id.0), |address| address.to_string())
+        self.sessions.name_of(id).map_or_else(|| format!("number {}", id.0), str::to_owned)
     }
 }
 

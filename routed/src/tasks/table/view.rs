@@ -37,7 +37,7 @@ impl TableTask {
         query: &RoutesQuery,
         wanted: impl Fn(&CandidateView) -> bool,
     ) -> RoutesPage {
-        let peer = match query.peer.map(|address| self.sessions.id_of(address)) {
+        let peer = match query.peer.as_ref().map(|peer| self.sessions.id_of(peer)) {
             Some(None) => return RoutesPage::default(),
             Some(id) => id,
             None => None,
@@ -68,7 +68,7 @@ impl TableTask {
 
     /// Shows the attributes as the peer sent them, before import changed them.
     fn as_received(&self, route: &mut v1::Route, query: &RoutesQuery, views: &[RouteView]) {
-        let id = query.peer.and_then(|address| self.sessions.id_of(address));
+        let id = query.peer.as_ref().and_then(|peer| self.sessions.id_of(peer));
         let path = views
             .iter()
             .filter(|view| view.prefix.to_string() == route.prefix)
@@ -83,7 +83,7 @@ impl TableTask {
     }
 
     fn advertised(&mut self, now: Instant, query: &RoutesQuery) -> RoutesPage {
-        let Some(id) = query.peer.and_then(|address| self.sessions.id_of(address)) else {
+        let Some(id) = query.peer.as_ref().and_then(|peer| self.sessions.id_of(peer)) else {
             return RoutesPage::default();
         };
         let page = self.adj_out.advertised(&self.table, id, query.after, PAGE);
@@ -133,7 +133,7 @@ impl TableTask {
             ..v1::Route::default()
         };
         if let Source::Peer(id) = path.source {
-            route.peer = self.sessions.address_of(id).map(|address| address.to_string());
+            route.peer = self.sessions.name_of(id).map(str::to_owned);
             put_attrs(&mut route, path.attrs());
             if route.next_hops.is_empty() {
                 let next_hop = path.attrs().next_hop.map(|next_hop| next_hop.address().to_string());
