@@ -25,58 +25,60 @@ fn peers_in_every_form() {
     check(
         "peers -o json",
         &expect![[r#"
-        [
-          {"address":"192.0.2.2","asn":64513,"local_asn":64512,"router_id":"192.0.2.2","state":"Established","uptime_seconds":725,"prefixes_received":3,"prefixes_accepted":2,"prefixes_advertised":1,"hold_time_seconds":9,"families":["ipv4","ipv6"],"capabilities":["multiprotocol-ipv4","route-refresh"],"last_error":null,"description":"n2","disabled":false,"external":true,"dynamic":false,"local_address":"192.0.2.1","state_seconds":725},
-          {"address":"2001:db8::3","asn":null,"local_asn":64512,"router_id":null,"state":"Idle","uptime_seconds":null,"prefixes_received":0,"prefixes_accepted":0,"prefixes_advertised":0,"hold_time_seconds":null,"families":[],"capabilities":[],"last_error":"peer sent Cease: bye\u001b[2J\nforged line","description":null,"disabled":true,"external":false,"dynamic":false,"local_address":null,"state_seconds":null}
-        ]
-    "#]],
+            [
+              {"address":"192.0.2.2","asn":64513,"local_asn":64512,"router_id":"192.0.2.2","state":"Established","uptime_seconds":725,"prefixes_received":3,"prefixes_accepted":2,"prefixes_advertised":1,"hold_time_seconds":9,"families":["ipv4","ipv6"],"capabilities":["multiprotocol-ipv4","route-refresh"],"last_error":null,"description":"n2","disabled":false,"external":true,"dynamic":false,"local_address":"192.0.2.1","state_seconds":725,"interface":null},
+              {"address":"2001:db8::3","asn":null,"local_asn":64512,"router_id":null,"state":"Idle","uptime_seconds":null,"prefixes_received":0,"prefixes_accepted":0,"prefixes_advertised":0,"hold_time_seconds":null,"families":[],"capabilities":[],"last_error":"peer sent Cease: bye\u001b[2J\nforged line","description":null,"disabled":true,"external":false,"dynamic":false,"local_address":null,"state_seconds":null,"interface":null}
+            ]
+        "#]],
     );
     check(
         "-o yaml peers",
         &expect![[r#"
-        - address: '192.0.2.2'
-          asn: 64513
-          local_asn: 64512
-          router_id: '192.0.2.2'
-          state: 'Established'
-          uptime_seconds: 725
-          prefixes_received: 3
-          prefixes_accepted: 2
-          prefixes_advertised: 1
-          hold_time_seconds: 9
-          families:
-          - 'ipv4'
-          - 'ipv6'
-          capabilities:
-          - 'multiprotocol-ipv4'
-          - 'route-refresh'
-          last_error: null
-          description: 'n2'
-          disabled: false
-          external: true
-          dynamic: false
-          local_address: '192.0.2.1'
-          state_seconds: 725
-        - address: '2001:db8::3'
-          asn: null
-          local_asn: 64512
-          router_id: null
-          state: 'Idle'
-          uptime_seconds: null
-          prefixes_received: 0
-          prefixes_accepted: 0
-          prefixes_advertised: 0
-          hold_time_seconds: null
-          families: []
-          capabilities: []
-          last_error: "peer sent Cease: bye\e[2J\nforged line"
-          description: null
-          disabled: true
-          external: false
-          dynamic: false
-          local_address: null
-          state_seconds: null
-    "#]],
+            - address: '192.0.2.2'
+              asn: 64513
+              local_asn: 64512
+              router_id: '192.0.2.2'
+              state: 'Established'
+              uptime_seconds: 725
+              prefixes_received: 3
+              prefixes_accepted: 2
+              prefixes_advertised: 1
+              hold_time_seconds: 9
+              families:
+              - 'ipv4'
+              - 'ipv6'
+              capabilities:
+              - 'multiprotocol-ipv4'
+              - 'route-refresh'
+              last_error: null
+              description: 'n2'
+              disabled: false
+              external: true
+              dynamic: false
+              local_address: '192.0.2.1'
+              state_seconds: 725
+              interface: null
+            - address: '2001:db8::3'
+              asn: null
+              local_asn: 64512
+              router_id: null
+              state: 'Idle'
+              uptime_seconds: null
+              prefixes_received: 0
+              prefixes_accepted: 0
+              prefixes_advertised: 0
+              hold_time_seconds: null
+              families: []
+              capabilities: []
+              last_error: "peer sent Cease: bye\e[2J\nforged line"
+              description: null
+              disabled: true
+              external: false
+              dynamic: false
+              local_address: null
+              state_seconds: null
+              interface: null
+        "#]],
     );
 }
 
@@ -175,6 +177,7 @@ fn a_peer_in_detail_for_scripts() {
               "dynamic": false,
               "local_address": "192.0.2.1",
               "state_seconds": 725,
+              "interface": null,
               "timers": {
                 "hold_time": 9,
                 "hold_due": 7,
