@@ -69,6 +69,9 @@ pub struct Guard {
     pub listen: Vec<SocketAddr>,
     /// Who may connect, single addresses and ranges of them.
     pub known: Vec<Prefix>,
+    /// Of these, the ones whose packets must have at least this TTL or hop
+    /// limit when they come in (RFC 5082 §3).
+    pub near: Vec<(Prefix, u8)>,
     /// Interfaces over which any link-local IPv6 address may connect.
     pub links: Vec<String>,
 }

@@ -119,6 +119,8 @@ pub(crate) enum Match {
     Family(Family),
     /// A TCP segment that begins a connection (RFC 9293 §3.5).
     Syn,
+    /// The packet is of this family, and its TTL or hop limit is lower.
+    TtlBelow { family: Family, ttl: u8 },
     /// The packet came in over the interface with this name.
     From(String),
     /// The verdict is looked up by an address of this family.

@@ -83,6 +83,19 @@ fn strangers_reach_neither_the_port_nor_anything_less_than_before() -> Result<()
 }
 
 #[test]
+fn from_further_away_than_ttl_security_allows_nobody_connects() -> Result<()> {
+    let lab = Lab::new("guardttl")?;
+    let (ours, peer) = (lab.host("n1")?, lab.router("peer")?);
+    let config = base_config(&ours, 64512) + &passive(&peer) + "ttl_security = 1\n";
+    let _routed = Routed::start(&ours, &config)?;
+    for (ttl, wanted) in [("254", false), ("255", true)] {
+        peer.sysctl(&[("net.ipv4.ip_default_ttl", ttl)])?;
+        assert_eq!(connects(&peer, ours.ipv4(), 179)?, wanted, "with TTL {ttl}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_reload_lets_ranges_in_and_takes_the_guard_away_and_policy_is_not_needed_for_it() -> Result<()> {
     let lab = Lab::new("guardkeys")?;
     let (ours, peer, near) = (lab.host("n1")?, lab.router("peer")?, lab.router("near")?);

@@ -1,5 +1,6 @@
 //! Who may connect to a service of the node itself.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr};
 
 use net::{Family, Prefix};
@@ -22,7 +23,8 @@ impl Compiler<'_> {
     pub(super) fn guard(&mut self, guard: &Guard) {
         let picked = guard.listen.iter().map(|at| self.new_connections(*at)).collect();
         let base = Some(Base { kind: NfChainType::Filter, hook: NfHook::Input, priority: FILTER });
-        let mut rules: Vec<_> = guard.links.iter().map(|link| self.over(link)).collect();
+        let mut rules = self.from_afar(guard);
+        rules.extend(guard.links.iter().map(|link| self.over(link)));
         for family in Family::ALL {
             let set = format!("{CHAIN}_{family}");
             let elements = Ranges::of_prefixes(family, &guard.known);
@@ -33,7 +35,7 @@ impl Compiler<'_> {
                 Then::Accept,
             ));
         }
-        rules.push(Statement { origin: Some(Origin::Stranger), ..statement(Vec::new(), Then::Drop) });
+        rules.push(refused(Vec::new()));
         self.ruleset.chains.insert(CHAIN.into(), Chain { base, rules: picked });
         self.ruleset.chains.insert(NEW.into(), Chain { base: None, rules });
     }
@@ -53,6 +55,28 @@ impl Compiler<'_> {
         statement(matches, Then::Goto(NEW.into()))
     }
 
+    /// What comes from further away than the host that it names can be. The
+    /// socket looks at TTLs too, but not before the connection stands.
+    fn from_afar(&mut self, guard: &Guard) -> Vec<Statement> {
+        let mut near: BTreeMap<u8, Vec<Prefix>> = BTreeMap::new();
+        for (prefix, ttl) in &guard.near {
+            near.entry(*ttl).or_default().push(*prefix);
+        }
+        let mut rules = Vec::new();
+        for (ttl, prefixes) in near {
+            for family in Family::ALL {
+                let ranges = Ranges::of_prefixes(family, &prefixes);
+                if ranges.is_empty() {
+                    continue;
+                }
+                let set = self.set("guard_near", SetKind::Nets(family), ranges);
+                let source = Match::Address { end: End::Source, family, is: true, set };
+                rules.push(refused(vec![source, Match::TtlBelow { family, ttl }]));
+            }
+        }
+        rules
+    }
+
     /// What comes from a link-local address over an interface.
     fn over(&mut self, link: &str) -> Statement {
         let family = Family::Ipv6Unicast;
@@ -64,6 +88,11 @@ impl Compiler<'_> {
     }
 }
 
+/// Drops and counts.
+fn refused(matches: Vec<Match>) -> Statement {
+    Statement { origin: Some(Origin::Stranger), ..statement(matches, Then::Drop) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +102,7 @@ mod tests {
         Guard {
             listen: vec!["0.0.0.0:179".parse().unwrap(), "[2001:db8::1]:1179".parse().unwrap()],
             known: known.iter().map(|prefix| prefix.parse().unwrap()).collect(),
+            near: vec![],
             links: vec!["eth0".to_owned()],
         }
     }

@@ -293,6 +293,15 @@ fn match_of(condition: &Match) -> stmt::Statement<'_> {
             let flags = expr::BinaryOperation::AND(payload("tcp", "flags"), Expression::Number(SYN_OR_ACK));
             compare(Operator::EQ, Expression::BinaryOperation(Box::new(flags)), Expression::Number(SYN))
         }
+        Match::TtlBelow { family, ttl } => {
+            let field = match family {
+                Family::Ipv4Unicast => payload("ip", "ttl"),
+                Family::Ipv6Unicast => payload("ip6", "hoplimit"),
+            };
+            // A range, as the crate writes its operator "less" as ">".
+            let below = range([0, ttl.saturating_sub(1)].map(|ttl| Expression::Number(ttl.into())));
+            compare(Operator::EQ, field, below)
+        }
         Match::From(link) => compare(Operator::EQ, meta(MetaKey::Iifname), Expression::String(link.into())),
         Match::Lookup { end, family, map } => stmt::Statement::VerdictMap(stmt::VerdictMap {
             key: address_of(*end, *family),

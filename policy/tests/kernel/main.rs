@@ -156,6 +156,9 @@ fn nft_takes_whatever_the_compiler_makes() {
             facts.guard = nat.then(|| Guard {
                 listen: ["0.0.0.0:179", "[2001:db8::1]:1179"].map(|text| text.parse().unwrap()).to_vec(),
                 known: prefixes(["0.0.0.0/0", "192.0.2.7/32", "2001:db8::/64"]),
+                near: [("192.0.2.7/32", 255), ("198.51.100.0/24", 255), ("2001:db8::/64", 254)]
+                    .map(|(text, ttl)| (text.parse().unwrap(), ttl))
+                    .to_vec(),
                 links: vec!["eth0".to_owned(), "fifteen-letters".to_owned()],
             });
             nft(&["-c", "-f", "-"], &compile(&model, &facts).json()).map(drop).map_err(TestCaseError::fail)

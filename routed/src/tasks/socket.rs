@@ -57,8 +57,8 @@ fn prepare(socket: &impl std::os::fd::AsFd, peer: &Peer, external: bool) -> io::
         options.set_unicast_hops_v6(ttl)?;
         options.set_tclass_v6(CS6)?;
     }
-    if let Some(hops) = peer.ttl_security {
-        kernel::sockopt::set_min_ttl(socket, 255 - (hops - 1))?;
+    if let Some(ttl) = peer.least_ttl() {
+        kernel::sockopt::set_min_ttl(socket, ttl)?;
     }
     Ok(())
 }

@@ -104,6 +104,12 @@ impl Peer {
         }
     }
 
+    /// The least TTL or hop limit that its packets have when they come in, by
+    /// GTSM (RFC 5082 §3); `None`: any.
+    pub fn least_ttl(&self) -> Option<u8> {
+        self.ttl_security.map(|hops| u8::MAX - hops.saturating_sub(1))
+    }
+
     /// Where it is dialled.
     pub fn socket_address(&self) -> SocketAddr {
         match self.address {

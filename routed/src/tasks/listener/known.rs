@@ -5,28 +5,37 @@ use std::net::IpAddr;
 use net::Prefix;
 use policy::Guard;
 
-use crate::config::Bgp;
+use crate::config::{Bgp, Peer};
 
 /// Addresses that are let in. The kernel is told by [`Known::guard`], and the
 /// sockets look here too, for the kernel may have no nftables.
 #[derive(Clone, Debug, Default)]
 pub(in crate::tasks) struct Known {
     prefixes: Vec<Prefix>,
+    /// Those with TTL security, and the least TTL.
+    near: Vec<(Prefix, u8)>,
     /// Interfaces whose other end is a peer, with whichever link-local address.
     links: Vec<String>,
 }
 
 impl Known {
     pub(in crate::tasks) fn of(bgp: &Bgp) -> Self {
-        let (mut prefixes, mut links) = (Vec::new(), Vec::new());
+        let mut known = Self::default();
         for peer in &bgp.peers {
             match &peer.interface {
-                Some(interface) => links.push(interface.clone()),
-                None => prefixes.push(Prefix::host(peer.address)),
+                Some(interface) => known.links.push(interface.clone()),
+                None => known.add(Prefix::host(peer.address), peer),
             }
         }
-        prefixes.extend(bgp.dynamic.iter().map(|range| range.range));
-        Self { prefixes, links }
+        for range in &bgp.dynamic {
+            known.add(range.range, &range.template);
+        }
+        known
+    }
+
+    fn add(&mut self, prefix: Prefix, peer: &Peer) {
+        self.prefixes.push(prefix);
+        self.near.extend(peer.least_ttl().map(|ttl| (prefix, ttl)));
     }
 
     /// True for the address of a peer, or of a range of peers; for any
@@ -38,7 +47,7 @@ impl Known {
 
     /// The rule of the kernel that lets nobody else connect.
     pub(in crate::tasks) fn guard(self, bgp: &Bgp) -> Guard {
-        Guard { listen: bgp.listen.clone(), known: self.prefixes, links: self.links }
+        Guard { listen: bgp.listen.clone(), known: self.prefixes, near: self.near, links: self.links }
     }
 }
 
@@ -54,6 +63,16 @@ mod tests {
         let admits = |address: &str| known.admits(address.parse().unwrap());
         assert!(admits("192.0.2.7") && admits("2001:db8::7"));
         assert!(!admits("192.0.2.8") && !admits("2001:db8:0:1::7") && !admits("fe80::7"));
+    }
+
+    #[test]
+    fn who_has_ttl_security_is_known_from_near_only() {
+        let source = "[bgp]\nasn = 1\n[[bgp.peer]]\naddress = \"192.0.2.7\"\nasn = 2\nttl_security = 2\n\
+                      [[bgp.dynamic]]\nrange = \"2001:db8::/64\"\nasn = 2\nttl_security = 1\n";
+        let bgp = crate::config::parse("t", source).unwrap().0.bgp.unwrap();
+        let near = [("192.0.2.7/32", 254), ("2001:db8::/64", 255)];
+        let near = near.map(|(prefix, ttl)| (prefix.parse().unwrap(), ttl));
+        assert_eq!(Known::of(&bgp).guard(&bgp).near, near);
     }
 
     #[test]
