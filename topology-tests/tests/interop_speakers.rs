@@ -142,9 +142,10 @@ fn it_reflects(kind: Kind) -> Result<()> {
     let start = |host: &Host| {
         Node::start(host, &(base(host) + &peer(reflector.ipv4(), ASN, "families = [\"ipv4\"]")))
     };
-    let (first, second) = (start(&one)?, start(&two)?);
     let client = |host: &Host| Neighbor { client: true, ..Neighbor::new(host.ipv4(), ASN) };
+    // First, for OpenBGPD can have sessions before it knows that it is to reflect.
     let _speaker = Speaker::start(kind, &reflector, ASN, &[], &[client(&one), client(&two)])?;
+    let (first, second) = (start(&one)?, start(&two)?);
     for (here, there) in [(&first, &two), (&second, &one)] {
         here.await_route(BGP, &there.subnet4())?;
         we_have(&here.routed, &there.subnet4(), |route| {

@@ -43,13 +43,17 @@ impl Openbgpd {
         Ok(bgpd)
     }
 
+    /// Waits until it answers, and has read of its neighbours what they are:
+    /// sessions that stand before are of no reflector's clients.
     fn await_start(&mut self) -> Result<()> {
         let lab = self.host.lab().clone();
         lab.wait_until(&format!("OpenBGPD answers on {}", self.host.name()), START, || {
             if let Err(dead) = self.process.check_alive() {
                 return Ok(Err(dead));
             }
-            self.bgpctl(&["show", "summary"]).map(|_| Ok(())).map_err(|e| e.to_string())
+            self.bgpctl(&["show", "summary"]).map_err(|e| e.to_string())?;
+            let log = self.process.log().map_err(|e| e.to_string())?;
+            if log.contains("RDE reconfigured") { Ok(Ok(())) } else { Err(log) }
         })?
     }
 
