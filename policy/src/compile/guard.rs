@@ -23,7 +23,7 @@ impl Compiler<'_> {
     pub(super) fn guard(&mut self, guard: &Guard) {
         let picked = guard.listen.iter().map(|at| self.new_connections(*at)).collect();
         let base = Some(Base { kind: NfChainType::Filter, hook: NfHook::Input, priority: FILTER });
-        let mut rules = self.from_afar(guard);
+        let mut rules = self.too_far(guard);
         rules.extend(guard.links.iter().map(|link| self.over(link)));
         for family in Family::ALL {
             let set = format!("{CHAIN}_{family}");
@@ -57,7 +57,7 @@ impl Compiler<'_> {
 
     /// What comes from further away than the host that it names can be. The
     /// socket looks at TTLs too, but not before the connection stands.
-    fn from_afar(&mut self, guard: &Guard) -> Vec<Statement> {
+    fn too_far(&mut self, guard: &Guard) -> Vec<Statement> {
         let mut near: BTreeMap<u8, Vec<Prefix>> = BTreeMap::new();
         for (prefix, ttl) in &guard.near {
             near.entry(*ttl).or_default().push(*prefix);
