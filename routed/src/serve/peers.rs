@@ -82,6 +82,10 @@ impl Peers {
             discarded: counts.discarded,
             capabilities_sent: up.map(|up| up.sent.iter().map(capability).collect()).unwrap_or_default(),
             hostname: up.and_then(|up| up.hostname()),
+            software: up.and_then(|up| up.software()).map(str::to_owned),
+            dials: report.counters.dials,
+            dial_failures: report.counters.dial_failures,
+            collisions: report.counters.collisions,
             by_family: families(report, &counts),
             local_port: up.map(|up| up.endpoints.local.port().into()),
             local_router_id: up.map(|up| up.opens[0].identifier.to_string()),
@@ -450,6 +454,7 @@ fn capability(capability: &Capability) -> String {
         Capability::EnhancedRouteRefresh => "enhanced-route-refresh".to_owned(),
         Capability::LongLivedGracefulRestart(_) => "long-lived-graceful-restart".to_owned(),
         Capability::Fqdn { .. } => "fqdn".to_owned(),
+        Capability::SoftwareVersion(_) => "software-version".to_owned(),
         Capability::Unknown { code, .. } => format!("unknown-{code}"),
     }
 }

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bgp::conn::negotiate::ROUTED;
 use bgp::peer::{AddPathConfig, Admin, PeerConfig, RestartConfig};
 use kernel::Links;
 use net::{Asn, RouterId};
@@ -252,6 +253,10 @@ impl Speaker {
             role: offers.role,
             confederation,
             hostname: Some(self.config.name.clone()),
+            software: offers
+                .software_version
+                .unwrap_or(peer.asn == local_as)
+                .then(|| format!("{ROUTED}{}", env!("CARGO_PKG_VERSION"))),
             seed: seed(&peer.key()),
             ..PeerConfig::new(local_as, self.config.router_id, peer.asn)
         }
