@@ -140,7 +140,7 @@ impl Peers {
             description: Some(report.config.description.clone()).filter(|text| !text.is_empty()),
             disabled: report.disabled,
             external: self.external(report),
-            dynamic: matches!(report.config.origin, PeerOrigin::Range(_)),
+            dynamic: matches!(report.config.origin, PeerOrigin::Range(_) | PeerOrigin::Link),
             local_address: up.map(|up| up.endpoints.local.ip().to_string()),
             state_seconds: report.state_for.map(|time| time.as_secs()),
         }
@@ -149,7 +149,7 @@ impl Peers {
     /// Has the configured peers changed, for good.
     async fn order(&self, peer: &PeerKey, what: PeerOrder) -> Result<(), Status> {
         let (reply, answer) = oneshot::channel();
-        let order = Order { peer: peer.clone(), what, reply };
+        let order = Order { peer: peer.clone().configured(), what, reply };
         self.handles.order.send(order).await.map_err(|_| convert::stopping())?;
         Ok(answer.await.map_err(|_| convert::stopping())??)
     }
