@@ -122,6 +122,7 @@ pub(crate) struct PeerDetailView {
     discarded: u64,
     capabilities_sent: Vec<String>,
     hostname: Option<String>,
+    software: Option<String>,
     #[serde(flatten)]
     traffic: TrafficView,
 }
@@ -214,6 +215,7 @@ impl From<v1::PeerDetail> for PeerDetailView {
             discarded: detail.discarded,
             capabilities_sent: detail.capabilities_sent,
             hostname: detail.hostname,
+            software: detail.software,
         }
     }
 }
@@ -304,6 +306,7 @@ impl PeerDetailView {
             ("type", Cell::new(if peer.external { "external" } else { "internal" })),
             ("router id", Cell::maybe(peer.router_id.as_ref())),
             ("host name", Cell::maybe(self.hostname.as_ref())),
+            ("software", Cell::maybe(self.software.as_ref())),
             ("state", peer.state_cell()),
             ("disabled", Cell::new(if peer.disabled { "yes" } else { "no" })),
             ("uptime", Cell::maybe(peer.uptime_seconds.map(time::age))),

@@ -94,6 +94,7 @@ fn a_peer_in_detail_for_people() {
             type:                   external
             router id:              192.0.2.2
             host name:              tor1.example.net
+            software:               routed/0.1.0
             state:                  Established
             disabled:               no
             uptime:                 12m05s
@@ -106,6 +107,7 @@ fn a_peer_in_detail_for_people() {
             capabilities:           multiprotocol-ipv4,route-refresh
             capabilities sent:      multiprotocol-ipv4,role-provider
             sessions lost:          1
+            connections:            3 dialled, 1 in vain, 1 one too many
             local router id:        192.0.2.1
             local port:             40001
             own next hops:          192.0.2.1,2001:db8::1
@@ -359,6 +361,7 @@ fn a_peer_in_detail_for_scripts() {
                 "role-provider"
               ],
               "hostname": "tor1.example.net",
+              "software": "routed/0.1.0",
               "by_family": [
                 {
                   "family": "ipv4",
@@ -382,7 +385,10 @@ fn a_peer_in_detail_for_scripts() {
               "last_error_seconds": null,
               "last_received_seconds": 2,
               "last_sent_seconds": 1,
-              "unsent_bytes": 19
+              "unsent_bytes": 19,
+              "dials": 3,
+              "dial_failures": 1,
+              "collisions": 1
             }
         "#]],
     );

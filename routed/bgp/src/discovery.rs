@@ -11,6 +11,9 @@
 //!                                         │                                     │ three unanswered
 //!                                         └── an advertisement, whoever's ─── Silent
 //! ```
+//! Where a link may have several peers, all who are heard are neighbours, each
+//! of them Known, Asked or Silent for itself, and there are no rivals.
+//!
 //! Ours: an advertisement does not say when the next one comes, and its
 //! lifetime is 0. So a neighbour that has been silent is asked before it is
 //! given up. A second router of the link does not take the place of one that
@@ -18,6 +21,7 @@
 //! advertisements follow each other within a second, as FRR's do, though RFC
 //! 4861 §6.2.6 wants 3 s between any two.
 
+mod many;
 pub mod wire;
 
 #[cfg(test)]
@@ -26,6 +30,8 @@ mod tests;
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
+pub use self::many::MOST;
+use self::many::Neighbors;
 use self::wire::{ALL_NODES, ALL_ROUTERS, Discard, Message, Received};
 
 /// The longest time between advertisements (`MaxRtrAdvInterval`, RFC 4861 §6.2.1).
@@ -89,6 +95,9 @@ struct Rival {
 pub struct Discovery {
     state: State,
     rival: Option<Rival>,
+    /// Those who were heard, where there may be several; then the state above
+    /// stays at its beginning.
+    many: Option<Neighbors>,
     /// How many of the first advertisements are still to be sent.
     first: u8,
     advertised: Option<Instant>,
@@ -107,6 +116,7 @@ impl Discovery {
         Self {
             state: State::Sought,
             rival: None,
+            many: None,
             first: FIRST,
             advertised: None,
             advertise: now,
@@ -114,6 +124,11 @@ impl Discovery {
             ask: Some(now),
             random,
         }
+    }
+
+    /// The same of a link that may have several neighbours, [`MOST`] at most.
+    pub fn of_many(now: Instant, seed: u64) -> Self {
+        Self { many: Some(Neighbors::default()), ..Self::new(now, seed) }
     }
 
     /// A message has come. What is discarded changes nothing.
@@ -132,7 +147,8 @@ impl Discovery {
 
     /// When [`Discovery::tick`] is wanted.
     pub fn next_deadline(&self) -> Instant {
-        self.ask.map_or(self.advertise, |ask| ask.min(self.advertise))
+        let of_many = self.many.as_ref().and_then(Neighbors::next);
+        self.ask.into_iter().chain(of_many).fold(self.advertise, Instant::min)
     }
 
     /// Does what is due.
@@ -145,6 +161,9 @@ impl Discovery {
         }
         if self.ask.is_some_and(|ask| now >= ask) {
             self.ask(now, actions);
+        }
+        if let Some(many) = &mut self.many {
+            many.tick(now, actions);
         }
     }
 
@@ -170,6 +189,14 @@ impl Discovery {
     }
 
     fn heard(&mut self, now: Instant, address: Ipv6Addr, actions: &mut Vec<Action>) {
+        if let Some(many) = &mut self.many {
+            if many.heard(now, address) {
+                // It may not have heard of us yet.
+                self.solicited(now);
+                actions.push(Action::Found(address));
+            }
+            return;
+        }
         match self.state {
             State::Known(neighbor) | State::Asked(neighbor) if neighbor != address => {
                 self.heard_rival(now, neighbor, address, actions);

@@ -12,7 +12,7 @@ mod name;
 mod tests;
 
 pub use ao::AoKey;
-pub use dynamic::Dynamic;
+pub use dynamic::{Dynamic, Whose};
 pub use limit::{AtLimit, MaxPrefixes};
 pub use name::{NoPeerKey, PeerKey};
 
@@ -97,6 +97,7 @@ pub(super) fn read<'i>(
         bgp.peers.extend(read_peer(peer, around, &mut seen, findings));
     }
     bgp.dynamic = dynamic::read(&mut section, around, findings);
+    no_link_has_one_peer_and_several(&bgp, &seen, findings);
     no_peer_is_this_node(&bgp.peers, &seen, findings);
     added::read(&mut bgp.peers, around, since, &section.span, findings);
     section.finish(findings);
@@ -116,6 +117,20 @@ fn no_peer_is_this_node(
                 "address: {} is this node, for it is the source of peer {}; a node is no peer of itself",
                 peer.address, other.address
             );
+            findings.error(place, message);
+        }
+    }
+}
+
+/// A link has one peer, or whoever is there.
+fn no_link_has_one_peer_and_several(
+    bgp: &Bgp,
+    places: &BTreeMap<PeerKey, Range<usize>>,
+    findings: &mut Findings<'_>,
+) {
+    for name in bgp.dynamic.iter().filter_map(Dynamic::interface) {
+        if let Some(place) = places.get(&PeerKey::Interface(name.to_owned())) {
+            let message = format!("interface: on {name} every router is a peer by [[bgp.dynamic]]; keep one");
             findings.error(place, message);
         }
     }

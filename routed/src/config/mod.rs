@@ -31,7 +31,7 @@ use net::{Asn, Family, Prefix, RouterId};
 use serde::Serialize;
 
 pub(crate) use bgp::ao;
-pub use bgp::{AoKey, AtLimit, Dynamic, MaxPrefixes, NoPeerKey, PeerKey};
+pub use bgp::{AoKey, AtLimit, Dynamic, MaxPrefixes, NoPeerKey, PeerKey, Whose};
 pub use diagnostic::{Diagnostic, Severity};
 pub use file::{parse, parse_with};
 pub use originate::{Aggregate, Gateway, StaticRoute, StaticTo};
@@ -181,7 +181,7 @@ pub struct Bgp {
     /// The peers, one an address or interface.
     #[serde(rename = "peer", skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Peer>,
-    /// Who else may dial in.
+    /// Who else may dial in, or is found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dynamic: Vec<Dynamic>,
 }
@@ -189,8 +189,13 @@ pub struct Bgp {
 impl Bgp {
     /// The range that an address may dial in from, the smallest there is.
     pub fn range_of(&self, address: IpAddr) -> Option<&Dynamic> {
-        let holds = |dynamic: &&Dynamic| dynamic.range.contains(address);
-        self.dynamic.iter().filter(holds).max_by_key(|dynamic| dynamic.range.len())
+        let holds = |dynamic: &&Dynamic| dynamic.range().is_some_and(|range| range.contains(address));
+        self.dynamic.iter().filter(holds).max_by_key(|dynamic| dynamic.range().map(Prefix::len))
+    }
+
+    /// What the routers of a link become, where each is a peer.
+    pub fn on_link(&self, interface: &str) -> Option<&Dynamic> {
+        self.dynamic.iter().find(|dynamic| dynamic.interface() == Some(interface))
     }
 }
 
@@ -204,6 +209,8 @@ pub enum PeerOrigin {
     Runtime,
     /// It has dialled in from this range.
     Range(Prefix),
+    /// It was heard on its interface, one of several there.
+    Link,
 }
 
 /// One `[[bgp.peer]]`, with what its group says.

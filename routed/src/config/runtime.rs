@@ -25,7 +25,7 @@ impl Runtime {
             let mut table = keys.clone();
             let name = match key {
                 PeerKey::Address(_) => "address",
-                PeerKey::Interface(_) => "interface",
+                PeerKey::Interface(_) | PeerKey::Link(..) => "interface",
             };
             table.insert(name.to_owned(), key.to_string().into());
             // A table of values that were read from text can be written as text.

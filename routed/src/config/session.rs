@@ -35,6 +35,10 @@ pub struct Offers {
     /// The accumulated metric is exchanged (RFC 7311); `None`: with internal peers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aigp: Option<bool>,
+    /// The peer is told that we are routed, and our version
+    /// (draft-ietf-idr-software-version); `None`: an internal one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub software_version: Option<bool>,
     /// How long the peer may leave our bytes unread (RFC 9687); `None`: the
     /// larger of 8 minutes and twice the hold time.
     #[serde(serialize_with = "print::optional_seconds", skip_serializing_if = "Option::is_none")]
@@ -137,6 +141,7 @@ pub(super) fn read(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Of
         enhanced_refresh: section.get("enhanced_refresh", findings).unwrap_or(true),
         extended_next_hop: section.get("extended_next_hop", findings),
         aigp: section.get("aigp", findings),
+        software_version: section.get("software_version", findings),
         send_hold: send_hold.map(|time| time.value),
         long_lived_graceful_restart: section
             .get::<LongLived>("long_lived_graceful_restart", findings)
@@ -263,7 +268,7 @@ mod tests {
         assert_eq!((plain.role, plain.add_path, plain.long_lived_graceful_restart), (None, None, None));
         let all = check(
             "role = \"rs-client\"\nadd_path = \"both\"\nadd_path_send = 3\nextended_messages = false\nenhanced_refresh = false\n\
-             extended_next_hop = true\naigp = true\nsend_hold = 60\nlong_lived_graceful_restart = 7200",
+             extended_next_hop = true\naigp = true\nsoftware_version = false\nsend_hold = 60\nlong_lived_graceful_restart = 7200",
         );
         let all = all.unwrap();
         assert_eq!((all.role, all.add_path), (Some(Role::RsClient), Some(AddPath::Both)));
@@ -272,6 +277,7 @@ mod tests {
         assert_eq!((every.add_path_send, plain.add_path_send), (Some(PathLimit::All), None));
         assert!(!all.extended_messages && !all.enhanced_refresh);
         assert_eq!((all.extended_next_hop, all.aigp), (Some(true), Some(true)));
+        assert_eq!((all.software_version, plain.software_version), (Some(false), None));
         assert_eq!(all.send_hold, Some(Duration::from_secs(60)));
         assert_eq!(all.long_lived_graceful_restart, Some(Duration::from_secs(7200)));
         for (value, seconds) in

@@ -82,6 +82,10 @@ impl Peers {
             discarded: counts.discarded,
             capabilities_sent: up.map(|up| up.sent.iter().map(capability).collect()).unwrap_or_default(),
             hostname: up.and_then(|up| up.hostname()),
+            software: up.and_then(|up| up.software()).map(str::to_owned),
+            dials: report.counters.dials,
+            dial_failures: report.counters.dial_failures,
+            collisions: report.counters.collisions,
             by_family: families(report, &counts),
             local_port: up.map(|up| up.endpoints.local.port().into()),
             local_router_id: up.map(|up| up.opens[0].identifier.to_string()),
@@ -136,7 +140,7 @@ impl Peers {
             description: Some(report.config.description.clone()).filter(|text| !text.is_empty()),
             disabled: report.disabled,
             external: self.external(report),
-            dynamic: matches!(report.config.origin, PeerOrigin::Range(_)),
+            dynamic: matches!(report.config.origin, PeerOrigin::Range(_) | PeerOrigin::Link),
             local_address: up.map(|up| up.endpoints.local.ip().to_string()),
             state_seconds: report.state_for.map(|time| time.as_secs()),
         }
@@ -145,7 +149,7 @@ impl Peers {
     /// Has the configured peers changed, for good.
     async fn order(&self, peer: &PeerKey, what: PeerOrder) -> Result<(), Status> {
         let (reply, answer) = oneshot::channel();
-        let order = Order { peer: peer.clone(), what, reply };
+        let order = Order { peer: peer.clone().configured(), what, reply };
         self.handles.order.send(order).await.map_err(|_| convert::stopping())?;
         Ok(answer.await.map_err(|_| convert::stopping())??)
     }
@@ -450,6 +454,7 @@ fn capability(capability: &Capability) -> String {
         Capability::EnhancedRouteRefresh => "enhanced-route-refresh".to_owned(),
         Capability::LongLivedGracefulRestart(_) => "long-lived-graceful-restart".to_owned(),
         Capability::Fqdn { .. } => "fqdn".to_owned(),
+        Capability::SoftwareVersion(_) => "software-version".to_owned(),
         Capability::Unknown { code, .. } => format!("unknown-{code}"),
     }
 }

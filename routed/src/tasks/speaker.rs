@@ -12,12 +12,14 @@
 
 mod dynamic;
 mod failure;
+mod lan;
 mod unnumbered;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bgp::conn::negotiate::ROUTED;
 use bgp::peer::{AddPathConfig, Admin, PeerConfig, RestartConfig};
 use kernel::Links;
 use net::{Asn, RouterId};
@@ -28,6 +30,7 @@ use tokio::task::JoinSet;
 use tracing::info;
 
 use self::failure::Failure;
+use self::lan::Lans;
 use self::unnumbered::Unnumbered;
 use super::bfd::BfdCommand;
 use super::discovery::{self, Neighbor};
@@ -96,6 +99,7 @@ pub(crate) struct Speaker {
     config: SpeakerConfig,
     peers: BTreeMap<PeerKey, Handle>,
     unnumbered: Unnumbered,
+    lans: Lans,
     tasks: JoinSet<()>,
     next_id: u32,
     table: mpsc::Sender<TableInput>,
@@ -128,6 +132,7 @@ impl Speaker {
             config,
             peers: BTreeMap::new(),
             unnumbered: Unnumbered::default(),
+            lans: Lans::default(),
             tasks: JoinSet::new(),
             next_id: 0,
             table,
@@ -139,6 +144,7 @@ impl Speaker {
             info!(peer = %peer.name(), asn = %peer.asn, "peer configured");
             speaker.add(peer.into());
         }
+        speaker.look_at_lans();
         speaker
     }
 
@@ -169,6 +175,7 @@ impl Speaker {
                     let _ = reply.send(reports);
                 }
                 SpeakerCommand::Peer(peer, command, reply) => {
+                    let peer = self.meant(peer);
                     // An operator's wish does not wait.
                     self.start_again(&peer);
                     let known = self.tell(&peer, command).await || self.unnumbered.has(&peer);
@@ -252,9 +259,18 @@ impl Speaker {
             role: offers.role,
             confederation,
             hostname: Some(self.config.name.clone()),
+            software: offers
+                .software_version
+                .unwrap_or(peer.asn == local_as)
+                .then(|| format!("{ROUTED}{}", env!("CARGO_PKG_VERSION"))),
             seed: seed(&peer.key()),
             ..PeerConfig::new(local_as, self.config.router_id, peer.asn)
         }
+    }
+
+    /// The peer that somebody means.
+    fn meant(&self, peer: PeerKey) -> PeerKey {
+        if self.peers.contains_key(&peer) { peer } else { peer.configured() }
     }
 
     async fn tell(&self, peer: &PeerKey, command: PeerCommand) -> bool {
@@ -266,7 +282,9 @@ impl Speaker {
 
     async fn report(&self, wanted: Option<&PeerKey>) -> Vec<(PeerId, PeerReport)> {
         let mut reports = Vec::new();
-        for (_, handle) in self.peers.iter().filter(|(peer, _)| wanted.is_none_or(|wanted| wanted == *peer)) {
+        for (_, handle) in
+            self.peers.iter().filter(|(peer, _)| wanted.is_none_or(|wanted| wanted.means(peer)))
+        {
             let (reply, answer) = oneshot::channel();
             let asked = handle.commands.send(PeerCommand::Report(reply)).await.is_ok();
             let told = if asked { answer.await.ok() } else { None };
@@ -274,6 +292,7 @@ impl Speaker {
             reports.push((handle.id, self.with_rival(told)));
         }
         reports.extend(self.report_sought(wanted));
+        reports.extend(self.report_lans(wanted));
         reports
     }
 

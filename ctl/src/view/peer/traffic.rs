@@ -31,6 +31,9 @@ pub(super) struct TrafficView {
     last_received_seconds: Option<u64>,
     last_sent_seconds: Option<u64>,
     unsent_bytes: u64,
+    dials: u64,
+    dial_failures: u64,
+    collisions: u64,
 }
 
 impl TrafficView {
@@ -48,6 +51,9 @@ impl TrafficView {
             last_received_seconds: detail.last_received_seconds,
             last_sent_seconds: detail.last_sent_seconds,
             unsent_bytes: detail.unsent_bytes,
+            dials: detail.dials,
+            dial_failures: detail.dial_failures,
+            collisions: detail.collisions,
         }
     }
 
@@ -55,6 +61,13 @@ impl TrafficView {
     pub(super) fn ends(&self) -> Vec<(&'static str, Cell)> {
         vec![
             ("sessions lost", Cell::new(self.lost_count)),
+            (
+                "connections",
+                Cell::new(format_args!(
+                    "{} dialled, {} in vain, {} one too many",
+                    self.dials, self.dial_failures, self.collisions
+                )),
+            ),
             ("local router id", Cell::maybe(self.local_router_id.as_ref())),
             ("local port", Cell::maybe(self.local_port)),
             ("own next hops", Cell::list(&self.own_next_hops)),

@@ -171,6 +171,10 @@ pub(crate) fn detail() -> PeerDetail {
             ago_seconds: 90,
         }],
         hostname: Some("tor1.example.net".into()),
+        software: Some("routed/0.1.0".into()),
+        dials: 3,
+        dial_failures: 1,
+        collisions: 1,
         ..Default::default()
     }
 }

@@ -15,6 +15,14 @@ use crate::wire::{AddPath, Capability, GracefulRestart, LongLived, Open, Rx, Tx}
 /// The largest restart time that fits in the capability (RFC 4724 §3: 12 bits).
 const MAX_RESTART_TIME: u64 = 0xfff;
 
+/// What the software version of this daemon begins with, behind which its
+/// version stands.
+pub const ROUTED: &str = "routed/";
+
+/// The most octets of a software version that are sent
+/// (draft-ietf-idr-software-version §3).
+const MAX_SOFTWARE_VERSION: usize = 64;
+
 /// What both sides of a session have agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one negotiated property of the session")]
@@ -119,6 +127,19 @@ impl Up {
             _ => None,
         })
     }
+
+    /// The software that the peer runs, with its version, as it has told.
+    pub fn software(&self) -> Option<&str> {
+        self.received.iter().find_map(|capability| match capability {
+            Capability::SoftwareVersion(text) => Some(&**text),
+            _ => None,
+        })
+    }
+
+    /// The peer is this daemon too, of whichever version.
+    pub fn is_routed(&self) -> bool {
+        self.software().is_some_and(|software| software.starts_with(ROUTED))
+    }
 }
 
 fn flags(families: &[Family]) -> [bool; Family::ALL.len()] {
@@ -187,6 +208,7 @@ fn capabilities(config: &PeerConfig, restarting: bool) -> Vec<Capability> {
         capabilities.push(Capability::LongLivedGracefulRestart(families));
     }
     capabilities.extend(config.hostname.as_ref().map(|name| fqdn(name)));
+    capabilities.extend(config.software.as_ref().map(|text| software(text)));
     capabilities.extend(config.capabilities.iter().cloned());
     capabilities
 }
@@ -202,6 +224,12 @@ fn fqdn(name: &str) -> Capability {
     let (host, domain) = name.split_once('.').unwrap_or((name, ""));
     let cut = |text: &str| text.chars().take(63).filter(char::is_ascii).collect::<String>().into();
     Capability::Fqdn { host: cut(host), domain: cut(domain) }
+}
+
+/// The software, cut so that it fits the capability.
+fn software(text: &str) -> Capability {
+    let ascii = text.chars().filter(char::is_ascii);
+    Capability::SoftwareVersion(ascii.take(MAX_SOFTWARE_VERSION).collect::<String>().into())
 }
 
 /// Judges the peer's OPEN against ours.

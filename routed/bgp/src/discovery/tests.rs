@@ -22,6 +22,11 @@ impl Link {
         Self { start, discovery: Discovery::new(start, 7) }
     }
 
+    fn of_many() -> Self {
+        let start = Instant::now();
+        Self { start, discovery: Discovery::of_many(start, 7) }
+    }
+
     /// Lets time pass up to a second; what happened, each with its tenth of a second.
     fn until(&mut self, second: u64) -> Vec<(u64, Action)> {
         let end = self.start + Duration::from_secs(second);
@@ -223,4 +228,53 @@ proptest! {
         // One in three seconds, and the first ones.
         prop_assert!(sent as u64 <= second / 3 + 4, "{sent} in {second} s");
     }
+}
+
+#[test]
+fn on_a_link_with_several_each_is_found_and_goes_for_itself() {
+    let mut link = Link::of_many();
+    assert_eq!(of_type(&link.until(9), SOLICITATION), [0, 40, 80]);
+    assert_eq!(link.advertised(10, ONE), [Action::Found(ONE)]);
+    assert_eq!(link.advertised(10, TWO), [Action::Found(TWO)]);
+    assert_eq!((link.discovery.neighbor(), link.discovery.rival()), (None, None));
+    let mut happened = vec![];
+    for second in [20, 30, 40, 50] {
+        happened.extend(link.until(second));
+        assert_eq!(link.advertised(second, ONE), []);
+    }
+    happened.extend(link.until(53));
+    assert_eq!(of_type(&happened, SOLICITATION), [400, 440, 480]);
+    assert_eq!(told(happened), [Action::Silent(TWO)]);
+    assert_eq!(link.advertised(55, TWO), [Action::Found(TWO)]);
+    assert_eq!(link.advertised(56, ONE), []);
+}
+
+#[test]
+fn those_who_fall_silent_together_are_asked_together_and_said_again() {
+    let mut link = Link::of_many();
+    link.until(9);
+    for address in [ONE, TWO] {
+        link.advertised(10, address);
+    }
+    let happened = link.until(60);
+    assert_eq!(of_type(&happened, SOLICITATION), [400, 440, 480]);
+    assert_eq!(told(happened), [Action::Silent(ONE), Action::Silent(TWO)]);
+    let again = link.until(90);
+    assert_eq!(of_type(&again, SOLICITATION), [0; 0]);
+    assert_eq!(told(again), [Action::Silent(ONE), Action::Silent(TWO)]);
+}
+
+#[test]
+fn no_more_are_remembered_than_there_is_room_for() {
+    let mut link = Link::of_many();
+    let address = |number: usize| Ipv6Addr::from(u128::from(ONE) + number as u128);
+    for number in 0..MOST {
+        assert_eq!(link.advertised(1, address(number)), [Action::Found(address(number))]);
+    }
+    assert_eq!(link.advertised(2, address(MOST)), []);
+    // All fall silent but one, and make room.
+    link.until(30);
+    link.advertised(30, address(0));
+    link.until(60);
+    assert_eq!(link.advertised(60, address(MOST)), [Action::Found(address(MOST))]);
 }

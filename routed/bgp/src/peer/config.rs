@@ -57,6 +57,9 @@ pub struct PeerConfig {
     pub long_lived: Option<Duration>,
     /// Our name, told in the FQDN capability.
     pub hostname: Option<String>,
+    /// Our software and its version, told in the capability of that name;
+    /// `None`: not told.
+    pub software: Option<String>,
     /// Further capabilities, sent as they are.
     pub capabilities: Vec<Capability>,
     /// Administratively shut down, with the reason: [`Event::Start`](super::Event::Start)
@@ -142,6 +145,7 @@ impl PeerConfig {
             confederation: false,
             long_lived: None,
             hostname: None,
+            software: None,
             capabilities: vec![],
             shutdown: None,
             seed: u64::from(u32::from(router_id)) << 32 | u64::from(peer_as.0),

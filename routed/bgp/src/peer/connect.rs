@@ -9,10 +9,10 @@ use crate::conn::{Beside, Conn, ConnId, Endpoints, notify};
 use crate::wire::Message;
 
 impl Peer {
-    /// Leaves Idle: dials, or waits when passive.
+    /// Leaves Idle: dials, or waits when passive, and when it is the peer's turn.
     pub(super) fn seek(&mut self, now: Instant, out: &mut Vec<Action>) {
         self.timers.stop_all();
-        if self.config.passive {
+        if self.config.passive || self.turn.waits() {
             self.seek = Seek::Waiting;
         } else {
             self.dial(now, out);
@@ -24,6 +24,7 @@ impl Peer {
         self.dials = self.dials.wrapping_add(1);
         self.record.counters.dials += 1;
         self.seek = Seek::Dialling(id);
+        self.turn.dialled(id);
         self.arm_retry(now, self.config.connect_retry);
         out.push(Action::Dial(id));
     }
@@ -60,6 +61,7 @@ impl Peer {
         self.seek = Seek::Waiting;
         self.timers.stop(Timer::ConnectRetry);
         if self.conns.iter().any(|conn| conn.up().is_some()) {
+            self.record.counters.collisions += 1;
             out.push(Action::Close(id));
         } else {
             self.greet(now, id, endpoints, out);
@@ -83,6 +85,7 @@ impl Peer {
         }
         if matches!(self.seek, Seek::Stopped | Seek::Held) {
             self.record.counters.refused += 1;
+            self.turn.refused();
             if self.seek == Seek::Stopped {
                 self.send(now, id, Message::Notification(notify::connection_rejected()), out);
             }

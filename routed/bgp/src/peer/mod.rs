@@ -44,6 +44,8 @@
 //! - Held in Idle we close what the peer dials without NOTIFICATION, and
 //!   Cease/5 or Cease/7 as the first word of a peer is no failure but "not
 //!   now": otherwise two peers could send each other to Idle for ever.
+//! - Of two nodes of ours the one with the lower identifier waits for the other
+//!   to dial, where it has met it before (`turn`).
 //! - `DelayOpen` (RFC 4271 §8.1.1, optional) is not there.
 
 mod backoff;
@@ -54,6 +56,7 @@ mod event;
 mod graceful;
 mod receive;
 mod stats;
+mod turn;
 
 use std::time::{Duration, Instant};
 
@@ -67,6 +70,7 @@ use crate::wire::{Message, Notification, Open};
 
 use self::backoff::Backoff;
 use self::stats::Record;
+use self::turn::Turn;
 
 pub(crate) use self::backoff::Jitter;
 pub use self::config::{AddPathConfig, HoldExpiry, PeerConfig, RestartConfig};
@@ -112,6 +116,8 @@ pub struct Peer {
     /// without.
     conns: Vec<Conn>,
     timers: Deadlines<2>,
+    /// Who dials next.
+    turn: Turn,
     backoff: Backoff,
     jitter: Jitter,
     /// No session has been up since the start of a restarted process.
@@ -131,6 +137,7 @@ impl Peer {
             seek: Seek::Stopped,
             conns: vec![],
             timers: Deadlines::default(),
+            turn: Turn::Both,
             backoff: Backoff::new(config.idle_hold, config.idle_hold_max),
             jitter: Jitter::new(config.seed),
             restarting: config.graceful_restart.as_ref().is_some_and(|restart| restart.restarting),
@@ -353,6 +360,7 @@ impl Peer {
         } else if closed && kept && !self.backoff.flaps() {
             // RFC 4724 §4.2: the peer is expected back; it may connect at once.
             let wait = self.backoff.next();
+            let wait = if self.turn.waits() { self.config.connect_retry.max(wait) } else { wait };
             if !self.config.passive {
                 self.arm_retry(now, wait);
             }

@@ -51,6 +51,9 @@ impl Peer {
                 (rival.id, stays.then(|| Why::Sent(notify::collision())))
             }
         };
+        if outcome != Some(Why::Replaced) && rival_id.is_dialled() != id.is_dialled() {
+            self.record.counters.collisions += 1;
+        }
         match outcome {
             Some(why) => {
                 let replaced = why == Why::Replaced;
@@ -88,6 +91,7 @@ impl Peer {
     fn confirm(&mut self, now: Instant, up: Up, ours: Open, out: &mut Vec<Action>) {
         let id = up.conn;
         let Some(conn) = self.conns.iter_mut().find(|conn| conn.id == id) else { return };
+        self.turn.opened((self.config.router_id, self.config.local_as), &up);
         let silent_so_far = matches!(conn.phase, Phase::Tracked(_));
         conn.confirm(now, up, &mut self.jitter);
         if silent_so_far {

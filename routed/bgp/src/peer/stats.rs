@@ -84,6 +84,9 @@ pub struct Counters {
     pub dial_failures: u64,
     /// Connections that lost a collision, or were refused.
     pub refused: u64,
+    /// Connections that were one too many, for both sides had dialled
+    /// (RFC 4271 §6.8), as far as this side has seen it.
+    pub collisions: u64,
     /// ROUTE-REFRESH messages for what was not negotiated, ignored.
     pub refreshes_ignored: u64,
 }

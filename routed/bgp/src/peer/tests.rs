@@ -7,6 +7,7 @@ mod random;
 mod sessions;
 mod table;
 mod timers;
+mod turn;
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use net::Asn;
 use super::{Action, Event, Peer, PeerConfig, State};
 use crate::conn::negotiate::open;
 use crate::conn::{ConnId, Endpoints};
-use crate::wire::{Message, Notification, Open};
+use crate::wire::{Capability, Message, Notification, Open};
 
 /// The first dial of a peer.
 const DIALLED: ConnId = ConnId::Dialled(0);

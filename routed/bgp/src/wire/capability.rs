@@ -17,6 +17,7 @@ const ADD_PATH: u8 = 69;
 const ENHANCED_ROUTE_REFRESH: u8 = 70;
 const LONG_LIVED: u8 = 71;
 const FQDN: u8 = 73;
+const SOFTWARE_VERSION: u8 = 75;
 
 /// The R and N bits and the F bit (RFC 4724 §3, RFC 8538 §2).
 const RESTARTING: u16 = 0x8000;
@@ -64,6 +65,11 @@ fn one(code: u8, value: &[u8]) -> Option<Capability> {
         FQDN => {
             return Some(fqdn(reader).unwrap_or_else(|| Capability::Unknown { code, value: value.into() }));
         }
+        SOFTWARE_VERSION => {
+            return Some(
+                software(reader).unwrap_or_else(|| Capability::Unknown { code, value: value.into() }),
+            );
+        }
         _ => return Some(Capability::Unknown { code, value: value.into() }),
     };
     reader.is_empty().then_some(capability)
@@ -104,6 +110,13 @@ fn fqdn(mut reader: Reader<'_>) -> Option<Capability> {
     let mut name = || std::str::from_utf8(reader.counted8()?).ok().map(Into::into);
     let (host, domain) = (name()?, name()?);
     reader.is_empty().then_some(Capability::Fqdn { host, domain })
+}
+
+/// A text behind its length (draft-ietf-idr-software-version §3); `None` where
+/// it is no such thing.
+fn software(mut reader: Reader<'_>) -> Option<Capability> {
+    let text = std::str::from_utf8(reader.counted8()?).ok()?.into();
+    reader.is_empty().then_some(Capability::SoftwareVersion(text))
 }
 
 /// The value of the graceful restart capability (RFC 4724 §3).
@@ -168,6 +181,10 @@ pub(super) fn encode(capability: &Capability, out: &mut Vec<u8>) -> Result<(), E
                 out.extend_from_slice(name.as_bytes());
             }
         }
+        Capability::SoftwareVersion(text) => {
+            out.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+            out.extend_from_slice(text.as_bytes());
+        }
         Capability::FourOctetAs(asn) => out.extend_from_slice(&asn.0.to_be_bytes()),
         Capability::Unknown { value, .. } => out.extend_from_slice(value),
     }
@@ -188,6 +205,7 @@ fn code(capability: &Capability) -> u8 {
         Capability::AddPath(_) => ADD_PATH,
         Capability::LongLivedGracefulRestart(_) => LONG_LIVED,
         Capability::Fqdn { .. } => FQDN,
+        Capability::SoftwareVersion(_) => SOFTWARE_VERSION,
         Capability::GracefulRestart(_) => GRACEFUL_RESTART,
         Capability::FourOctetAs(_) => FOUR_OCTET_AS,
         Capability::EnhancedRouteRefresh => ENHANCED_ROUTE_REFRESH,
@@ -223,11 +241,21 @@ mod tests {
         assert_eq!(check(&hex!("47 07 0001 01 80 015180")), Capability::LongLivedGracefulRestart(vec![long]));
         let name = Capability::Fqdn { host: "n1".into(), domain: "".into() };
         assert_eq!(check(&hex!("49 04 02 6e31 00")), name);
+        let software = Capability::SoftwareVersion("routed/1".into());
+        assert_eq!(check(&hex!("4b 09 08 726f757465642f31")), software);
     }
 
     #[test]
     fn what_has_no_meaning_is_kept_as_bytes_and_costs_no_session() {
-        for bytes in [&hex!("45 04 0001 01 04")[..], &hex!("45 04 0001 01 00"), &hex!("49 02 05 61")] {
+        for bytes in [
+            &hex!("45 04 0001 01 04")[..],
+            &hex!("45 04 0001 01 00"),
+            &hex!("49 02 05 61"),
+            &hex!("4b 00"),          // no length
+            &hex!("4b 02 02 61"),    // runs over the end
+            &hex!("4b 03 01 61 62"), // ends before it
+            &hex!("4b 02 01 ff"),    // no UTF-8
+        ] {
             assert!(matches!(check(bytes), Capability::Unknown { .. }), "{bytes:02x?}");
         }
     }

@@ -84,6 +84,9 @@ pub enum Capability {
         /// The domain; may be empty.
         domain: Box<str>,
     },
+    /// Code 75: the software of the speaker and its version
+    /// (draft-ietf-idr-software-version).
+    SoftwareVersion(Box<str>),
     /// Any other.
     Unknown {
         /// The capability code.

@@ -183,6 +183,7 @@ fn capability() -> impl Strategy<Value = Capability> {
         }),
         ("[a-z0-9-]{0,63}", "[a-z.]{0,20}")
             .prop_map(|(host, domain)| Capability::Fqdn { host: host.into(), domain: domain.into() }),
+        "[a-zA-Z0-9/. ]{0,64}".prop_map(|text| Capability::SoftwareVersion(text.into())),
         Just(Capability::EnhancedRouteRefresh),
         (128..=255_u8, vec(any::<u8>(), 0..40))
             .prop_map(|(code, value)| Capability::Unknown { code, value: value.into() }),

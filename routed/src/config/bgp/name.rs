@@ -1,12 +1,12 @@
 //! Which peer is meant: what it is configured by, and what people call it.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Peer;
+use crate::config::{Peer, PeerOrigin};
 
 /// The longest name of an interface (`IFNAMSIZ`, less the end).
 const NAME_MAX: usize = 15;
@@ -20,6 +20,27 @@ pub enum PeerKey {
     /// The one at the other end of the link with this name, whatever its
     /// link-local address is.
     Interface(String),
+    /// The one with this link-local address on the link with this name, which
+    /// may have several.
+    Link(Ipv6Addr, String),
+}
+
+impl PeerKey {
+    /// True where this, as somebody has written it, means that peer: the only
+    /// one of a link is meant by whatever address on it.
+    pub fn means(&self, peer: &Self) -> bool {
+        let only = matches!((self, peer), (Self::Link(_, name), Self::Interface(of)) if name == of);
+        self == peer || only
+    }
+
+    /// The peer of the configuration that it means.
+    #[must_use]
+    pub fn configured(self) -> Self {
+        match self {
+            Self::Link(_, name) => Self::Interface(name),
+            other => other,
+        }
+    }
 }
 
 /// A text that names no peer.
@@ -30,18 +51,23 @@ pub struct NoPeerKey;
 impl FromStr for PeerKey {
     type Err = NoPeerKey;
 
-    /// Reads `192.0.2.1`, `eth1`, or `fe80::1%eth1`, which is the peer on the
-    /// interface too.
+    /// Reads `192.0.2.1`, `eth1` or `fe80::1%eth1`.
     fn from_str(text: &str) -> Result<Self, NoPeerKey> {
         if let Ok(address) = text.parse() {
             return Ok(Self::Address(address));
         }
-        let name = match text.split_once('%') {
-            Some((address, zone)) if link_local(address.parse().map_err(|_| NoPeerKey)?) => zone,
-            Some(_) => return Err(NoPeerKey),
-            None => text,
+        let (address, name) = match text.split_once('%') {
+            None => (None, text),
+            Some((address, zone)) => match address.parse::<Ipv6Addr>() {
+                Ok(address) if address.is_unicast_link_local() => (Some(address), zone),
+                _ => return Err(NoPeerKey),
+            },
         };
-        if is_interface(name) { Ok(Self::Interface(name.to_owned())) } else { Err(NoPeerKey) }
+        let key = match address {
+            None => Self::Interface(name.to_owned()),
+            Some(address) => Self::Link(address, name.to_owned()),
+        };
+        if is_interface(name) { Ok(key) } else { Err(NoPeerKey) }
     }
 }
 
@@ -70,6 +96,7 @@ impl fmt::Display for PeerKey {
         match self {
             Self::Address(address) => address.fmt(f),
             Self::Interface(name) => name.fmt(f),
+            Self::Link(address, name) => write!(f, "{address}%{name}"),
         }
     }
 }
@@ -88,9 +115,12 @@ pub(super) fn link_local(address: IpAddr) -> bool {
 impl Peer {
     /// Which peer it is.
     pub fn key(&self) -> PeerKey {
-        match &self.interface {
-            Some(interface) => PeerKey::Interface(interface.clone()),
-            None => PeerKey::Address(self.address),
+        match (&self.interface, self.address) {
+            (Some(interface), IpAddr::V6(address)) if self.origin == PeerOrigin::Link => {
+                PeerKey::Link(address, interface.clone())
+            }
+            (Some(interface), _) => PeerKey::Interface(interface.clone()),
+            (None, address) => PeerKey::Address(address),
         }
     }
 
@@ -128,11 +158,16 @@ mod tests {
     #[test]
     fn a_peer_is_named_by_address_by_interface_or_by_both() {
         let read = |text: &str| text.parse::<PeerKey>();
-        let eth1 = Ok(PeerKey::Interface("eth1".into()));
+        let eth1 = PeerKey::Interface("eth1".into());
         assert_eq!(read("192.0.2.1"), Ok(PeerKey::Address([192, 0, 2, 1].into())));
         assert_eq!(read("fd00::1"), Ok(PeerKey::Address("fd00::1".parse().unwrap())));
-        assert_eq!(read("eth1"), eth1);
-        assert_eq!(read("fe80::1%eth1"), eth1);
+        assert_eq!(read("eth1"), Ok(eth1.clone()));
+        let on_eth1 = read("fe80::1%eth1").unwrap();
+        assert_eq!(on_eth1, PeerKey::Link("fe80::1".parse().unwrap(), "eth1".into()));
+        assert_eq!(on_eth1.to_string(), "fe80::1%eth1");
+        assert!(on_eth1.means(&eth1) && on_eth1.means(&on_eth1) && !eth1.means(&on_eth1));
+        assert!(!on_eth1.means(&read("eth2").unwrap()) && !on_eth1.means(&read("fe80::2%eth1").unwrap()));
+        assert_eq!(on_eth1.configured(), eth1);
         for wrong in
             ["", "fe80::1%", "fe80::1%eth0%eth1", "fd00::1%eth1", "%eth1", "a b", "0123456789abcdef", "a/b"]
         {

@@ -330,7 +330,7 @@ fn what_does_not_go_with_an_interface_is_said() {
         ("[[bgp.peer]]\ninterface = \"eth1\"\nasn = 1", "peer eth1 stands twice"),
         ("[[bgp.peer]]\ninterface = \"a/b\"\nasn = 1", "no name that an interface can have"),
         ("[[bgp.peer]]\naddress = \"fe80::1\"\nasn = 1", "say with `interface` on which one"),
-        ("[[bgp.dynamic]]\nrange = \"fd00::/64\"\ninterface = \"eth1\"\nasn = 1", "unknown key"),
+        ("[[bgp.dynamic]]\nrange = \"fd00::/64\"\ninterface = \"eth1\"\nasn = 1", "not beside `range`"),
     ] {
         let findings = check(&format!("{INTERFACE}{keys}\n"));
         assert!(findings.contains(says), "{keys}: {findings}");
@@ -347,4 +347,38 @@ fn a_reload_follows_the_peers_of_interfaces() {
     assert_eq!(diff(&good(INTERFACE), &none), [Change::PeerRemoved(key())]);
     let fixed = good(&format!("{INTERFACE}address = \"fe80::9\"\n"));
     assert_eq!(diff(&good(INTERFACE), &fixed), [Change::PeerChanged(key())]);
+}
+
+#[test]
+fn every_router_of_a_link_is_a_peer_where_a_dynamic_one_says_so() {
+    let source = "[bgp]\nasn = 64512\n[[bgp.group]]\nname = \"g\"\nsource = \"192.0.2.1\"\nmultihop = 3\n\
+                  [[bgp.dynamic]]\ninterface = \"eth1\"\nasn = 64512\ngroup = \"g\"\nport = 1179\nlimit = 3\n";
+    let config = good(source);
+    let bgp = config.bgp.clone().unwrap();
+    let dynamic = bgp.on_link("eth1").unwrap();
+    assert_eq!((dynamic.limit, dynamic.range(), bgp.on_link("eth2")), (3, None, None));
+    let address = "fe80::7".parse().unwrap();
+    let peer = dynamic.router(address, 5);
+    assert_eq!((peer.name(), peer.key()), ("fe80::7%eth1".into(), PeerKey::Link(address, "eth1".into())));
+    assert_eq!((peer.scope, peer.port, peer.passive), (Some(5), 1179, false));
+    assert_eq!((peer.source, peer.multihop, peer.origin), (None, None, PeerOrigin::Link));
+    assert_eq!(bgp.range_of(address.into()), None);
+    let printed = config.to_toml().unwrap();
+    assert!(printed.contains("interface = \"eth1\""), "{printed}");
+    let again = good(&printed).bgp.unwrap().dynamic;
+    assert_eq!((again[0].who.clone(), again[0].limit), (dynamic.who.clone(), 3), "{printed}");
+    assert_eq!(diff(&good("[bgp]\nasn = 64512\n"), &config), [Change::Ranges]);
+    for (keys, says) in [
+        ("interface = \"a/b\"\nasn = 1\n", "no name that an interface can have"),
+        ("interface = \"eth1\"\nasn = 1\nsource = \"fe80::1\"\n", "source: not with `interface`"),
+        ("interface = \"eth1\"\nasn = 1\nlimit = 2000\n", "at most 1024"),
+        (
+            "interface = \"eth1\"\nasn = 1\n[[bgp.dynamic]]\ninterface = \"eth1\"\nasn = 1\n",
+            "interface eth1 stands twice",
+        ),
+        ("interface = \"eth1\"\nasn = 1\n[[bgp.peer]]\ninterface = \"eth1\"\nasn = 1\n", "keep one"),
+    ] {
+        let findings = check(&format!("[bgp]\nasn = 64512\n[[bgp.dynamic]]\n{keys}"));
+        assert!(findings.contains(says), "{findings}");
+    }
 }

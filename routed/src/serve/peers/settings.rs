@@ -15,7 +15,7 @@ pub(super) fn settings(report: &PeerReport, external: bool) -> v1::PeerSettings 
     v1::PeerSettings {
         group: peer.group.clone(),
         range: match peer.origin {
-            PeerOrigin::File | PeerOrigin::Runtime => None,
+            PeerOrigin::File | PeerOrigin::Runtime | PeerOrigin::Link => None,
             PeerOrigin::Range(range) => Some(range.to_string()),
         },
         max_prefixes: max.limit,

@@ -40,6 +40,8 @@ pub(super) type Wanted = BTreeMap<String, Want>;
 pub(super) struct Want {
     /// The address that the neighbour is configured with; `None`: it is to be found.
     pub(super) fixed: Option<Ipv6Addr>,
+    /// Every router there is a neighbour.
+    pub(super) many: bool,
     /// Another number is another want, which is told everything anew.
     pub(super) number: u64,
 }
@@ -53,8 +55,9 @@ pub(crate) enum Neighbor {
     Sought(u32),
     /// The neighbour has this address, on the link of this index.
     Found(Ipv6Addr, u32),
-    /// It is heard no more; said again as long as that is so.
-    Silent,
+    /// The one with this address is heard no more; said again as long as that
+    /// is so.
+    Silent(Ipv6Addr),
     /// A second router is on the link, or no longer.
     Rival(Option<Ipv6Addr>),
 }
@@ -224,7 +227,9 @@ impl Task {
         }
         match RaSocket::open(place.index, name) {
             Ok(socket) => {
-                let machine = Discovery::new(Instant::now(), self.random.hash_one((name, place.index)));
+                let (now, seed) = (Instant::now(), self.random.hash_one((name, place.index)));
+                let machine =
+                    if want.many { Discovery::of_many(now, seed) } else { Discovery::new(now, seed) };
                 At::Open(Open { place, socket, machine, rival: None }.into())
             }
             Err(error) => {
@@ -286,7 +291,7 @@ impl Open {
                     info!(interface = name, %address, "neighbour found");
                     Neighbor::Found(address, self.place.index)
                 }
-                Action::Silent(_) => Neighbor::Silent,
+                Action::Silent(address) => Neighbor::Silent(address),
                 Action::Rival(address) => {
                     let neighbor = self.machine.neighbor().map(tracing::field::display);
                     warn!(interface = name, neighbor, rival = %address, "a second router is on the link; the peer stays the first");

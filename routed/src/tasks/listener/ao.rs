@@ -15,7 +15,7 @@ pub(super) struct AoKeys(BTreeMap<Prefix, Vec<AoKey>>);
 
 impl AoKeys {
     pub(super) fn of(bgp: &Bgp) -> Self {
-        let ranges = bgp.dynamic.iter().map(|range| (range.range, &range.template.tcp_ao));
+        let ranges = bgp.dynamic.iter().filter_map(|of| Some((of.range()?, &of.template.tcp_ao)));
         let peers = bgp.peers.iter().map(|peer| (Prefix::host(peer.address), &peer.tcp_ao));
         let keys = ranges.chain(peers).filter(|(_, keys)| !keys.is_empty());
         Self(keys.map(|(who, keys)| (who, keys.clone())).collect())

@@ -24,7 +24,7 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn of(bgp: &Bgp) -> Self {
-        let ranges = bgp.dynamic.iter().map(|range| (range.range, &range.template.passwords));
+        let ranges = bgp.dynamic.iter().filter_map(|of| Some((of.range()?, &of.template.passwords)));
         let known = bgp.peers.iter().filter(|peer| !peer.address.is_unspecified());
         let peers = known.map(|peer| (Prefix::host(peer.address), &peer.passwords));
         let mut by: BTreeMap<Prefix, Vec<Secret>> = BTreeMap::new();

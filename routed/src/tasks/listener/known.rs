@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use net::Prefix;
 use policy::Guard;
 
-use crate::config::{Bgp, Peer};
+use crate::config::{Bgp, Peer, Whose};
 
 /// Addresses that are let in. The kernel is told by [`Known::guard`], and the
 /// sockets look here too, for the kernel may have no nftables.
@@ -28,7 +28,10 @@ impl Known {
             }
         }
         for range in &bgp.dynamic {
-            known.add(range.range, &range.template);
+            match &range.who {
+                Whose::Range(prefix) => known.add(*prefix, &range.template),
+                Whose::Interface(name) => known.links.push(name.clone()),
+            }
         }
         known
     }
@@ -83,5 +86,8 @@ mod tests {
         assert!(known.admits("fe80::7".parse().unwrap()) && !known.admits("::".parse().unwrap()));
         let guard = known.guard(&bgp);
         assert_eq!((guard.links, guard.known), (vec!["eth1".to_owned()], vec![]));
+        let several = "[bgp]\nasn = 1\n[[bgp.dynamic]]\ninterface = \"eth1\"\nasn = 1\n";
+        let several = Known::of(&crate::config::parse("t", several).unwrap().0.bgp.unwrap());
+        assert!(several.admits("fe80::7".parse().unwrap()) && !several.admits("fd00::7".parse().unwrap()));
     }
 }

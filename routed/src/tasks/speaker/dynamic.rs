@@ -1,6 +1,6 @@
 //! Who dials in: a peer, one of a range of peers, or nobody.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use bgp::peer::Admin;
@@ -9,9 +9,9 @@ use tokio::net::TcpStream;
 use tracing::{debug, info, warn};
 
 use super::unnumbered::is_on_a_link;
-use super::{PeerCommand, Speaker};
+use super::{Handle, PeerCommand, Speaker};
 use crate::config::change::needs_new_session;
-use crate::config::{Dynamic, PeerKey, PeerOrigin};
+use crate::config::{Dynamic, Peer, PeerKey, PeerOrigin};
 
 impl Speaker {
     /// Only known peers are spoken to, and those of a range become known as
@@ -42,14 +42,14 @@ impl Speaker {
             debug!(%address, "connection from an address that is no peer");
             return;
         };
-        if self.known_of(dynamic.range) >= dynamic.limit as usize {
+        if self.known_of(&dynamic) >= dynamic.limit as usize {
             if let Some(unsaid) = self.full.admit(Instant::now(), "") {
-                let (range, limit) = (dynamic.range, dynamic.limit);
+                let (range, limit) = (&dynamic.who, dynamic.limit);
                 warn!(%address, %range, limit, unsaid, "connection refused: as many peers of the range as its limit allows");
             }
             return;
         }
-        info!(peer = %address, asn = %dynamic.template.asn, range = %dynamic.range, "peer has dialled in");
+        info!(peer = %address, asn = %dynamic.template.asn, range = %dynamic.who, "peer has dialled in");
         self.add(dynamic.peer(address).into());
         self.tell(&peer, command).await;
     }
@@ -58,28 +58,38 @@ impl Speaker {
     pub(super) fn range_of(&self, peer: &PeerKey) -> Option<Prefix> {
         match self.peers.get(peer)?.config.origin {
             PeerOrigin::Range(range) => Some(range),
-            PeerOrigin::File | PeerOrigin::Runtime => None,
+            PeerOrigin::File | PeerOrigin::Runtime | PeerOrigin::Link => None,
         }
     }
 
-    fn known_of(&self, range: Prefix) -> usize {
-        let of = PeerOrigin::Range(range);
+    fn known_of(&self, dynamic: &Dynamic) -> usize {
+        let of = dynamic.template.origin;
         self.peers.values().filter(|handle| handle.config.origin == of).count()
     }
 
-    /// Other ranges: who is of none any more is removed, whoever must be
-    /// spoken to anew dials in again, the others go on with what is new.
+    /// What a peer that is not configured by name is now; `None`: nothing.
+    fn renewed(&self, peer: &Peer) -> Option<Peer> {
+        match (peer.origin, &peer.interface) {
+            (PeerOrigin::Link, Some(name)) => {
+                let new = self.config.bgp.on_link(name)?.peer(peer.address);
+                Some(Peer { scope: peer.scope, ..new })
+            }
+            _ => Some(self.config.bgp.range_of(peer.address)?.peer(peer.address)),
+        }
+    }
+
+    /// Other ranges and links: who is of none any more is removed, whoever must
+    /// be spoken to anew dials in again or is dialled, the others go on with
+    /// what is new.
     pub(super) async fn follow_ranges(&mut self, ranges: Vec<Dynamic>) {
         self.config.bgp.dynamic = ranges;
-        let dynamic: Vec<IpAddr> = self
-            .peers
-            .iter()
-            .filter(|(peer, _)| self.range_of(peer).is_some())
-            .map(|(_, handle)| handle.config.address)
-            .collect();
-        for address in dynamic {
-            let key = PeerKey::Address(address);
-            let new = self.config.bgp.range_of(address).map(|dynamic| dynamic.peer(address));
+        self.look_at_lans();
+        let of_none =
+            |handle: &&Handle| !matches!(handle.config.origin, PeerOrigin::File | PeerOrigin::Runtime);
+        let dynamic = self.peers.values().filter(of_none);
+        let dynamic: Vec<_> =
+            dynamic.map(|handle| (handle.config.key(), self.renewed(&handle.config))).collect();
+        for (key, new) in dynamic {
             let Some(handle) = self.peers.get_mut(&key) else { continue };
             match new {
                 None => self.end(&key, Admin::Deconfigured).await,
@@ -92,5 +102,11 @@ impl Speaker {
                 }
             }
         }
+        let links: Vec<String> =
+            self.config.bgp.dynamic.iter().filter_map(|lan| lan.interface().map(str::to_owned)).collect();
+        for name in links {
+            self.fill_lan(&name);
+        }
+        self.listen_with_keys();
     }
 }

@@ -48,6 +48,7 @@ impl Speaker {
             info!(peer = %handle.config.name(), "peer has gone");
             self.peers.remove(&key);
             self.unnumbered.gone(&key);
+            self.gone_from_lan(&key);
             // The table's channel closes only when the daemon ends.
             let _ = self.table.send(TableInput::PeerRemoved { id }).await;
             return;

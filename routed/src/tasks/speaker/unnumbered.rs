@@ -51,6 +51,14 @@ impl Unnumbered {
         self.wanted.subscribe()
     }
 
+    /// Has the discovery task look at an interface, or look at it no more.
+    pub(super) fn want(&self, name: String, want: Option<Want>) {
+        self.wanted.send_if_modified(|wanted| match want {
+            Some(want) => wanted.insert(name, want) != Some(want),
+            None => wanted.remove(&name).is_some(),
+        });
+    }
+
     /// True when it is the peer of an interface, whoever that is.
     pub(super) fn has(&self, peer: &PeerKey) -> bool {
         matches!(peer, PeerKey::Interface(name) if self.interfaces.contains_key(name))
@@ -114,8 +122,7 @@ impl Speaker {
         let peer = interface.peer();
         self.unnumbered.interfaces.insert(name.clone(), interface);
         if new {
-            let want = Want { fixed, number: id.0.into() };
-            self.unnumbered.wanted.send_if_modified(|wanted| wanted.insert(name, want) != Some(want));
+            self.unnumbered.want(name, Some(Want { fixed, many: false, number: id.0.into() }));
         }
         if let Some(peer) = peer {
             let id = self.new_id();
@@ -126,7 +133,7 @@ impl Speaker {
     pub(super) fn look_no_more(&mut self, peer: &PeerKey) {
         let PeerKey::Interface(name) = peer else { return };
         self.unnumbered.interfaces.remove(name);
-        self.unnumbered.wanted.send_if_modified(|wanted| wanted.remove(name).is_some());
+        self.unnumbered.want(name.clone(), None);
     }
 
     /// Another template for the peer of an interface; returns what that peer
@@ -140,11 +147,14 @@ impl Speaker {
 
     /// The discovery task has news.
     pub(super) async fn neighbor(&mut self, name: String, neighbor: Neighbor) {
+        if self.lans.has(&name) {
+            return self.neighbor_on_lan(name, neighbor).await;
+        }
         let key = PeerKey::Interface(name.clone());
         let Some(interface) = self.unnumbered.interfaces.get_mut(&name) else { return };
         match neighbor {
             Neighbor::Rival(rival) => interface.rival = rival,
-            Neighbor::Silent => drop(self.tell(&key, PeerCommand::Unheard).await),
+            Neighbor::Silent(_) => drop(self.tell(&key, PeerCommand::Unheard).await),
             Neighbor::Absent(absence) => {
                 info!(interface = name, why = %absence, "no peer can be on the interface");
                 self.lost(&key, Known::Absent(absence)).await;
@@ -190,8 +200,7 @@ impl Speaker {
     ) {
         let SocketAddr::V6(from) = remote else { return };
         let Some((name, interface)) = self.unnumbered.on_link(from.scope_id()) else {
-            debug!(address = %remote, "connection from a link that has no peer");
-            return;
+            return self.accepted_on_lan(stream, remote, secret).await;
         };
         // The address may be that of another peer on another link, and the key too.
         let keys = &interface.template.passwords;
@@ -216,7 +225,8 @@ impl Speaker {
         let of_links = self.unnumbered.interfaces.values();
         let found = of_links.map(|interface| interface.peer().unwrap_or((*interface.template).clone()));
         let peers = self.config.bgp.peers.iter().filter(|peer| peer.interface.is_none()).cloned();
-        let bgp = Bgp { peers: peers.chain(found).collect(), ..self.config.bgp.clone() };
+        let bgp =
+            Bgp { peers: peers.chain(found).chain(self.on_lans()).collect(), ..self.config.bgp.clone() };
         self.listeners.configure(&bgp);
     }
 
@@ -224,7 +234,7 @@ impl Speaker {
     pub(super) fn report_sought(&self, wanted: Option<&PeerKey>) -> Vec<(PeerId, PeerReport)> {
         let sought = self.unnumbered.interfaces.iter().filter(|(name, _)| {
             let key = PeerKey::Interface((*name).clone());
-            wanted.is_none_or(|wanted| *wanted == key) && !self.peers.contains_key(&key)
+            wanted.is_none_or(|wanted| wanted.means(&key)) && !self.peers.contains_key(&key)
         });
         let report = |interface: &Interface| {
             let machine = bgp::Peer::new(self.machine_config(&interface.template));

@@ -129,7 +129,7 @@ impl Sessions {
 
     /// The number of a peer. Of one that another has taken the place of, the last.
     pub(super) fn id_of(&self, peer: &PeerKey) -> Option<PeerId> {
-        self.names.iter().filter(|(_, (key, _))| key == peer).map(|(id, _)| *id).max()
+        self.names.iter().filter(|(_, (key, _))| peer.means(key)).map(|(id, _)| *id).max()
     }
 
     /// The families that sessions have lost, and what was wrong.

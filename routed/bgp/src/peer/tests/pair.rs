@@ -204,7 +204,7 @@ impl Pair {
     }
 }
 
-const UP: (State, State) = (State::Established, State::Established);
+pub(super) const UP: (State, State) = (State::Established, State::Established);
 
 fn is_down(action: &Action) -> bool {
     matches!(action, Action::Down(_))

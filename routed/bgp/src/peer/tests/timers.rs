@@ -3,7 +3,6 @@
 use super::*;
 use crate::conn::CloseReason;
 use crate::peer::{RestartConfig, Why};
-use crate::wire::Capability;
 
 /// Asserts that a wait lies between three quarters and the whole of `seconds`.
 #[track_caller]
