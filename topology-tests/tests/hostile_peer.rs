@@ -299,9 +299,12 @@ fn strangers_by_the_thousand_keep_no_peer_waiting_and_leave_nothing_behind() -> 
             floods.into_iter().map(|flood| flood.join().map_err(ended).flatten()).collect();
         session.and(Ok(counts?.iter().sum()))
     })?;
-    let status = scene.routed.routectl_json(["status"])?;
-    let counts = &status["counts"];
-    assert_eq!(counts["strangers_closed"].as_u64(), u64::try_from(dialled).ok(), "{counts}");
+    scene.lab.wait_until("each of them was closed", LIMIT, || {
+        let status = scene.routed.routectl_json(["status"]).map_err(|e| e.to_string())?;
+        let counts = &status["counts"];
+        let all = counts["strangers_closed"].as_u64() == u64::try_from(dialled).ok();
+        if all { Ok(()) } else { Err(format!("{dialled} came: {counts}")) }
+    })?;
     let lines = scene.logged("that of no peer")?;
     assert!((1..=LINES).contains(&lines), "{lines} lines for {dialled} strangers");
     let left = scene.ours.exec(["ss", "-Htan", "dst", &stranger.ipv4().to_string()])?.ok()?.stdout;
