@@ -226,7 +226,7 @@ fn a_reload_takes_the_peers_of_a_lan_away_and_its_limit_and_its_key_hold() -> Re
         let up = peer["state"] == "Established" && peer["settings"]["tcp_md5_key"] == 1;
         if up { Ok(()) } else { Err(peer.to_string()) }
     })?;
-    let without = state(0, 2).expect("the third is a peer");
+    let without = scene.lab.wait_until("the third is a peer", LIMIT, || state(0, 2))?;
     assert_ne!(without["state"], "Established", "{without}");
     reload(2, &config(&scene.nodes[2].host, &signed))?;
     scene.routes()?;

@@ -45,8 +45,11 @@ use crate::watch::KernelEvent;
 use crate::writer::Writer;
 use crate::{FibRoute, Refusal};
 
-/// Commands that may wait for the writer before [`Fib::send`] waits.
-const COMMANDS: usize = 16;
+/// Commands that may wait for the writer before [`Fib::send`] waits: few, for
+/// a batch that waits costs memory and leaves the cache before it is taken.
+const COMMANDS: usize = 2;
+/// Alarms that may wait.
+const ALARMS: usize = 16;
 /// Events that may wait for the reader; further ones are merged meanwhile.
 const EVENTS: usize = 64;
 
@@ -290,7 +293,7 @@ impl Unread {
     pub fn start(self) -> Result<(Fib, mpsc::Receiver<FibEvent>), FibError> {
         let Self(mut writer) = self;
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let (urgent, alarms) = mpsc::channel(COMMANDS);
+        let (urgent, alarms) = mpsc::channel(ALARMS);
         let (outbox, events) = mpsc::channel(EVENTS);
         let config = writer.config().clone();
         writer.adopt().map_err(|source| FibError::Dump { table: config.table, source })?;

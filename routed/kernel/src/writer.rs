@@ -53,7 +53,7 @@ const SEND_BYTES: usize = 64 << 10;
 /// Refusals in one event.
 const RESULTS: usize = 4096;
 /// Commands are left waiting while so many routes are to be written.
-const ENOUGH: usize = 1 << 18;
+const ENOUGH: usize = 1 << 15;
 /// Commands taken at most between two loads.
 const TURN: usize = 4;
 

@@ -61,8 +61,9 @@ pub(crate) use self::speaker::SpeakerCommand;
 pub(crate) use self::table::ask::{Overview, TableHandle};
 use crate::config::{Diagnostic, PeerKey};
 
-/// Inputs that may wait for the table: batches of routes, not single ones.
-pub(crate) const TABLE_INPUTS: usize = 64;
+/// Inputs that may wait for the table: batches of routes, not single ones. Few,
+/// so that they are still in the cache when their turn comes.
+pub(crate) const TABLE_INPUTS: usize = 16;
 /// Commands that may wait for the speaker or the policy task.
 pub(crate) const COMMANDS: usize = 64;
 /// Commands that may wait for one peer.
