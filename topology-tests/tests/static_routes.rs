@@ -102,6 +102,8 @@ fn gateways_share_by_weight_and_one_that_cannot_be_reached_leaves_it_to_the_othe
     routed.write_config(&config(&host, 256))?;
     routed.sighup()?;
     await_route(&lab, &host, SHARED, &["via 192.0.2.77 dev eth0 weight 256", other], &[])?;
-    assert_eq!(routed.log()?.matches("not installed").count(), 0, "{}", routed.log()?);
+    // Only of this prefix: what hangs on v0 alone may meet the link going down under its repair.
+    let refused = format!("not installed prefix={SHARED}");
+    assert!(!routed.log()?.contains(&refused), "{}", routed.log()?);
     Ok(())
 }
