@@ -24,7 +24,7 @@ use kernel::sysctl;
 use state::{StateDir, StateError};
 use tracing::info;
 
-pub use life::{Source, start};
+pub use life::{Lacking, Source, start};
 
 /// The file of changed sysctls in the state directory.
 pub(crate) const SYSCTLS: &str = "sysctl.json";
@@ -35,6 +35,9 @@ pub enum Fatal {
     /// The runtime.
     #[error("the async runtime cannot start: {0}; look at the limits of tasks and memory for the service")]
     Runtime(std::io::Error),
+    /// The user may not do what the configuration asks for.
+    #[error(transparent)]
+    Privileges(#[from] Lacking),
     /// The state directory.
     #[error(transparent)]
     State(#[from] StateError),

@@ -1,11 +1,12 @@
 //! From start to stop: the order in which tasks come and go, and reloads.
 
 mod file;
+mod forwarding;
+mod notify;
 mod order;
+mod privileges;
 mod router_id;
 mod rules;
-
-mod forwarding;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ use crate::tasks::{
     BmpCommand, COMMANDS, Handles, Order, Owned, Reload, Reloaded, RipCommand, SpeakerCommand, address,
 };
 use crate::{Fatal, Text};
+
+pub use self::privileges::Lacking;
 
 /// Where the configuration came from, to read it again.
 #[derive(Clone, Debug)]
@@ -102,6 +105,7 @@ struct Daemon {
 impl Daemon {
     async fn start(config: Arc<Config>, source: Source) -> Result<Self, Fatal> {
         let started = Instant::now();
+        privileges::check(&config)?;
         let state = Arc::new(StateDir::open(&config.node.state_dir)?);
         let draining = drain::kept(&state)?;
         let (config, text, runtime) = file::with_kept(config, &source, &state)?;
@@ -182,6 +186,7 @@ impl Daemon {
         };
         let servers = serve::start(api, info, handles.clone(), stop.clone()).await;
         info!(node = %config.node.name, version = env!("CARGO_PKG_VERSION"), "routed runs");
+        notify::tell(notify::READY);
         Ok(Self {
             config,
             source,
@@ -229,6 +234,7 @@ impl Daemon {
     /// that peers keep our routes.
     async fn finish(self) {
         info!("stopping; routes and policy stay in the kernel");
+        notify::tell(notify::STOPPING);
         self.stop.cancel();
         // The table ends first: it must not hear that the sessions end, or it
         // would take their routes out of the kernel.

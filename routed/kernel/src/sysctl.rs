@@ -43,7 +43,9 @@ pub enum SysctlError {
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "this kernel, or this network namespace, does not have it",
-        io::ErrorKind::PermissionDenied => "run as root, and with /proc/sys writable",
+        io::ErrorKind::PermissionDenied => {
+            "run with the capability CAP_NET_ADMIN, or as root, and with /proc/sys writable"
+        }
         io::ErrorKind::ReadOnlyFilesystem => "/proc/sys is mounted read-only; set it on the host",
         io::ErrorKind::InvalidInput => "the kernel does not take this value",
         _ => "see the kernel's log",

@@ -22,8 +22,13 @@ pub struct Routed {
     dir: PathBuf,
     /// A file of its own; else it finds none, not even where it looks by default.
     configured: bool,
+    /// The words that take its privileges from it.
+    dropping: Vec<String>,
     process: Option<Process>,
 }
+
+/// The user that daemons without root run as: `nobody`.
+const NOBODY: u32 = 65534;
 
 /// Runs its arguments where the default configuration file is absent.
 const WITHOUT_FILE: &str = "if [ -d /etc/routed ]; then mount -t tmpfs none /etc/routed; fi; exec \"$@\"";
@@ -43,9 +48,29 @@ impl Routed {
         Ok(routed)
     }
 
+    /// Has the daemon run as nobody with these capabilities alone, as
+    /// `+net_admin,+net_raw`; without any for an empty text. Its directory
+    /// becomes that user's.
+    pub fn unprivileged(mut self, capabilities: &str) -> Result<Routed> {
+        let sets = format!("-all{}{capabilities}", if capabilities.is_empty() { "" } else { "," });
+        let user = [format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".to_owned()];
+        let sets = ["--inh-caps", "--ambient-caps", "--bounding-set"].map(|set| format!("{set}={sets}"));
+        self.dropping =
+            ["setpriv".to_owned(), "--no-new-privs".to_owned()].into_iter().chain(user).chain(sets).collect();
+        let owner = format!("{NOBODY}:{NOBODY}");
+        self.host.exec(["chown", "-R", &owner, &self.dir.display().to_string()])?.ok()?;
+        Ok(self)
+    }
+
     /// A daemon that does not run yet and will find no configuration file.
     pub fn without_file(host: &Host) -> Result<Routed> {
-        Ok(Routed { host: host.clone(), dir: host.dir("routed")?, configured: false, process: None })
+        Ok(Routed {
+            host: host.clone(),
+            dir: host.dir("routed")?,
+            configured: false,
+            dropping: Vec::new(),
+            process: None,
+        })
     }
 
     /// Starts the daemon (again) with the same configuration and state, and
@@ -76,6 +101,7 @@ impl Routed {
         if !self.configured {
             argv.extend(["unshare", "--mount", "sh", "-c", WITHOUT_FILE, "sh"].map(str::to_owned));
         }
+        argv.extend(self.dropping.iter().cloned());
         argv.push(path(&find_binary("routed")?));
         if self.configured {
             argv.extend(["--config".to_owned(), path(&self.config_path())]);
