@@ -31,6 +31,7 @@
 pub mod bench;
 pub mod bench_bfd;
 pub mod bench_rip;
+pub mod cable;
 pub mod cluster;
 pub mod command;
 pub mod demo;

@@ -100,6 +100,19 @@ impl Frr {
         self.await_answer("show bgp summary json")
     }
 
+    /// `kill -9` of all its daemons; the kernel routes stay.
+    pub fn kill9(&mut self) -> Result<()> {
+        self.daemons.drain(..).rev().try_for_each(|mut daemon| daemon.kill())
+    }
+
+    /// Starts zebra, staticd and bgpd again with the same configuration.
+    pub fn restart(&mut self) -> Result<()> {
+        let socket = self.dir.join("zserv.api");
+        std::fs::remove_file(&socket).map_err(Error::file(&socket))?;
+        ["zebra", "staticd", "bgpd"].iter().try_for_each(|name| self.spawn_daemon(name))?;
+        self.await_answer("show bgp summary json")
+    }
+
     fn await_answer(&self, question: &str) -> Result<()> {
         let what = format!("FRR on {} answers {question:?}", self.host.name());
         self.host.lab().wait_until(&what, START, || match self.vtysh(question) {
