@@ -29,6 +29,7 @@
 //! 9494 (long-lived stale paths).
 
 pub mod adj_out;
+mod chosen;
 pub mod decide;
 mod dest;
 pub mod export;

@@ -161,16 +161,6 @@ impl Table {
         inside.into_iter().any(|(_, dest)| dest.told().is_some())
     }
 
-    /// How many prefixes have a usable path, as the world was last told.
-    pub fn told(&self) -> usize {
-        self.told.iter().sum()
-    }
-
-    /// How many prefixes of a family have a usable path.
-    pub fn told_of(&self, family: Family) -> usize {
-        self.told[family.index()]
-    }
-
     /// How many paths each protocol has.
     pub fn of_protocols(&self) -> impl Iterator<Item = (Protocol, usize)> {
         Protocol::ALL.into_iter().zip(self.of_protocol)

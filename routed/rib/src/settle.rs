@@ -110,7 +110,7 @@ impl Table {
     /// Decides a prefix that has one path, whose next hop is known: nearly
     /// all are so, and this finds the prefix once.
     fn redecide_one(&mut self, prefix: Prefix) -> Simple {
-        let Self { dests, paths, targets, peers, resolver, own, told, .. } = self;
+        let Self { dests, paths, targets, peers, resolver, own, chosen, .. } = self;
         let Some(Dest::One(one)) = dests.get_mut(prefix) else { return Simple::Not };
         if one.gone {
             return Simple::Gone(*one);
@@ -129,8 +129,8 @@ impl Table {
         };
         one.dirty = false;
         let old = std::mem::replace(&mut one.told, new);
-        let told = &mut told[prefix.family().index()];
-        *told = *told + usize::from(new != Id::NONE) - usize::from(old != Id::NONE);
+        let source = |target| (target != Id::NONE).then_some(path.source);
+        chosen.moved(prefix.family(), source(old), source(new));
         let best = |target: Id<Target>| {
             (target != Id::NONE).then(|| Best {
                 path: Arc::clone(path),
@@ -153,9 +153,10 @@ impl Table {
         self.dests.remove(prefix);
         let told = one.told();
         let old = told.map(|told| self.best_from(told));
+        let source = told.map(|told| self.paths.get(told.path).source);
+        self.chosen.moved(prefix.family(), source, None);
         self.paths.release(one.path);
         let told = told?;
-        self.told[prefix.family().index()] -= 1;
         self.targets.release(told.target);
         Some(Change { prefix, old, new: None })
     }
@@ -173,8 +174,8 @@ impl Table {
             old: old.map(|told| self.best_from(told)),
             new: new.map(|told| self.best_from(told)),
         });
-        let told = &mut self.told[prefix.family().index()];
-        *told = *told + usize::from(new.is_some()) - usize::from(old.is_some());
+        let source = |told: Told| self.paths.get(told.path).source;
+        self.chosen.moved(prefix.family(), old.map(source), new.map(source));
         let Self { dests, paths, targets, .. } = self;
         let dest = dests.get_mut(prefix)?;
         if new.is_some_and(|new| new.metric != 0) {

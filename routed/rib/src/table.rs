@@ -169,8 +169,8 @@ pub struct Table {
     pub(crate) of_protocol: [usize; Protocol::ALL.len()],
     /// Which paths of peers changed, if somebody observes.
     pub(crate) observed: crate::observe::Observed,
-    /// How many prefixes of each family the world has been told.
-    pub(crate) told: [usize; Family::ALL.len()],
+    /// How many best routes the world has been told, and whose.
+    pub(crate) chosen: crate::chosen::Chosen,
     /// The paths beside the best, if somebody is told them.
     pub(crate) several: Option<crate::several::Several>,
     /// The first instant that was given: ages count from there.
@@ -200,7 +200,7 @@ impl Table {
             links: FxHashSet::default(),
             of_protocol: [0; Protocol::ALL.len()],
             observed: None,
-            told: [0; Family::ALL.len()],
+            chosen: crate::chosen::Chosen::default(),
             several: None,
             epoch: None,
         }
