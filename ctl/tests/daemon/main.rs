@@ -8,6 +8,7 @@ mod docker;
 mod fake;
 mod ipam;
 mod node;
+mod orders;
 mod peers;
 mod policy;
 mod rip;

@@ -1,5 +1,6 @@
 //! `PeerService`: BGP peers, and what an operator does with them.
 
+mod negotiated;
 mod settings;
 
 use std::collections::HashMap;
@@ -9,13 +10,14 @@ use api::v1::peer_service_server::PeerService;
 use api::v1::{self};
 use api::{Problem, problem};
 use bgp::peer::{Admin, Messages, Noted, State};
-use bgp::wire::{AddPath, Capability, Communication, Notification};
-use net::{Asn, Family, Role};
+use bgp::wire::{Communication, Notification};
+use net::{Asn, Family};
 use rib::PeerId;
 use rib::peer::LocalEnd;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
+use self::negotiated::{capability, negotiated};
 use super::convert;
 use crate::config::{PeerKey, PeerOrigin};
 use crate::tasks::table::ask::{FamilyCounts, PeerCounts};
@@ -324,58 +326,6 @@ fn timers(report: &PeerReport) -> v1::PeerTimers {
     }
 }
 
-fn negotiated(up: &bgp::conn::Up) -> v1::Negotiated {
-    v1::Negotiated {
-        hold_time: seconds(up.hold_time),
-        keepalive: seconds(up.keepalive),
-        families: up.families.iter().map(|family| convert::family(*family)).collect(),
-        four_octet_asn: up.as4,
-        route_refresh: up.route_refresh,
-        enhanced_route_refresh: up.enhanced_refresh,
-        extended_messages: up.extended_messages,
-        graceful_restart: up.graceful_restart.as_ref().map(graceful_restart),
-        add_path_receive: up.add_path_receive.iter().map(|family| convert::family(*family)).collect(),
-        add_path_send: up.add_path_send.iter().map(|family| convert::family(*family)).collect(),
-        extended_next_hop: up.extended_next_hop,
-        role: up.role.map(|role| role.to_string()),
-        peer_role: up.peer_role.map(|role| role.to_string()),
-        long_lived: up.long_lived.iter().map(|(family, time)| long_lived(up, *family, *time)).collect(),
-        graceful_notification: up.graceful_notification,
-    }
-}
-
-fn long_lived(up: &bgp::conn::Up, family: Family, time: Duration) -> v1::LongLived {
-    let forwarding_preserved = up.long_lived_preserved.contains(&family);
-    v1::LongLived { family: convert::family(family), time: seconds(time), forwarding_preserved }
-}
-
-/// What an add-path capability offers, in one word (RFC 7911 §4).
-fn add_path(families: &[AddPath]) -> String {
-    let way = match (families.iter().any(|f| f.receive), families.iter().any(|f| f.send)) {
-        (true, true) => "both",
-        (true, false) => "receive",
-        _ => "send",
-    };
-    format!("add-path-{way}")
-}
-
-fn graceful_restart(restart: &bgp::wire::GracefulRestart) -> v1::GracefulRestart {
-    let known = |kept_only: bool| {
-        let families = restart.families.iter().filter(move |(.., kept)| *kept || !kept_only);
-        families
-            .filter_map(|(afi, safi, _)| Family::from_afi_safi(*afi, *safi))
-            .map(convert::family)
-            .collect::<Vec<_>>()
-    };
-    v1::GracefulRestart {
-        time: restart.restart_time.into(),
-        restarting: restart.restarting,
-        notification: restart.notification,
-        families: known(false),
-        forwarding_preserved: known(true),
-    }
-}
-
 fn messages(messages: &Messages, bytes: u64) -> v1::MessageCounts {
     v1::MessageCounts {
         open: messages.open,
@@ -433,30 +383,6 @@ fn families(report: &PeerReport, counts: &PeerCounts) -> Vec<v1::PeerFamily> {
 fn next_hops(LocalEnd { v4, v6, link_local }: LocalEnd) -> Vec<String> {
     let v6 = [v6, link_local].into_iter().flatten().map(|address| address.to_string());
     v4.iter().map(ToString::to_string).chain(v6).collect()
-}
-
-fn capability(capability: &Capability) -> String {
-    match capability {
-        Capability::Multiprotocol { afi, safi } => match Family::from_afi_safi(*afi, *safi) {
-            Some(family) => format!("multiprotocol-{family}"),
-            None => format!("multiprotocol-{afi}-{safi}"),
-        },
-        Capability::RouteRefresh => "route-refresh".to_owned(),
-        Capability::ExtendedNextHop(_) => "extended-next-hop".to_owned(),
-        Capability::ExtendedMessage => "extended-message".to_owned(),
-        Capability::Role(number) => match Role::from_number(*number) {
-            Some(role) => format!("role-{role}"),
-            None => format!("role-{number}"),
-        },
-        Capability::GracefulRestart(_) => "graceful-restart".to_owned(),
-        Capability::FourOctetAs(_) => "four-octet-as".to_owned(),
-        Capability::AddPath(families) => add_path(families),
-        Capability::EnhancedRouteRefresh => "enhanced-route-refresh".to_owned(),
-        Capability::LongLivedGracefulRestart(_) => "long-lived-graceful-restart".to_owned(),
-        Capability::Fqdn { .. } => "fqdn".to_owned(),
-        Capability::SoftwareVersion(_) => "software-version".to_owned(),
-        Capability::Unknown { code, .. } => format!("unknown-{code}"),
-    }
 }
 
 #[cfg(test)]
