@@ -38,6 +38,7 @@ pub(crate) struct PeerView {
     local_address: Option<String>,
     state_seconds: Option<u64>,
     interface: Option<String>,
+    prefixes_best: u64,
 }
 
 impl From<v1::Peer> for PeerView {
@@ -63,6 +64,7 @@ impl From<v1::Peer> for PeerView {
             local_address: peer.local_address,
             state_seconds: peer.state_seconds,
             interface: peer.interface,
+            prefixes_best: peer.prefixes_best,
         }
     }
 }
@@ -92,6 +94,7 @@ impl Row for PeerView {
         Column::number(Level::Short, "RECEIVED", |p| Cell::new(p.prefixes_received)),
         Column::number(Level::Short, "ACCEPTED", |p| Cell::new(p.prefixes_accepted)),
         Column::number(Level::Short, "ADVERTISED", |p| Cell::new(p.prefixes_advertised)),
+        Column::number(Level::Wide, "BEST", |p| Cell::new(p.prefixes_best)),
         Column::text(Level::Wide, "ROUTER_ID", |p| Cell::maybe(p.router_id.as_ref())),
         Column::number(Level::Wide, "LOCAL_AS", |p| Cell::new(p.local_asn)),
         Column::number(Level::Wide, "HOLD", |p| Cell::maybe(p.hold_time_seconds)),
@@ -257,9 +260,10 @@ impl PeerDetailView {
             (
                 "prefixes",
                 Cell::new(format_args!(
-                    "{} received, {} accepted, {} filtered, {} rejected, {} discarded, {} advertised",
+                    "{} received, {} accepted, {} best, {} filtered, {} rejected, {} discarded, {} advertised",
                     peer.prefixes_received,
                     peer.prefixes_accepted,
+                    peer.prefixes_best,
                     self.filtered,
                     self.rejected,
                     self.discarded,

@@ -17,17 +17,17 @@ fn peers_in_every_form() {
     check(
         "peers -o wide",
         &expect![[r#"
-        PEER            AS  STATE        UPTIME  RECEIVED  ACCEPTED  ADVERTISED  ROUTER_ID  LOCAL_AS  HOLD  FAMILIES   DESCRIPTION  LAST_ERROR
-        192.0.2.2    64513  Established  12m05s         3         2           1  192.0.2.2     64512     9  ipv4,ipv6  n2           -
-        2001:db8::3      -  Idle              -         0         0           0  -             64512     -  -          -            peer sent Cease: bye\u{1b}[2J\nforged line
-    "#]],
+            PEER            AS  STATE        UPTIME  RECEIVED  ACCEPTED  ADVERTISED  BEST  ROUTER_ID  LOCAL_AS  HOLD  FAMILIES   DESCRIPTION  LAST_ERROR
+            192.0.2.2    64513  Established  12m05s         3         2           1     2  192.0.2.2     64512     9  ipv4,ipv6  n2           -
+            2001:db8::3      -  Idle              -         0         0           0     0  -             64512     -  -          -            peer sent Cease: bye\u{1b}[2J\nforged line
+        "#]],
     );
     check(
         "peers -o json",
         &expect![[r#"
             [
-              {"address":"192.0.2.2","asn":64513,"local_asn":64512,"router_id":"192.0.2.2","state":"Established","uptime_seconds":725,"prefixes_received":3,"prefixes_accepted":2,"prefixes_advertised":1,"hold_time_seconds":9,"families":["ipv4","ipv6"],"capabilities":["multiprotocol-ipv4","route-refresh"],"last_error":null,"description":"n2","disabled":false,"external":true,"dynamic":false,"local_address":"192.0.2.1","state_seconds":725,"interface":null},
-              {"address":"2001:db8::3","asn":null,"local_asn":64512,"router_id":null,"state":"Idle","uptime_seconds":null,"prefixes_received":0,"prefixes_accepted":0,"prefixes_advertised":0,"hold_time_seconds":null,"families":[],"capabilities":[],"last_error":"peer sent Cease: bye\u001b[2J\nforged line","description":null,"disabled":true,"external":false,"dynamic":false,"local_address":null,"state_seconds":null,"interface":null}
+              {"address":"192.0.2.2","asn":64513,"local_asn":64512,"router_id":"192.0.2.2","state":"Established","uptime_seconds":725,"prefixes_received":3,"prefixes_accepted":2,"prefixes_advertised":1,"hold_time_seconds":9,"families":["ipv4","ipv6"],"capabilities":["multiprotocol-ipv4","route-refresh"],"last_error":null,"description":"n2","disabled":false,"external":true,"dynamic":false,"local_address":"192.0.2.1","state_seconds":725,"interface":null,"prefixes_best":2},
+              {"address":"2001:db8::3","asn":null,"local_asn":64512,"router_id":null,"state":"Idle","uptime_seconds":null,"prefixes_received":0,"prefixes_accepted":0,"prefixes_advertised":0,"hold_time_seconds":null,"families":[],"capabilities":[],"last_error":"peer sent Cease: bye\u001b[2J\nforged line","description":null,"disabled":true,"external":false,"dynamic":false,"local_address":null,"state_seconds":null,"interface":null,"prefixes_best":0}
             ]
         "#]],
     );
@@ -58,6 +58,7 @@ fn peers_in_every_form() {
               local_address: '192.0.2.1'
               state_seconds: 725
               interface: null
+              prefixes_best: 2
             - address: '2001:db8::3'
               asn: null
               local_asn: 64512
@@ -78,6 +79,7 @@ fn peers_in_every_form() {
               local_address: null
               state_seconds: null
               interface: null
+              prefixes_best: 0
         "#]],
     );
 }
@@ -118,11 +120,11 @@ fn a_peer_in_detail_for_people() {
             long-lived restart:     ipv4 3600s
             add-path:               receive ipv4+ipv6
             role:                   provider, the peer customer
-            prefixes:               3 received, 2 accepted, 1 filtered, 0 rejected, 0 discarded, 1 advertised
+            prefixes:               3 received, 2 accepted, 2 best, 1 filtered, 0 rejected, 0 discarded, 1 advertised
             bfd:                    Up for 2h00m, lost after 900ms of silence, meticulous-sha1 with key 2
             import filter:          cluster-only (only prefixes inside cluster.pools come in)
             export filter:          -
-            routes by family:       ipv4 3 received (all told), 2 accepted, 1 filtered, 0 rejected, 1 advertised
+            routes by family:       ipv4 3 received (all told), 2 accepted, 2 best, 1 filtered, 0 rejected, 1 advertised
             changes received:       4 prefixes announced, 1 withdrawn since the session is up
             last message:           received 2s ago, sent 1s ago, 19 bytes wait
             messages received:      1 open, 4 update, 0 notification, 240 keepalive, 0 route-refresh, 5012 bytes
@@ -180,6 +182,7 @@ fn a_peer_in_detail_for_scripts() {
               "local_address": "192.0.2.1",
               "state_seconds": 725,
               "interface": null,
+              "prefixes_best": 2,
               "timers": {
                 "hold_time": 9,
                 "hold_due": 7,
@@ -370,6 +373,7 @@ fn a_peer_in_detail_for_scripts() {
                   "filtered": 1,
                   "rejected": 0,
                   "advertised": 1,
+                  "best": 2,
                   "end_of_rib": true
                 }
               ],

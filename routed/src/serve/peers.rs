@@ -135,6 +135,7 @@ impl Peers {
             prefixes_received: counts.received,
             prefixes_accepted: counts.accepted,
             prefixes_advertised: counts.advertised,
+            prefixes_best: counts.best,
             hold_time_seconds: up.map(|up| seconds(up.hold_time)),
             families: families.iter().map(|family| convert::family(*family)).collect(),
             capabilities: up.map(|up| up.received.iter().map(capability).collect()).unwrap_or_default(),
@@ -365,7 +366,7 @@ fn words(notification: &Notification) -> String {
 fn families(report: &PeerReport, counts: &PeerCounts) -> Vec<v1::PeerFamily> {
     let up = report.negotiated.as_ref().filter(|_| report.is_up());
     let family = |family: &Family| {
-        let FamilyCounts { counts, advertised, ended } = counts.families[family.index()];
+        let FamilyCounts { counts, best, advertised, ended } = counts.families[family.index()];
         v1::PeerFamily {
             family: convert::family(*family),
             received: counts.received as u64,
@@ -373,6 +374,7 @@ fn families(report: &PeerReport, counts: &PeerCounts) -> Vec<v1::PeerFamily> {
             filtered: counts.filtered as u64,
             rejected: (counts.received - counts.accepted - counts.filtered) as u64,
             end_of_rib: ended,
+            best,
             advertised,
         }
     };

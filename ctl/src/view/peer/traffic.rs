@@ -14,6 +14,7 @@ struct FamilyView {
     filtered: u64,
     rejected: u64,
     advertised: u64,
+    best: u64,
     end_of_rib: bool,
 }
 
@@ -113,6 +114,7 @@ impl From<v1::PeerFamily> for FamilyView {
             filtered: of.filtered,
             rejected: of.rejected,
             advertised: of.advertised,
+            best: of.best,
             end_of_rib: of.end_of_rib,
         }
     }
@@ -120,10 +122,10 @@ impl From<v1::PeerFamily> for FamilyView {
 
 impl FamilyView {
     fn summary(&self) -> String {
-        let Self { family, received, accepted, filtered, rejected, advertised, end_of_rib } = self;
+        let Self { family, received, accepted, filtered, rejected, advertised, best, end_of_rib } = self;
         let end = if *end_of_rib { "all told" } else { "no End-of-RIB yet" };
         format!(
-            "{family} {received} received ({end}), {accepted} accepted, {filtered} filtered, {rejected} rejected, {advertised} advertised"
+            "{family} {received} received ({end}), {accepted} accepted, {best} best, {filtered} filtered, {rejected} rejected, {advertised} advertised"
         )
     }
 }

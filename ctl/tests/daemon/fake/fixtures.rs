@@ -67,6 +67,7 @@ pub(crate) fn up() -> Peer {
         prefixes_received: 3,
         prefixes_accepted: 2,
         prefixes_advertised: 1,
+        prefixes_best: 2,
         hold_time_seconds: Some(9),
         families: vec![Family::Ipv4.into(), Family::Ipv6.into()],
         capabilities: vec!["multiprotocol-ipv4".into(), "route-refresh".into()],
@@ -146,6 +147,7 @@ pub(crate) fn detail() -> PeerDetail {
             accepted: 2,
             filtered: 1,
             advertised: 1,
+            best: 2,
             end_of_rib: true,
             ..Default::default()
         }],

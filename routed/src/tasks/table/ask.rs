@@ -83,6 +83,8 @@ pub(crate) struct PeerCounts {
     pub(crate) received: u64,
     /// Of these, what import accepted.
     pub(crate) accepted: u64,
+    /// Of these, what is the best route of its prefix.
+    pub(crate) best: u64,
     /// In its Adj-RIB-Out.
     pub(crate) advertised: u64,
     /// Refused by its import filter.
@@ -104,6 +106,8 @@ pub(crate) struct PeerCounts {
 pub(crate) struct FamilyCounts {
     /// How many prefixes.
     pub(crate) counts: rib::Counts,
+    /// How many of them are the best routes of their prefixes.
+    pub(crate) best: u64,
     /// How many it is told.
     pub(crate) advertised: u64,
     /// Its End-of-RIB has come (RFC 4724 §2).
@@ -255,9 +259,11 @@ impl TableTask {
             let of_family = self.table.counts(id, family);
             let ended = self.sessions.has_ended(id, family);
             let advertised = told[family.index()] as u64;
-            counts.families[family.index()] = FamilyCounts { counts: of_family, advertised, ended };
+            let best = self.table.best_routes_of(id, family) as u64;
+            counts.families[family.index()] = FamilyCounts { counts: of_family, best, advertised, ended };
             counts.received += of_family.received as u64;
             counts.accepted += of_family.accepted as u64;
+            counts.best += best;
             counts.filtered += of_family.filtered as u64;
         }
         counts.rejected = counts.received - counts.accepted - counts.filtered;
