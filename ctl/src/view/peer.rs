@@ -2,6 +2,7 @@
 
 mod negotiated;
 mod settings;
+mod tcp;
 mod traffic;
 mod trouble;
 

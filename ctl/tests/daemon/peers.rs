@@ -112,6 +112,7 @@ fn a_peer_in_detail_for_people() {
             connections:            3 dialled, 1 in vain, 1 one too many
             local router id:        192.0.2.1
             local port:             40001
+            tcp:                    rtt 1.042 ± 0.065 ms, mss 1448 out, 1100 in, 1448 told, path mtu 1500, 0 unacked, 3 sent again
             own next hops:          192.0.2.1,2001:db8::1
             negotiated:             four-octet-as,route-refresh,extended-next-hop
             negotiated families:    ipv4,ipv6
@@ -392,7 +393,20 @@ fn a_peer_in_detail_for_scripts() {
               "unsent_bytes": 19,
               "dials": 3,
               "dial_failures": 1,
-              "collisions": 1
+              "collisions": 1,
+              "tcp": {
+                "rtt_microseconds": 1042,
+                "rttvar_microseconds": 65,
+                "rto_microseconds": 204000,
+                "snd_mss": 1448,
+                "rcv_mss": 1100,
+                "advmss": 1448,
+                "pmtu": 1500,
+                "snd_cwnd": 10,
+                "unacked": 0,
+                "retrans": 0,
+                "total_retrans": 3
+              }
             }
         "#]],
     );

@@ -1,6 +1,7 @@
 //! Socket options that no safe wrapper has. The one place with unsafe code.
 
 mod ao;
+mod info;
 
 use std::io;
 use std::mem::{size_of, size_of_val};
@@ -10,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use socket2::SockAddr;
 
 pub use ao::{AO_KEY_MAX, AoAlgorithm, AoKey, AoPeer, add_tcp_ao, end_tcp_ao, lacks_tcp_ao, try_tcp_ao};
+pub use info::{TcpInfo, tcp_info};
 
 /// Longest key of TCP-MD5 in Linux (`TCP_MD5SIG_MAXKEYLEN`).
 pub const MD5_KEY_MAX: usize = 80;
@@ -100,6 +102,25 @@ const ICMPV6_FILTER: libc::c_int = 1;
 
 /// Not in libc for every target (linux/in6.h).
 const IPV6_MINHOPCOUNT: libc::c_int = 73;
+
+/// Reads an option into words of 32 bits; how many octets of it there were.
+fn get_words(
+    socket: &impl AsFd,
+    level: libc::c_int,
+    name: libc::c_int,
+    words: &mut [u32],
+) -> io::Result<usize> {
+    let mut length = libc::socklen_t::try_from(size_of_val(words)).map_err(io::Error::other)?;
+    #[expect(unsafe_code, reason = "getsockopt(2) for options that no safe wrapper has")]
+    // SAFETY: the descriptor is borrowed and so open; the pointer and `length`
+    // describe `words`, which the kernel fills no further than `length` says,
+    // and any bits are a valid `u32`.
+    let result = unsafe {
+        let (socket, into) = (socket.as_fd().as_raw_fd(), words.as_mut_ptr().cast());
+        libc::getsockopt(socket, level, name, into, &raw mut length)
+    };
+    if result == 0 { Ok(length as usize) } else { Err(io::Error::last_os_error()) }
+}
 
 fn is_ipv6(socket: &impl AsFd) -> io::Result<bool> {
     Ok(socket2::SockRef::from(socket).domain()? == socket2::Domain::IPV6)

@@ -11,6 +11,7 @@ use api::v1::{self};
 use api::{Problem, problem};
 use bgp::peer::{Admin, Messages, Noted, State};
 use bgp::wire::{Communication, Notification};
+use kernel::sockopt::TcpInfo;
 use net::{Asn, Family};
 use rib::PeerId;
 use rib::peer::LocalEnd;
@@ -88,6 +89,7 @@ impl Peers {
             dials: report.counters.dials,
             dial_failures: report.counters.dial_failures,
             collisions: report.counters.collisions,
+            tcp: report.tcp.map(tcp),
             by_family: families(report, &counts),
             local_port: up.map(|up| up.endpoints.local.port().into()),
             local_router_id: up.map(|up| up.opens[0].identifier.to_string()),
@@ -359,6 +361,36 @@ fn words(notification: &Notification) -> String {
     match notification.communication() {
         Communication::Text(text) => format!("{notification}: {}", text.escape_debug()),
         Communication::None | Communication::Malformed => notification.to_string(),
+    }
+}
+
+/// What TCP says of the connection.
+fn tcp(said: TcpInfo) -> v1::Tcp {
+    let TcpInfo {
+        rtt,
+        rttvar,
+        rto,
+        snd_mss,
+        rcv_mss,
+        advmss,
+        pmtu,
+        snd_cwnd,
+        unacked,
+        retrans,
+        total_retrans,
+    } = said;
+    v1::Tcp {
+        rtt_microseconds: rtt,
+        rttvar_microseconds: rttvar,
+        rto_microseconds: rto,
+        snd_mss,
+        rcv_mss,
+        advmss,
+        pmtu,
+        snd_cwnd,
+        unacked,
+        retrans,
+        total_retrans,
     }
 }
 

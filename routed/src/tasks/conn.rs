@@ -15,6 +15,7 @@ use std::time::Duration;
 use bgp::conn::Up;
 use bgp::wire::{self, EncodeError, Message, Rx, WireError};
 use bytes::{Buf, Bytes, BytesMut};
+use kernel::sockopt::TcpInfo;
 use nix::poll::{self, PollFd, PollFlags, PollTimeout};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -70,6 +71,11 @@ impl Conn {
 
     pub(super) fn local(&self) -> io::Result<SocketAddr> {
         self.stream.local_addr()
+    }
+
+    /// What TCP says of the connection now.
+    pub(super) fn tcp(&self) -> io::Result<TcpInfo> {
+        kernel::sockopt::tcp_info(&self.stream)
     }
 
     /// True when the peer has closed its side, read or not.

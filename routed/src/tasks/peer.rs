@@ -12,6 +12,7 @@ mod connect;
 mod keys;
 mod outbox;
 mod path;
+mod show;
 mod stay;
 
 use std::future::{pending, poll_fn};
@@ -223,14 +224,8 @@ impl PeerTask {
             // `run` does it, because BFD has to be told.
             PeerCommand::Reconfigure(_) => {}
             PeerCommand::Report(reply) => {
-                let report = PeerReport::new(&self.config, &self.machine.status(), Instant::now());
                 // Whoever asked may have gone; then nobody misses the answer.
-                let malformed = self.told.last_malformed().cloned();
-                let obstacle = self.obstacle.clone();
-                let last_error = obstacle.clone().or_else(|| report.last_error.clone());
-                let (key, traffic) = (self.keys.position(), self.traffic());
-                let told = PeerReport { key, last_error, traffic, obstacle, malformed, ..report };
-                let _ = reply.send(told);
+                let _ = reply.send(self.report());
             }
             PeerCommand::BfdDown(why, fate) => self.path_failed(why, fate),
             PeerCommand::Unheard => {
@@ -414,15 +409,6 @@ impl PeerTask {
             }
             Err(error) => self.closed(id, CloseReason::Failed(error.to_string())),
         }
-    }
-
-    /// Octets, and how many of them have yet to go over the session.
-    fn traffic(&self) -> Traffic {
-        let unsent = |session: &Session| {
-            let conn = self.conns.iter().find(|(id, _)| *id == session.up.conn);
-            session.mailbox.unsent() + conn.map_or(0, |(_, conn)| conn.unsent())
-        };
-        Traffic { unsent: self.session.as_ref().map_or(0, unsent) as u64, ..self.traffic }
     }
 
     /// True when a letter can be put on its way: the socket has taken most of

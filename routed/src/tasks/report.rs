@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bgp::conn::Up;
 use bgp::peer::{Counters, DisabledFamily, Noted, State, Status, TimersDue, Why};
+use kernel::sockopt::TcpInfo;
 
 use crate::config;
 
@@ -40,6 +41,8 @@ pub(crate) struct PeerReport {
     pub(crate) last_said: Option<Instant>,
     /// Octets that passed.
     pub(crate) traffic: Traffic,
+    /// What TCP says of the session's connection.
+    pub(crate) tcp: Option<TcpInfo>,
     /// The families that a malformed message has disabled.
     pub(crate) disabled_families: Vec<DisabledFamily>,
     /// Why no session may be had, whatever the peer does.
@@ -98,6 +101,7 @@ impl PeerReport {
             last_heard: status.last_heard,
             last_said: status.last_said,
             traffic: Traffic::default(),
+            tcp: None,
             disabled_families: status.disabled.to_vec(),
             obstacle: None,
             malformed: None,

@@ -3,6 +3,7 @@
 use api::v1;
 use serde::Serialize;
 
+use super::tcp::TcpView;
 use crate::view::{Cell, time};
 
 /// What a peer has told of one family.
@@ -35,6 +36,7 @@ pub(super) struct TrafficView {
     dials: u64,
     dial_failures: u64,
     collisions: u64,
+    tcp: Option<TcpView>,
 }
 
 impl TrafficView {
@@ -55,6 +57,7 @@ impl TrafficView {
             dials: detail.dials,
             dial_failures: detail.dial_failures,
             collisions: detail.collisions,
+            tcp: detail.tcp.take().map(Into::into),
         }
     }
 
@@ -71,6 +74,7 @@ impl TrafficView {
             ),
             ("local router id", Cell::maybe(self.local_router_id.as_ref())),
             ("local port", Cell::maybe(self.local_port)),
+            ("tcp", Cell::maybe(self.tcp.as_ref().map(TcpView::line))),
             ("own next hops", Cell::list(&self.own_next_hops)),
         ]
     }

@@ -5,7 +5,7 @@ use api::v1::{
     DisabledFamily, EnclosedError, Family, GracefulRestart, LongLived, Malformed, MalformedMessage,
     MessageCounts, Negotiated, NextHop, NexthopObjects, NodeStatus, Notification, Origin, Peer, PeerDetail,
     PeerFamily, PeerSettings, PeerState, PeerTimers, PolicyRef, Protocol, ProtocolState, ProtocolSummary,
-    RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon, RipVersion, Route, RouteState, Severity,
+    RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon, RipVersion, Route, RouteState, Severity, Tcp,
 };
 
 pub(crate) fn status() -> NodeStatus {
@@ -177,6 +177,18 @@ pub(crate) fn detail() -> PeerDetail {
         dials: 3,
         dial_failures: 1,
         collisions: 1,
+        tcp: Some(Tcp {
+            rtt_microseconds: 1042,
+            rttvar_microseconds: 65,
+            rto_microseconds: 204_000,
+            snd_mss: 1448,
+            rcv_mss: 1100,
+            advmss: 1448,
+            pmtu: 1500,
+            snd_cwnd: 10,
+            total_retrans: 3,
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }
