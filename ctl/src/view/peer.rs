@@ -1,5 +1,6 @@
 //! Views of BGP peers.
 
+mod group;
 mod negotiated;
 mod settings;
 mod tcp;

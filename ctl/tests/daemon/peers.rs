@@ -112,7 +112,7 @@ fn a_peer_in_detail_for_people() {
             connections:            3 dialled, 1 in vain, 1 one too many
             local router id:        192.0.2.1
             local port:             40001
-            tcp:                    rtt 1.042 ± 0.065 ms, mss 1448 out, 1100 in, 1448 told, path mtu 1500, 0 unacked, 3 sent again
+            tcp:                    rtt 1.042/0.065 ms, mss 1448 out, 1100 in, 1448 told, path mtu 1500, 0 unacked, 3 sent again
             own next hops:          192.0.2.1,2001:db8::1
             negotiated:             four-octet-as,route-refresh,extended-next-hop
             negotiated families:    ipv4,ipv6
@@ -126,6 +126,7 @@ fn a_peer_in_detail_for_people() {
             import filter:          cluster-only (only prefixes inside cluster.pools come in)
             export filter:          -
             routes by family:       ipv4 3 received (all told), 2 accepted, 2 best, 1 filtered, 0 rejected, 1 advertised
+            update group:           2 of 192.0.2.2,fe80::1%eth1
             changes received:       4 prefixes announced, 1 withdrawn since the session is up
             last message:           received 2s ago, sent 1s ago, 19 bytes wait
             messages received:      1 open, 4 update, 0 notification, 240 keepalive, 0 route-refresh, 5012 bytes
@@ -406,6 +407,14 @@ fn a_peer_in_detail_for_scripts() {
                 "unacked": 0,
                 "retrans": 0,
                 "total_retrans": 3
+              },
+              "update_group": {
+                "id": 2,
+                "members": [
+                  "192.0.2.2",
+                  "fe80::1%eth1"
+                ],
+                "in_step": true
               }
             }
         "#]],

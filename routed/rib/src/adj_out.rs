@@ -44,12 +44,14 @@ use crate::table::Best;
 use crate::{Change, Offered, Offers, Page, Path, PeerId, PeerInfo, Source, Table};
 
 pub use self::letter::{Line, Out, Post, To};
+pub use self::together::Together;
 
 mod batch;
 mod chunk;
 mod group;
 mod letter;
 mod member;
+mod together;
 mod told;
 
 /// How much may be under way, and how much is done at a time.
@@ -114,6 +116,8 @@ pub struct AdjOut<P: Post> {
     limits: Limits,
     /// A group without members is `None`, and its place is used again.
     groups: Vec<Option<Group<P::Format, P::Letter>>>,
+    /// The number of the last group that was made.
+    last_group: u64,
     members: FxHashMap<PeerId, Member>,
     /// What exports depend on of the sources of paths, as it was at the last one.
     tellers: FxHashMap<PeerId, Teller>,
@@ -127,6 +131,7 @@ impl<P: Post> AdjOut<P> {
             cluster_id,
             limits,
             groups: Vec::new(),
+            last_group: 0,
             members: FxHashMap::default(),
             tellers: FxHashMap::default(),
             attrs: Interner::default(),
@@ -375,7 +380,8 @@ impl<P: Post> AdjOut<P> {
         {
             known
         } else {
-            let group = Some(Group::new(audience, format, P::fits));
+            self.last_group += 1;
+            let group = Some(Group::new(self.last_group, audience, format, P::fits));
             if let Some(free) = self.groups.iter().position(Option::is_none) {
                 self.groups[free] = group;
                 free

@@ -55,7 +55,7 @@ pub mod why;
 #[cfg(test)]
 mod fixture;
 
-pub use adj_out::{AdjOut, Advertised, Left, Limits, Line, Out, Post, To};
+pub use adj_out::{AdjOut, Advertised, Left, Limits, Line, Out, Post, To, Together};
 pub use decide::{Decided, Rules, Step};
 pub use export::Exported;
 pub use filter::{Filter, Verdict};

@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status};
 use self::negotiated::{capability, negotiated};
 use super::convert;
 use crate::config::{PeerKey, PeerOrigin};
-use crate::tasks::table::ask::{FamilyCounts, PeerCounts};
+use crate::tasks::table::ask::{Ask, FamilyCounts, PeerCounts};
 use crate::tasks::{Handles, Order, PeerCommand, PeerOrder, PeerReport, SpeakerCommand};
 
 pub(super) struct Peers {
@@ -90,6 +90,7 @@ impl Peers {
             dial_failures: report.counters.dial_failures,
             collisions: report.counters.collisions,
             tcp: report.tcp.map(tcp),
+            update_group: None,
             by_family: families(report, &counts),
             local_port: up.map(|up| up.endpoints.local.port().into()),
             local_router_id: up.map(|up| up.opens[0].identifier.to_string()),
@@ -208,7 +209,9 @@ impl PeerService for Peers {
         let counts = self.handles.table.peer_counts().await.ok_or_else(convert::stopping)?;
         let place = (report.config.address, report.config.scope);
         let bfd = super::bfd::of_peer(&self.handles.bfd, place).await?;
-        Ok(Response::new(v1::PeerDetail { bfd, ..self.detail(*id, report, &counts) }))
+        let asked = self.handles.table.ask(|reply| Ask::Together(*id, reply)).await;
+        let update_group = asked.ok_or_else(convert::stopping)?;
+        Ok(Response::new(v1::PeerDetail { bfd, update_group, ..self.detail(*id, report, &counts) }))
     }
 
     async fn add_peer(

@@ -41,7 +41,7 @@ impl TcpView {
     /// It in one line.
     pub(super) fn line(&self) -> String {
         format!(
-            "rtt {} ± {} ms, mss {} out, {} in, {} told, path mtu {}, {} unacked, {} sent again",
+            "rtt {}/{} ms, mss {} out, {} in, {} told, path mtu {}, {} unacked, {} sent again",
             milliseconds(self.rtt_microseconds),
             milliseconds(self.rttvar_microseconds),
             self.snd_mss,

@@ -3,6 +3,7 @@
 use api::v1;
 use serde::Serialize;
 
+use super::group::GroupView;
 use super::tcp::TcpView;
 use crate::view::{Cell, time};
 
@@ -37,6 +38,7 @@ pub(super) struct TrafficView {
     dial_failures: u64,
     collisions: u64,
     tcp: Option<TcpView>,
+    update_group: Option<GroupView>,
 }
 
 impl TrafficView {
@@ -58,6 +60,7 @@ impl TrafficView {
             dial_failures: detail.dial_failures,
             collisions: detail.collisions,
             tcp: detail.tcp.take().map(Into::into),
+            update_group: detail.update_group.take().map(Into::into),
         }
     }
 
@@ -89,6 +92,7 @@ impl TrafficView {
         .to_string();
         vec![
             ("routes by family", Cell::maybe((!families.is_empty()).then(|| families.join("; ")))),
+            ("update group", Cell::maybe(self.update_group.as_ref().map(GroupView::line))),
             ("changes received", Cell::new(since_up)),
             ("last message", Cell::new(self.last())),
         ]

@@ -6,6 +6,7 @@ use api::v1::{
     MessageCounts, Negotiated, NextHop, NexthopObjects, NodeStatus, Notification, Origin, Peer, PeerDetail,
     PeerFamily, PeerSettings, PeerState, PeerTimers, PolicyRef, Protocol, ProtocolState, ProtocolSummary,
     RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon, RipVersion, Route, RouteState, Severity, Tcp,
+    UpdateGroup,
 };
 
 pub(crate) fn status() -> NodeStatus {
@@ -177,6 +178,11 @@ pub(crate) fn detail() -> PeerDetail {
         dials: 3,
         dial_failures: 1,
         collisions: 1,
+        update_group: Some(UpdateGroup {
+            id: 2,
+            members: vec!["192.0.2.2".into(), "fe80::1%eth1".into()],
+            in_step: true,
+        }),
         tcp: Some(Tcp {
             rtt_microseconds: 1042,
             rttvar_microseconds: 65,

@@ -18,6 +18,8 @@ use crate::{PeerId, PeerInfo, Source, Table};
 
 #[derive(Debug)]
 pub(super) struct Group<F, L> {
+    /// Which group it is; no other ever has the number.
+    pub(super) number: u64,
     pub(super) exporter: Exporter<F>,
     /// The same without the filter, for those who want to see what it does.
     unfiltered: Option<Exporter<F>>,
@@ -63,11 +65,12 @@ impl Counts {
 }
 
 impl<F, L: Clone> Group<F, L> {
-    pub(super) fn new(audience: Audience, format: F, fits: Fits<F>) -> Self
+    pub(super) fn new(number: u64, audience: Audience, format: F, fits: Fits<F>) -> Self
     where
         F: Clone,
     {
         Self {
+            number,
             exporter: Exporter::new(audience, format.clone(), fits),
             unfiltered: None,
             format,
@@ -118,6 +121,11 @@ impl<F, L: Clone> Group<F, L> {
     /// How many members there are.
     pub(super) fn members(&self) -> usize {
         self.in_step.len() + self.alone.len()
+    }
+
+    /// The members.
+    pub(super) fn ids(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.in_step.iter().chain(&self.alone).copied()
     }
 
     /// True when members in step have yet to be told something.

@@ -423,3 +423,4 @@ fn a_peer_that_stalls_holds_up_nobody_costs_little_and_catches_up() {
 
 mod metric;
 mod random;
+mod together;

@@ -44,6 +44,8 @@ pub(crate) enum Ask {
     Watch(Watch),
     /// How many prefixes each peer told and was told.
     PeerCounts(oneshot::Sender<HashMap<PeerId, PeerCounts>>),
+    /// Which peers hear the same octets as a peer.
+    Together(PeerId, oneshot::Sender<Option<v1::UpdateGroup>>),
     /// The table as a whole.
     Overview(oneshot::Sender<Overview>, oneshot::Sender<kernel::Fib>),
 }
@@ -224,6 +226,9 @@ impl TableTask {
                 let counts = ids.into_iter().map(|id| (id, self.counts_of(id))).collect();
                 let _ = reply.send(counts);
             }
+            Ask::Together(id, reply) => {
+                let _ = reply.send(self.update_group(id));
+            }
             Ask::Overview(reply, fib) => {
                 self.settle();
                 let _ = fib.send(self.fib.handle());
@@ -268,6 +273,12 @@ impl TableTask {
         }
         counts.rejected = counts.received - counts.accepted - counts.filtered;
         counts
+    }
+
+    fn update_group(&self, id: PeerId) -> Option<v1::UpdateGroup> {
+        let rib::Together { number, members, in_step } = self.adj_out.together(id)?;
+        let members = members.into_iter().filter_map(|id| self.sessions.name_of(id));
+        Some(v1::UpdateGroup { id: number, members: members.map(str::to_owned).collect(), in_step })
     }
 
     fn overview(&mut self) -> Overview {
