@@ -178,23 +178,27 @@ pub(crate) fn detail() -> PeerDetail {
         dials: 3,
         dial_failures: 1,
         collisions: 1,
-        update_group: Some(UpdateGroup {
-            id: 2,
-            members: vec!["192.0.2.2".into(), "fe80::1%eth1".into()],
-            in_step: true,
-        }),
-        tcp: Some(Tcp {
-            rtt_microseconds: 1042,
-            rttvar_microseconds: 65,
-            rto_microseconds: 204_000,
-            snd_mss: 1448,
-            rcv_mss: 1100,
-            advmss: 1448,
-            pmtu: 1500,
-            snd_cwnd: 10,
-            total_retrans: 3,
-            ..Default::default()
-        }),
+        update_group: Some(update_group()),
+        tcp: Some(tcp()),
+        ..Default::default()
+    }
+}
+
+fn update_group() -> UpdateGroup {
+    UpdateGroup { id: 2, members: vec!["192.0.2.2".into(), "fe80::1%eth1".into()], in_step: true }
+}
+
+fn tcp() -> Tcp {
+    Tcp {
+        rtt_microseconds: 1042,
+        rttvar_microseconds: 65,
+        rto_microseconds: 204_000,
+        snd_mss: 1448,
+        rcv_mss: 1100,
+        advmss: 1448,
+        pmtu: 1500,
+        snd_cwnd: 10,
+        total_retrans: 3,
         ..Default::default()
     }
 }
