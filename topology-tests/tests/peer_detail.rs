@@ -112,6 +112,37 @@ fn best_routes_tcp_and_update_group_are_what_others_say() -> Result<()> {
     );
     assert!(theirs.contains(&routes), "{routes}: {theirs}");
 
+    // What went out is what BIRD has heard: one update, accepted.
+    assert_eq!(of_bird["changes"]["sent_announced"], 1, "{of_bird}");
+    let updates: Vec<_> = theirs
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Import updates:"))
+        .map(|numbers| numbers.split_whitespace().collect())
+        .unwrap_or_default();
+    assert_eq!(updates, ["1", "0", "0", "0", "1"], "received to accepted: {theirs}");
+    // FRR told back what it had from BIRD or us, which is a loop.
+    let refused = [&of_frr["changes"]["looped"], &of_frr["changes"]["filtered"]];
+    assert_eq!(
+        refused.map(Value::as_u64),
+        [of_frr["rejected"].as_u64(), of_frr["filtered"].as_u64()],
+        "{of_frr}"
+    );
+
+    // Both ends of the table have been told, and each capability by its words.
+    let heard = scene.frr.json("show bgp neighbors json")?;
+    let heard = &heard[&scene.ours.ipv4().to_string()]["gracefulRestartInfo"];
+    assert_eq!(heard["endOfRibRecv"]["ipv4Unicast"], of_frr["by_family"][0]["end_of_rib_sent"], "{heard}");
+    assert_eq!(of_frr["by_family"][0]["end_of_rib_sent"], true, "{of_frr}");
+    let offers = |of: &Value, which: &str, wanted: &str| {
+        assert!(of[which].as_array().is_some_and(|all| all.contains(&wanted.into())), "{wanted}: {of}");
+    };
+    offers(&of_frr, "offers_received", "add-path ipv4 receive");
+    offers(&of_bird, "offers_received", "four-octet-as 65001");
+    for of in [&of_bird, &of_frr] {
+        offers(of, "offers_sent", "graceful-restart 120s, over notification, ipv4 preserved");
+        assert_eq!(of["settings"]["connect_retry"], 1, "{of}");
+    }
+
     // One export filter and the same capabilities: the same octets.
     let members: Vec<_> = scene.theirs.iter().map(|host| host.ipv4().to_string()).collect();
     assert_eq!(of_bird["update_group"]["members"], Value::from(members), "{of_bird}");

@@ -125,9 +125,13 @@ fn a_peer_in_detail_for_people() {
             bfd:                    Up for 2h00m, lost after 900ms of silence, meticulous-sha1 with key 2
             import filter:          cluster-only (only prefixes inside cluster.pools come in)
             export filter:          -
-            routes by family:       ipv4 3 received (all told), 2 accepted, 2 best, 1 filtered, 0 rejected, 1 advertised
+            routes by family:       ipv4 3 received (all told), 2 accepted, 2 best, 1 filtered, 0 rejected, 1 advertised (all told)
             update group:           2 of 192.0.2.2,fe80::1%eth1
             changes received:       4 prefixes announced, 1 withdrawn since the session is up
+            changes of no effect:   1 filtered, 0 looped, 2 told already, 0 withdrawn that were not there
+            changes sent:           5 prefixes announced, 1 withdrawn since the session is up
+            offers received:        multiprotocol-ipv4; add-path ipv4 both
+            offers sent:            graceful-restart 120s, ipv4 preserved
             last message:           received 2s ago, sent 1s ago, 19 bytes wait
             messages received:      1 open, 4 update, 0 notification, 240 keepalive, 0 route-refresh, 5012 bytes
             messages sent:          1 open, 2 update, 0 notification, 241 keepalive, 0 route-refresh, 4800 bytes
@@ -144,6 +148,7 @@ fn a_peer_in_detail_for_people() {
             ttl security:           1 hop
             multihop:               -
             dialling:               port 179
+            timers set:             keepalive a third of the hold time, connect retry 5s, idle hold 1s, send hold 480s
             options:                next-hop-auto
             communities sent:       standard,large
             shutdown:               -
@@ -358,7 +363,11 @@ fn a_peer_in_detail_for_scripts() {
                 "shutdown": null,
                 "import_note": "only prefixes inside cluster.pools come in",
                 "export_note": null,
-                "runtime": false
+                "runtime": false,
+                "keepalive": null,
+                "connect_retry": 5,
+                "idle_hold": 1,
+                "send_hold": 480
               },
               "discarded": 0,
               "capabilities_sent": [
@@ -376,7 +385,8 @@ fn a_peer_in_detail_for_scripts() {
                   "rejected": 0,
                   "advertised": 1,
                   "best": 2,
-                  "end_of_rib": true
+                  "end_of_rib": true,
+                  "end_of_rib_sent": true
                 }
               ],
               "announced": 4,
@@ -415,7 +425,22 @@ fn a_peer_in_detail_for_scripts() {
                   "fe80::1%eth1"
                 ],
                 "in_step": true
-              }
+              },
+              "changes": {
+                "filtered": 1,
+                "looped": 0,
+                "duplicates": 2,
+                "unknown": 0,
+                "sent_announced": 5,
+                "sent_withdrawn": 1
+              },
+              "offers_received": [
+                "multiprotocol-ipv4",
+                "add-path ipv4 both"
+              ],
+              "offers_sent": [
+                "graceful-restart 120s, ipv4 preserved"
+              ]
             }
         "#]],
     );

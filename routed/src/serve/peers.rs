@@ -1,6 +1,7 @@
 //! `PeerService`: BGP peers, and what an operator does with them.
 
 mod negotiated;
+mod offers;
 mod settings;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use self::negotiated::{capability, negotiated};
+use self::offers::offers;
 use super::convert;
 use crate::config::{PeerKey, PeerOrigin};
 use crate::tasks::table::ask::{Ask, FamilyCounts, PeerCounts};
@@ -54,7 +56,7 @@ impl Peers {
         let up = report.negotiated.as_ref();
         let ago = |at: Instant| report.now.saturating_duration_since(at);
         v1::PeerDetail {
-            peer: Some(self.peer(report, counts)),
+            peer: Some(self.peer(report, &counts)),
             timers: Some(timers(report)),
             negotiated: report.negotiated.as_ref().filter(|_| report.is_up()).map(|up| negotiated(up)),
             messages_received: Some(messages(&report.counters.received, report.traffic.received)),
@@ -90,6 +92,9 @@ impl Peers {
             dial_failures: report.counters.dial_failures,
             collisions: report.counters.collisions,
             tcp: report.tcp.map(tcp),
+            changes: Some(changes(report, &counts)),
+            offers_received: up.map(|up| offers(&up.received)).unwrap_or_default(),
+            offers_sent: up.map(|up| offers(&up.sent)).unwrap_or_default(),
             update_group: None,
             by_family: families(report, &counts),
             local_port: up.map(|up| up.endpoints.local.port().into()),
@@ -124,7 +129,7 @@ impl Peers {
         report.config.asn != self.local_asn(report)
     }
 
-    fn peer(&self, report: &PeerReport, counts: PeerCounts) -> v1::Peer {
+    fn peer(&self, report: &PeerReport, counts: &PeerCounts) -> v1::Peer {
         let up = report.negotiated.as_ref();
         let families = up.map_or(&report.config.families, |up| &up.families);
         v1::Peer {
@@ -367,6 +372,20 @@ fn words(notification: &Notification) -> String {
     }
 }
 
+/// What became of the prefixes in UPDATEs.
+fn changes(report: &PeerReport, counts: &PeerCounts) -> v1::RouteChanges {
+    let tally = &counts.tally;
+    let loops = [tally.cluster_loops, tally.as_loops, tally.originator_loops, tally.confederation_loops];
+    v1::RouteChanges {
+        filtered: tally.filtered,
+        looped: loops.iter().sum(),
+        duplicates: tally.duplicates,
+        unknown: tally.unknown,
+        sent_announced: report.told.announced,
+        sent_withdrawn: report.told.withdrawn,
+    }
+}
+
 /// What TCP says of the connection.
 fn tcp(said: TcpInfo) -> v1::Tcp {
     let TcpInfo {
@@ -401,7 +420,7 @@ fn tcp(said: TcpInfo) -> v1::Tcp {
 fn families(report: &PeerReport, counts: &PeerCounts) -> Vec<v1::PeerFamily> {
     let up = report.negotiated.as_ref().filter(|_| report.is_up());
     let family = |family: &Family| {
-        let FamilyCounts { counts, best, advertised, ended } = counts.families[family.index()];
+        let FamilyCounts { counts, best, advertised, ended, ended_to_it } = counts.families[family.index()];
         v1::PeerFamily {
             family: convert::family(*family),
             received: counts.received as u64,
@@ -409,6 +428,7 @@ fn families(report: &PeerReport, counts: &PeerCounts) -> Vec<v1::PeerFamily> {
             filtered: counts.filtered as u64,
             rejected: (counts.received - counts.accepted - counts.filtered) as u64,
             end_of_rib: ended,
+            end_of_rib_sent: ended_to_it,
             best,
             advertised,
         }

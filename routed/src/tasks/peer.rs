@@ -108,6 +108,8 @@ struct Session {
     up: Arc<Up>,
     mailbox: Mailbox,
     recovery: Recovery,
+    /// What went out of the mailbox.
+    sent: Sent,
 }
 
 /// Why the task woke.
@@ -326,7 +328,7 @@ impl PeerTask {
         let (slot, mailbox) = mailbox();
         let heard = std::mem::take(&mut self.restart_heard);
         let recovery = Recovery::of(Instant::now(), &up, heard);
-        self.session = Some(Session { up: Arc::clone(&up), mailbox, recovery });
+        self.session = Some(Session { up: Arc::clone(&up), mailbox, recovery, sent: Sent::default() });
         let config = (*self.config).clone();
         let control = self.control.clone();
         self.outbox.push(TableInput::PeerUp(Box::new(SessionUp { id: self.id, config, up, slot, control })));
@@ -433,6 +435,7 @@ impl PeerTask {
         if called {
             self.outbox.push(TableInput::Ready);
         }
+        session.sent += sent;
         if sent.updates > 0 {
             self.handle(Event::UpdatesSent(id, sent.updates));
         }

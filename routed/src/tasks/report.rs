@@ -8,6 +8,7 @@ use bgp::conn::Up;
 use bgp::peer::{Counters, DisabledFamily, Noted, State, Status, TimersDue, Why};
 use kernel::sockopt::TcpInfo;
 
+use super::table::post::Sent;
 use crate::config;
 
 /// A peer as it was at one moment.
@@ -41,6 +42,8 @@ pub(crate) struct PeerReport {
     pub(crate) last_said: Option<Instant>,
     /// Octets that passed.
     pub(crate) traffic: Traffic,
+    /// What has been sent over the session beside OPEN and KEEPALIVE.
+    pub(crate) told: Sent,
     /// What TCP says of the session's connection.
     pub(crate) tcp: Option<TcpInfo>,
     /// The families that a malformed message has disabled.
@@ -101,6 +104,7 @@ impl PeerReport {
             last_heard: status.last_heard,
             last_said: status.last_said,
             traffic: Traffic::default(),
+            told: Sent::default(),
             tcp: None,
             disabled_families: status.disabled.to_vec(),
             obstacle: None,

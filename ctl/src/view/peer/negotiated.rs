@@ -110,7 +110,16 @@ impl NegotiatedView {
 
     fn restart(&self, restart: &GracefulRestartView) -> String {
         let kept = if self.graceful_notification { ", over NOTIFICATION too" } else { "" };
-        format!("{}s, families {}{kept}", restart.time, restart.families.join(","))
+        let restarting = if restart.restarting { ", it has just restarted" } else { "" };
+        let families = match restart.families.join(",") {
+            none if none.is_empty() => "no families".to_owned(),
+            families => format!("families {families}"),
+        };
+        let preserved = match restart.forwarding_preserved.join(",") {
+            none if none.is_empty() => String::new(),
+            families => format!(", preserved {families}"),
+        };
+        format!("{}s, {families}{preserved}{kept}{restarting}", restart.time)
     }
 
     fn roles(&self, ours: &str) -> String {

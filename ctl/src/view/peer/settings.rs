@@ -28,6 +28,10 @@ pub(super) struct SettingsView {
     pub(super) import_note: Option<String>,
     pub(super) export_note: Option<String>,
     runtime: bool,
+    keepalive: Option<u32>,
+    connect_retry: u32,
+    idle_hold: u32,
+    send_hold: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,6 +70,10 @@ impl From<v1::PeerSettings> for SettingsView {
             import_note: settings.import_note,
             export_note: settings.export_note,
             runtime: settings.runtime,
+            keepalive: settings.keepalive,
+            connect_retry: settings.connect_retry,
+            idle_hold: settings.idle_hold,
+            send_hold: settings.send_hold,
         }
     }
 }
@@ -81,6 +89,7 @@ impl SettingsView {
             ("ttl security", Cell::maybe(self.ttl_security.map(hops))),
             ("multihop", Cell::maybe(self.multihop.map(hops))),
             ("dialling", Cell::new(self.dialling())),
+            ("timers set", Cell::new(self.timers())),
             ("options", Cell::list(&self.options())),
             ("communities sent", Cell::list(&self.send_communities)),
             ("shutdown", Cell::maybe(self.shutdown.as_ref())),
@@ -99,6 +108,14 @@ impl SettingsView {
     fn dialling(&self) -> String {
         let from = self.source.as_ref().map(|source| format!(" from {source}")).unwrap_or_default();
         if self.passive { "the peer dials".to_owned() } else { format!("port {}{from}", self.port) }
+    }
+
+    fn timers(&self) -> String {
+        let set = |time: Option<u32>, else_: &str| time.map_or(else_.to_owned(), |time| format!("{time}s"));
+        let keepalive = set(self.keepalive, "a third of the hold time");
+        let (retry, idle) = (self.connect_retry, self.idle_hold);
+        let send_hold = set(self.send_hold, "as RFC 9687 has it");
+        format!("keepalive {keepalive}, connect retry {retry}s, idle hold {idle}s, send hold {send_hold}")
     }
 
     fn options(&self) -> Vec<String> {

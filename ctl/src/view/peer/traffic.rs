@@ -18,6 +18,7 @@ struct FamilyView {
     advertised: u64,
     best: u64,
     end_of_rib: bool,
+    end_of_rib_sent: bool,
 }
 
 /// The ends of the session, and what has passed.
@@ -39,6 +40,20 @@ pub(super) struct TrafficView {
     collisions: u64,
     tcp: Option<TcpView>,
     update_group: Option<GroupView>,
+    changes: ChangesView,
+    offers_received: Vec<String>,
+    offers_sent: Vec<String>,
+}
+
+/// What became of the prefixes in UPDATEs.
+#[derive(Debug, Default, Serialize)]
+struct ChangesView {
+    filtered: u64,
+    looped: u64,
+    duplicates: u64,
+    unknown: u64,
+    sent_announced: u64,
+    sent_withdrawn: u64,
 }
 
 impl TrafficView {
@@ -61,6 +76,9 @@ impl TrafficView {
             collisions: detail.collisions,
             tcp: detail.tcp.take().map(Into::into),
             update_group: detail.update_group.take().map(Into::into),
+            changes: detail.changes.take().map(Into::into).unwrap_or_default(),
+            offers_received: std::mem::take(&mut detail.offers_received),
+            offers_sent: std::mem::take(&mut detail.offers_sent),
         }
     }
 
@@ -94,6 +112,16 @@ impl TrafficView {
             ("routes by family", Cell::maybe((!families.is_empty()).then(|| families.join("; ")))),
             ("update group", Cell::maybe(self.update_group.as_ref().map(GroupView::line))),
             ("changes received", Cell::new(since_up)),
+            ("changes of no effect", Cell::new(self.changes.idle())),
+            (
+                "changes sent",
+                Cell::new(format_args!(
+                    "{} prefixes announced, {} withdrawn since the session is up",
+                    self.changes.sent_announced, self.changes.sent_withdrawn
+                )),
+            ),
+            ("offers received", Cell::maybe(said(&self.offers_received))),
+            ("offers sent", Cell::maybe(said(&self.offers_sent))),
             ("last message", Cell::new(self.last())),
         ]
     }
@@ -113,6 +141,34 @@ impl TrafficView {
     }
 }
 
+/// What each capability offers; `None` without an OPEN.
+fn said(offers: &[String]) -> Option<String> {
+    (!offers.is_empty()).then(|| offers.join("; "))
+}
+
+impl From<v1::RouteChanges> for ChangesView {
+    fn from(changes: v1::RouteChanges) -> Self {
+        Self {
+            filtered: changes.filtered,
+            looped: changes.looped,
+            duplicates: changes.duplicates,
+            unknown: changes.unknown,
+            sent_announced: changes.sent_announced,
+            sent_withdrawn: changes.sent_withdrawn,
+        }
+    }
+}
+
+impl ChangesView {
+    /// What came and changed nothing.
+    fn idle(&self) -> String {
+        let Self { filtered, looped, duplicates, unknown, .. } = self;
+        format!(
+            "{filtered} filtered, {looped} looped, {duplicates} told already, {unknown} withdrawn that were not there"
+        )
+    }
+}
+
 impl From<v1::PeerFamily> for FamilyView {
     fn from(of: v1::PeerFamily) -> Self {
         Self {
@@ -124,16 +180,28 @@ impl From<v1::PeerFamily> for FamilyView {
             advertised: of.advertised,
             best: of.best,
             end_of_rib: of.end_of_rib,
+            end_of_rib_sent: of.end_of_rib_sent,
         }
     }
 }
 
 impl FamilyView {
     fn summary(&self) -> String {
-        let Self { family, received, accepted, filtered, rejected, advertised, best, end_of_rib } = self;
+        let Self {
+            family,
+            received,
+            accepted,
+            filtered,
+            rejected,
+            advertised,
+            best,
+            end_of_rib,
+            end_of_rib_sent,
+        } = self;
         let end = if *end_of_rib { "all told" } else { "no End-of-RIB yet" };
+        let ended = if *end_of_rib_sent { " (all told)" } else { "" };
         format!(
-            "{family} {received} received ({end}), {accepted} accepted, {best} best, {filtered} filtered, {rejected} rejected, {advertised} advertised"
+            "{family} {received} received ({end}), {accepted} accepted, {best} best, {filtered} filtered, {rejected} rejected, {advertised} advertised{ended}"
         )
     }
 }

@@ -5,8 +5,8 @@ use api::v1::{
     DisabledFamily, EnclosedError, Family, GracefulRestart, LongLived, Malformed, MalformedMessage,
     MessageCounts, Negotiated, NextHop, NexthopObjects, NodeStatus, Notification, Origin, Peer, PeerDetail,
     PeerFamily, PeerSettings, PeerState, PeerTimers, PolicyRef, Protocol, ProtocolState, ProtocolSummary,
-    RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon, RipVersion, Route, RouteState, Severity, Tcp,
-    UpdateGroup,
+    RipAuthMode, RipInterface, RipNeighbor, RipSplitHorizon, RipVersion, Route, RouteChanges, RouteState,
+    Severity, Tcp, UpdateGroup,
 };
 
 pub(crate) fn status() -> NodeStatus {
@@ -150,6 +150,7 @@ pub(crate) fn detail() -> PeerDetail {
             advertised: 1,
             best: 2,
             end_of_rib: true,
+            end_of_rib_sent: true,
             ..Default::default()
         }],
         announced: 4,
@@ -179,9 +180,16 @@ pub(crate) fn detail() -> PeerDetail {
         dial_failures: 1,
         collisions: 1,
         update_group: Some(update_group()),
+        changes: Some(route_changes()),
+        offers_received: vec!["multiprotocol-ipv4".into(), "add-path ipv4 both".into()],
+        offers_sent: vec!["graceful-restart 120s, ipv4 preserved".into()],
         tcp: Some(tcp()),
         ..Default::default()
     }
+}
+
+fn route_changes() -> RouteChanges {
+    RouteChanges { filtered: 1, duplicates: 2, sent_announced: 5, sent_withdrawn: 1, ..Default::default() }
 }
 
 fn update_group() -> UpdateGroup {
@@ -232,6 +240,9 @@ fn peer_settings() -> PeerSettings {
         tcp_md5_key: 1,
         ttl_security: Some(1),
         port: 179,
+        connect_retry: 5,
+        idle_hold: 1,
+        send_hold: Some(480),
         next_hop: "auto".into(),
         send_communities: vec!["standard".into(), "large".into()],
         import_note: Some("only prefixes inside cluster.pools come in".into()),

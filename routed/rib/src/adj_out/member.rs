@@ -133,6 +133,11 @@ impl Alone {
         self.dumps.front().map(|dump| (dump.family, dump.after))
     }
 
+    /// True while the first dump of a family lasts.
+    pub(super) fn starts(&self, family: Family) -> bool {
+        self.dumps.iter().any(|dump| dump.family == family && dump.why == DumpWhy::Start)
+    }
+
     /// The refresh that is under way and whose beginning is to be told, once.
     pub(super) fn begins(&mut self) -> Option<Out> {
         let dump = self.dumps.front_mut()?;

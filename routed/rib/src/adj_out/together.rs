@@ -1,5 +1,7 @@
 //! Which peers hear the same octets.
 
+use net::Family;
+
 use super::{AdjOut, Post, Standing};
 use crate::PeerId;
 
@@ -16,6 +18,16 @@ pub struct Together {
 }
 
 impl<P: Post> AdjOut<P> {
+    /// True when a peer has been handed all that there was of a family when its
+    /// session came up, and the end of it (RFC 4724 §2). Ask for the families
+    /// of its session.
+    pub fn has_ended(&self, id: PeerId, family: Family) -> bool {
+        self.members.get(&id).is_some_and(|member| match &member.standing {
+            Standing::InStep => true,
+            Standing::Alone(alone) => !alone.starts(family),
+        })
+    }
+
     /// Who hears the same octets as a peer; `None` without a session.
     pub fn together(&self, id: PeerId) -> Option<Together> {
         let member = self.members.get(&id)?;

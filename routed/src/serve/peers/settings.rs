@@ -43,6 +43,10 @@ pub(super) fn settings(report: &PeerReport, external: bool) -> v1::PeerSettings 
         shutdown: peer.shutdown.clone(),
         import_note: note(&peer.import, external),
         export_note: note(&peer.export, external),
+        keepalive: peer.keepalive.map(seconds),
+        connect_retry: seconds(peer.connect_retry),
+        idle_hold: seconds(peer.idle_hold),
+        send_hold: peer.offers.send_hold.map(seconds),
         runtime: peer.origin == PeerOrigin::Runtime,
     }
 }

@@ -8,6 +8,7 @@ use tracing::debug;
 use super::PeerTask;
 use crate::tasks::conn::Conn;
 use crate::tasks::report::{PeerReport, Traffic};
+use crate::tasks::table::post::Sent;
 
 impl PeerTask {
     /// The peer as it is now.
@@ -19,6 +20,7 @@ impl PeerTask {
             last_error: obstacle.clone().or_else(|| report.last_error.clone()),
             traffic: self.traffic(),
             tcp: self.tcp(),
+            told: self.session.as_ref().map_or_else(Sent::default, |session| session.sent),
             malformed: self.told.last_malformed().cloned(),
             obstacle,
             ..report

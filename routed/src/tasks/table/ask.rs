@@ -97,6 +97,8 @@ pub(crate) struct PeerCounts {
     pub(crate) discarded: u64,
     /// The same by family, in the order of [`net::Family::ALL`].
     pub(crate) families: [FamilyCounts; net::Family::ALL.len()],
+    /// What became of them as they came.
+    pub(crate) tally: rib::Tally,
     /// Prefixes in its UPDATEs, since the session is up.
     pub(crate) changes: Changes,
     /// Our addresses that it may be told as next hops.
@@ -114,6 +116,8 @@ pub(crate) struct FamilyCounts {
     pub(crate) advertised: u64,
     /// Its End-of-RIB has come (RFC 4724 §2).
     pub(crate) ended: bool,
+    /// It has been told ours.
+    pub(crate) ended_to_it: bool,
 }
 
 /// The table as a whole.
@@ -257,6 +261,7 @@ impl TableTask {
             advertised: told.iter().sum::<usize>() as u64,
             discarded: self.sessions.discarded(id),
             changes: self.sessions.changes(id),
+            tally: self.table.tally(id),
             local: self.table.peer(id).map_or_else(Default::default, |peer| peer.local),
             ..PeerCounts::default()
         };
@@ -265,7 +270,9 @@ impl TableTask {
             let ended = self.sessions.has_ended(id, family);
             let advertised = told[family.index()] as u64;
             let best = self.table.best_routes_of(id, family) as u64;
-            counts.families[family.index()] = FamilyCounts { counts: of_family, best, advertised, ended };
+            let ended_to_it = self.adj_out.has_ended(id, family);
+            counts.families[family.index()] =
+                FamilyCounts { counts: of_family, best, advertised, ended, ended_to_it };
             counts.received += of_family.received as u64;
             counts.accepted += of_family.accepted as u64;
             counts.best += best;

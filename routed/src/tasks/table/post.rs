@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bgp::conn::Up;
 use bgp::wire::{self, EncodeError, Encoder, Message, RouteRefresh, Tx};
 use bytes::{Bytes, BytesMut};
-use net::{Attrs, Family};
+use net::{Attrs, Family, Nlri};
 use rib::adj_out::{Line, Out, Post, To};
 use rib::{AdjOut, PeerId};
 use rustc_hash::FxHashMap;
@@ -46,19 +46,25 @@ struct Part {
     messages: Sent,
 }
 
-/// How many messages of which type.
+/// How many messages of which type, and how many prefixes in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sent {
     /// UPDATE.
     pub(crate) updates: u64,
     /// ROUTE-REFRESH.
     pub(crate) refreshes: u64,
+    /// Prefixes that are reachable.
+    pub(crate) announced: u64,
+    /// Prefixes that are reachable no more.
+    pub(crate) withdrawn: u64,
 }
 
 impl std::ops::AddAssign for Sent {
     fn add_assign(&mut self, other: Self) {
         self.updates += other.updates;
         self.refreshes += other.refreshes;
+        self.announced += other.announced;
+        self.withdrawn += other.withdrawn;
     }
 }
 
@@ -201,25 +207,24 @@ impl Office {
     fn line(&mut self, encoder: usize, out: &Out) -> Result<Sent, EncodeError> {
         let Self { encoders, scratch, .. } = self;
         let encoder = &mut encoders[encoder];
-        let updates = match out {
+        match out {
             Out::Reach { family, attrs, nlri } => {
                 match encoder.encode_update(scratch, *family, attrs, nlri) {
-                    Ok(updates) => updates,
+                    Ok(updates) => Ok(Sent { updates, announced: nlri.len() as u64, ..Sent::default() }),
                     Err(error) => {
                         warn!(%error, count = nlri.len(), first = ?nlri.first(), "routes withdrawn");
-                        encoder.encode_withdraw(scratch, *family, nlri)?
+                        withdraw(encoder, scratch, *family, nlri)
                     }
                 }
             }
-            Out::Unreach { family, nlri } => encoder.encode_withdraw(scratch, *family, nlri)?,
+            Out::Unreach { family, nlri } => withdraw(encoder, scratch, *family, nlri),
             Out::EndOfRib(family) => {
                 encoder.end_of_rib(scratch, *family);
-                1
+                Ok(Sent { updates: 1, ..Sent::default() })
             }
-            Out::RefreshBegin(family) => return mark(encoder, scratch, *family, 1),
-            Out::RefreshEnd(family) => return mark(encoder, scratch, *family, 2),
-        };
-        Ok(Sent { updates, refreshes: 0 })
+            Out::RefreshBegin(family) => mark(encoder, scratch, *family, 1),
+            Out::RefreshEnd(family) => mark(encoder, scratch, *family, 2),
+        }
     }
 
     fn encoder(&mut self, format: Tx) -> usize {
@@ -228,6 +233,16 @@ impl Office {
             self.encoders.len() - 1
         })
     }
+}
+
+fn withdraw(
+    encoder: &mut Encoder,
+    scratch: &mut BytesMut,
+    family: Family,
+    nlri: &[Nlri],
+) -> Result<Sent, EncodeError> {
+    let updates = encoder.encode_withdraw(scratch, family, nlri)?;
+    Ok(Sent { updates, withdrawn: nlri.len() as u64, ..Sent::default() })
 }
 
 /// Marks the begin or the end of a refresh, for peers that know the marks
@@ -243,7 +258,7 @@ fn mark(
     }
     let mark = RouteRefresh { afi: family.afi(), subtype, safi: family.safi() };
     let refreshes = encoder.encode_message(scratch, &Message::RouteRefresh(mark))?;
-    Ok(Sent { updates: 0, refreshes })
+    Ok(Sent { refreshes, ..Sent::default() })
 }
 
 impl Post for Office {

@@ -16,12 +16,14 @@ fn a_group_has_those_that_hear_the_same_and_a_number_of_its_own() {
     let number = |w: &World, id| together(w, id).unwrap().number;
     assert_eq!((number(&w, 1), number(&w, 2), number(&w, 3)), (1, 1, 2));
     assert!(!together(&w, 1).unwrap().in_step, "its first dump has yet to be told");
+    assert!(!w.out.has_ended(PeerId(1), IPV4));
     for id in [1, 2, 3] {
         w.drain(PeerId(id));
     }
     assert!((1..=3).all(|id| together(&w, id).unwrap().in_step));
     w.out.refresh(PeerId(2), Family::Ipv4Unicast);
     assert_eq!([1, 2].map(|id| together(&w, id).unwrap().in_step), [true, false]);
+    assert!(w.out.has_ended(PeerId(2), IPV4), "a refresh takes no End-of-RIB back");
     // Another filter, another group; the place of one that has gone is used
     // again, its number is not.
     w.out.peer_changed(
