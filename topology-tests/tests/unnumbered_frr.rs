@@ -37,8 +37,9 @@ fn frr_config(host: &Host, asn: u32, whose: &str, links: &[&str]) -> String {
     )
 }
 
-fn peer(link: &str, asn: u32) -> String {
-    format!("\n[[bgp.peer]]\ninterface = \"{link}\"\nasn = {asn}\nconnect_retry = 1\nidle_hold = 1\n")
+/// What we are told of ours: as much.
+fn peer(link: &str, whose: &str) -> String {
+    format!("\n[[bgp.peer]]\ninterface = \"{link}\"\nasn = \"{whose}\"\nconnect_retry = 1\nidle_hold = 1\n")
 }
 
 struct Scene {
@@ -48,11 +49,11 @@ struct Scene {
 }
 
 impl Scene {
-    /// FRR with its AS, and what it expects of us.
+    /// FRR with its AS, and what each expects of the other.
     fn start(name: &str, theirs: u32, whose: &str) -> Result<Scene> {
         let cable = Cable::lay(name)?;
         let frr = Frr::start(&cable.hosts[1], &frr_config(&cable.hosts[1], theirs, whose, &["eth1"]), "")?;
-        Ok(Scene { routed: cable.routed(&peer("eth1", theirs))?, frr, cable })
+        Ok(Scene { routed: cable.routed(&peer("eth1", whose))?, frr, cable })
     }
 
     /// Waits until both say that the session of a link is up.
@@ -81,8 +82,9 @@ impl Scene {
         self.cable.lost(1, BGP)
     }
 
-    fn check(&mut self) -> Result<()> {
+    fn check(&mut self, asn: u32) -> Result<()> {
         let peer = self.whole()?;
+        assert_eq!((&peer["asn"], &peer["external"]), (&asn.into(), &(asn != OURS).into()), "{peer}");
         let address = link_local(&self.cable.hosts[1], "eth1")?;
         assert_eq!(peer["address"], format!("{address}%eth1"), "{peer}");
         assert_eq!(peer["negotiated"]["extended_next_hop"], true, "{peer}");
@@ -113,12 +115,12 @@ impl Scene {
 
 #[test]
 fn frr_of_another_as_is_found_and_both_families_go_over_one_session() -> Result<()> {
-    Scene::start("un-frr-e", THEIRS, "external")?.check()
+    Scene::start("un-frr-e", THEIRS, "external")?.check(THEIRS)
 }
 
 #[test]
 fn frr_of_our_as_is_found_and_both_families_go_over_one_session() -> Result<()> {
-    Scene::start("un-frr-i", OURS, "internal")?.check()
+    Scene::start("un-frr-i", OURS, "internal")?.check(OURS)
 }
 
 #[test]
@@ -143,7 +145,7 @@ fn two_links_to_one_frr_share_the_traffic_in_both_kernels() -> Result<()> {
     cable.add("eth2")?;
     let links = ["eth1", "eth2"];
     let frr = Frr::start(&cable.hosts[1], &frr_config(&cable.hosts[1], THEIRS, "external", &links), "")?;
-    let routed = cable.routed(&(peer("eth1", THEIRS) + &peer("eth2", THEIRS)))?;
+    let routed = cable.routed(&(peer("eth1", "external") + &peer("eth2", "external")))?;
     let scene = Scene { routed, frr, cable };
     for link in links {
         scene.established(link)?;

@@ -89,7 +89,8 @@ enum Action {
 /// What a peer is added with.
 #[derive(Debug, Args)]
 struct Settings {
-    /// Its AS number; not needed where its group has one
+    /// Its AS number, or `external` for any but ours, `internal` for ours; not
+    /// needed where its group has one
     #[arg(long, value_name = "N")]
     asn: Option<String>,
     /// A word for operators
@@ -121,7 +122,8 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 impl Settings {
     /// The keys with their values as in TOML, where a text of JSON is one too.
     fn into_map(self) -> HashMap<String, String> {
-        let asn = self.asn.map(|asn| if asn.contains('.') { quoted(&asn) } else { asn });
+        let digits = |asn: &String| asn.bytes().all(|byte| byte.is_ascii_digit());
+        let asn = self.asn.map(|asn| if digits(&asn) { asn } else { quoted(&asn) });
         let texts = [
             ("description", self.description),
             ("group", self.group),

@@ -76,6 +76,11 @@ fn words(families: impl Iterator<Item = v1::Family>) -> Vec<String> {
 }
 
 impl PeerView {
+    /// The number, or what it may be as long as nobody has told it.
+    fn asn_cell(&self) -> Cell {
+        self.asn.map_or_else(|| Cell::new("external").tone(Tone::Dim), Cell::new)
+    }
+
     fn state_cell(&self) -> Cell {
         let tone = match (self.state.as_str(), self.disabled) {
             ("Established", _) => Tone::Good,
@@ -90,7 +95,7 @@ impl PeerView {
 impl Row for PeerView {
     const COLUMNS: &'static [Column<Self>] = &[
         Column::text(Level::Short, "PEER", |p| Cell::new(&p.address)),
-        Column::number(Level::Short, "AS", |p| Cell::maybe(p.asn)),
+        Column::number(Level::Short, "AS", Self::asn_cell),
         Column::text(Level::Short, "STATE", Self::state_cell),
         Column::number(Level::Short, "UPTIME", |p| Cell::maybe(p.uptime_seconds.map(time::age))),
         Column::number(Level::Short, "RECEIVED", |p| Cell::new(p.prefixes_received)),
@@ -236,7 +241,7 @@ impl PeerDetailView {
         vec![
             ("peer", Cell::new(&peer.address)),
             ("description", Cell::maybe(peer.description.as_ref())),
-            ("as", Cell::maybe(peer.asn)),
+            ("as", peer.asn_cell()),
             ("local as", Cell::new(peer.local_asn)),
             ("type", Cell::new(if peer.external { "external" } else { "internal" })),
             ("router id", Cell::maybe(peer.router_id.as_ref())),

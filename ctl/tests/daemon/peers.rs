@@ -9,17 +9,17 @@ fn peers_in_every_form() {
     check(
         "peers",
         &expect![[r#"
-        PEER            AS  STATE        UPTIME  RECEIVED  ACCEPTED  ADVERTISED  DESCRIPTION
-        192.0.2.2    64513  Established  12m05s         3         2           1  n2
-        2001:db8::3      -  Idle              -         0         0           0  -
-    "#]],
+            PEER               AS  STATE        UPTIME  RECEIVED  ACCEPTED  ADVERTISED  DESCRIPTION
+            192.0.2.2       64513  Established  12m05s         3         2           1  n2
+            2001:db8::3  external  Idle              -         0         0           0  -
+        "#]],
     );
     check(
         "peers -o wide",
         &expect![[r#"
-            PEER            AS  STATE        UPTIME  RECEIVED  ACCEPTED  ADVERTISED  BEST  ROUTER_ID  LOCAL_AS  HOLD  FAMILIES   DESCRIPTION  LAST_ERROR
-            192.0.2.2    64513  Established  12m05s         3         2           1     2  192.0.2.2     64512     9  ipv4,ipv6  n2           -
-            2001:db8::3      -  Idle              -         0         0           0     0  -             64512     -  -          -            peer sent Cease: bye\u{1b}[2J\nforged line
+            PEER               AS  STATE        UPTIME  RECEIVED  ACCEPTED  ADVERTISED  BEST  ROUTER_ID  LOCAL_AS  HOLD  FAMILIES   DESCRIPTION  LAST_ERROR
+            192.0.2.2       64513  Established  12m05s         3         2           1     2  192.0.2.2     64512     9  ipv4,ipv6  n2           -
+            2001:db8::3  external  Idle              -         0         0           0     0  -             64512     -  -          -            peer sent Cease: bye\u{1b}[2J\nforged line
         "#]],
     );
     check(

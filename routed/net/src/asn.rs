@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A four-octet autonomous system number (RFC 6793).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,6 +35,77 @@ impl fmt::Display for Asn {
 impl From<u32> for Asn {
     fn from(value: u32) -> Self {
         Self(value)
+    }
+}
+
+/// Which AS a peer may be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PeerAs {
+    /// This one.
+    Number(Asn),
+    /// Any but ours.
+    External,
+    /// Ours.
+    Internal,
+}
+
+impl PeerAs {
+    /// True when such a peer is in another AS than `local`, ours on the session.
+    pub fn is_external(self, local: Asn) -> bool {
+        match self {
+            Self::Number(number) => number != local,
+            Self::External => true,
+            Self::Internal => false,
+        }
+    }
+
+    /// The number that such a peer has; `None`: it is known only when the peer
+    /// has told it.
+    pub fn number(self, local: Asn) -> Option<Asn> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::External => None,
+            Self::Internal => Some(local),
+        }
+    }
+
+    /// True when a peer may say that it is AS `told`. `local` is ours on the
+    /// session, `ours` are the other numbers that are.
+    ///
+    /// AS 0 is nobody (RFC 7607 §2), and no external peer has a reserved number
+    /// or the one that stands for others (RFC 7300, RFC 6793 §9).
+    pub fn admits(self, told: Asn, local: Asn, ours: &[Asn]) -> bool {
+        let sound = !told.is_reserved() && told != Asn::TRANS;
+        match self {
+            Self::Number(number) => told == number && told != Asn(0),
+            Self::External => sound && told != local && !ours.contains(&told),
+            Self::Internal => told == local && told != Asn(0),
+        }
+    }
+}
+
+impl From<Asn> for PeerAs {
+    fn from(number: Asn) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl fmt::Display for PeerAs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::External => f.write_str("external"),
+            Self::Internal => f.write_str("internal"),
+        }
+    }
+}
+
+impl Serialize for PeerAs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Number(number) => number.serialize(serializer),
+            Self::External | Self::Internal => serializer.collect_str(self),
+        }
     }
 }
 
@@ -77,6 +148,19 @@ mod tests {
         assert_eq!("1.10".parse(), Ok(Asn(65546)));
         assert!("1.70000".parse::<Asn>().is_err());
         assert!("-1".parse::<Asn>().is_err());
+    }
+
+    #[test]
+    fn an_external_peer_has_any_number_but_ours_and_an_internal_one_ours() {
+        let (local, ours) = (Asn(64512), [Asn(65100), Asn(65101)]);
+        let admitted = |whose: PeerAs| {
+            let told = [0, 64512, 64513, 65100, 65101, 23456, 65535, 70000, u32::MAX];
+            told.into_iter().filter(|told| whose.admits(Asn(*told), local, &ours)).collect::<Vec<_>>()
+        };
+        assert_eq!(admitted(PeerAs::External), [64513, 70000]);
+        assert_eq!(admitted(PeerAs::Internal), [64512]);
+        assert_eq!(admitted(Asn(65100).into()), [65100]);
+        assert!(admitted(Asn(0).into()).is_empty());
     }
 
     #[test]

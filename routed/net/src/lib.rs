@@ -21,7 +21,7 @@ pub mod role;
 pub mod router_id;
 
 pub use as_path::{AsPath, Segment, SegmentKind};
-pub use asn::Asn;
+pub use asn::{Asn, PeerAs};
 pub use attrs::{Aggregator, Attrs, NextHop, Origin, RawAttr};
 pub use community::{Community, ExtCommunity, Ipv6ExtCommunity, LargeCommunity};
 pub use deadline::Deadlines;

@@ -21,7 +21,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
-use net::{Asn, Family};
+use net::{Asn, Family, PeerAs};
 use toml::de::DeValue;
 
 use self::group::Groups;
@@ -154,7 +154,7 @@ fn read_peer<'i>(
         None => section.required::<IpAddr>("address", findings),
         Some(_) => section.located::<IpAddr>("address", findings),
     };
-    let asn = section.required::<Asn>("asn", findings);
+    let asn = section.required::<PeerAs>("asn", findings);
     if let Some(address) = &address
         && let Err(kind) = unicast(address.value)
     {
@@ -180,7 +180,7 @@ fn read_peer<'i>(
 /// address, which they do not, is left open.
 fn settings(
     mut section: Section<'_>,
-    asn: Option<Asn>,
+    asn: Option<PeerAs>,
     around: Around<'_, '_>,
     findings: &mut Findings<'_>,
 ) -> Peer {
@@ -195,7 +195,7 @@ fn settings(
         address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         interface: None,
         scope: None,
-        asn: asn.unwrap_or_default(),
+        asn: asn.unwrap_or(PeerAs::External),
         origin: PeerOrigin::File,
         group: None,
         description: section.get("description", findings).unwrap_or_default(),
@@ -237,7 +237,7 @@ fn settings(
 
 /// What keys say of each other.
 fn consistent(peer: &Peer, our_asn: Asn, span: &Range<usize>, findings: &mut Findings<'_>) {
-    let external = peer.asn != peer.local_asn.unwrap_or(our_asn);
+    let external = peer.asn.is_external(peer.local_asn.unwrap_or(our_asn));
     if peer.route_reflector_client && external {
         findings
             .error(span, "route_reflector_client is for internal peers (RFC 4456); the peer's AS differs");

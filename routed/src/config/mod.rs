@@ -27,7 +27,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use net::{Asn, Family, Prefix, RouterId};
+use net::{Asn, Family, PeerAs, Prefix, RouterId};
 use serde::Serialize;
 
 pub(crate) use bgp::ao;
@@ -232,8 +232,8 @@ pub struct Peer {
     /// The group that it was written with; its keys are in here.
     #[serde(skip)]
     pub group: Option<String>,
-    /// Its AS number.
-    pub asn: Asn,
+    /// The AS that it must be in.
+    pub asn: PeerAs,
     /// A word for operators.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use net::{Asn, Family, Prefix, RouterId};
+use net::{Asn, Family, PeerAs, Prefix, RouterId};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -350,6 +350,18 @@ impl FromToml for Asn {
             ));
         }
         Ok(asn)
+    }
+}
+
+impl FromToml for PeerAs {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        match value.as_str() {
+            Some("external") => Ok(Self::External),
+            Some("internal") => Ok(Self::Internal),
+            _ => Asn::from_toml(value)
+                .map(Self::Number)
+                .map_err(|why| format!("{why}; \"external\" is any AS but ours, \"internal\" is ours")),
+        }
     }
 }
 

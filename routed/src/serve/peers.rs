@@ -126,7 +126,7 @@ impl Peers {
     }
 
     fn external(&self, report: &PeerReport) -> bool {
-        report.config.asn != self.local_asn(report)
+        report.config.asn.is_external(self.local_asn(report))
     }
 
     fn peer(&self, report: &PeerReport, counts: &PeerCounts) -> v1::Peer {
@@ -135,7 +135,10 @@ impl Peers {
         v1::Peer {
             address: report.config.name(),
             interface: report.config.interface.clone(),
-            asn: Some(report.config.asn.0),
+            asn: up
+                .map(|up| up.peer_as)
+                .or(report.config.asn.number(self.local_asn(report)))
+                .map(|asn| asn.0),
             local_asn: self.local_asn(report).0,
             router_id: up.map(|up| up.router_id.to_string()),
             state: state(report.state) as i32,

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use bgp::conn::negotiate::ROUTED;
 use bgp::peer::{AddPathConfig, Admin, PeerConfig, RestartConfig};
 use kernel::Links;
-use net::{Asn, RouterId};
+use net::{Asn, PeerAs, RouterId};
 use rib::PeerId;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -258,10 +258,11 @@ impl Speaker {
             },
             role: offers.role,
             confederation,
+            our_other_as: our_other_as(bgp),
             hostname: Some(self.config.name.clone()),
             software: offers
                 .software_version
-                .unwrap_or(peer.asn == local_as)
+                .unwrap_or(!peer.asn.is_external(local_as))
                 .then(|| format!("{ROUTED}{}", env!("CARGO_PKG_VERSION"))),
             seed: seed(&peer.key()),
             ..PeerConfig::new(local_as, self.config.router_id, peer.asn)
@@ -336,10 +337,19 @@ impl Speaker {
 fn local_as(bgp: &Bgp, peer: &config::Peer) -> (Asn, bool) {
     match (peer.local_asn, &bgp.confederation) {
         (Some(asn), _) => (asn, false),
-        (None, Some(confederation)) if confederation.members.contains(&peer.asn) => (bgp.asn, true),
-        (None, Some(confederation)) if peer.asn != bgp.asn => (confederation.asn, false),
-        _ => (bgp.asn, false),
+        (None, Some(confederation)) => match peer.asn {
+            PeerAs::Number(asn) if confederation.members.contains(&asn) => (bgp.asn, true),
+            asn if asn.is_external(bgp.asn) => (confederation.asn, false),
+            _ => (bgp.asn, false),
+        },
+        (None, None) => (bgp.asn, false),
     }
+}
+
+/// The numbers that no external peer has, whichever we show it.
+fn our_other_as(bgp: &Bgp) -> Vec<Asn> {
+    let members = bgp.confederation.iter().flat_map(|confederation| &confederation.members);
+    members.copied().chain([bgp.asn]).collect()
 }
 
 /// The seed of a peer's jitter: its own for each peer, and for each process.

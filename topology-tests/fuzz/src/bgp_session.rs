@@ -273,7 +273,8 @@ fn side(bits: u16, local_as: u32, peer_as: u32, last: u8) -> PeerConfig {
 fn plain(ours: &PeerConfig) -> PeerConfig {
     let role = ours.role.map(|role| if role == Role::Customer { Role::Provider } else { role });
     let families = ours.families.clone();
-    PeerConfig { families, role, ..PeerConfig::new(ours.peer_as, id(9), ours.local_as) }
+    let asn = ours.peer_as.number(ours.local_as).unwrap_or_default();
+    PeerConfig { families, role, ..PeerConfig::new(asn, id(9), ours.local_as) }
 }
 
 /// Plays the turns between two sides of these wishes.

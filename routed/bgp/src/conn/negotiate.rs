@@ -216,7 +216,7 @@ fn capabilities(config: &PeerConfig, restarting: bool) -> Vec<Capability> {
 /// Our role, where there can be one: towards another AS, not inside a
 /// confederation (RFC 9234 §4.1, §8).
 fn role(config: &PeerConfig) -> Option<Role> {
-    config.role.filter(|_| config.local_as != config.peer_as && !config.confederation)
+    config.role.filter(|_| config.peer_as.is_external(config.local_as) && !config.confederation)
 }
 
 /// The name as host and domain, each cut so that both fit the capability.
@@ -248,7 +248,7 @@ pub fn negotiate(
     }
     let peer_as = theirs.asn();
     // RFC 7607 §2: AS 0 is refused even where a configuration names it.
-    if peer_as != config.peer_as || peer_as == Asn(0) {
+    if !config.peer_as.admits(peer_as, config.local_as, &config.our_other_as) {
         return Err(Refused::PeerAs { told: peer_as, configured: config.peer_as });
     }
     let internal = peer_as == config.local_as;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use net::{Asn, Family, Role, RouterId};
+use net::{Asn, Family, PeerAs, Role, RouterId};
 
 use super::notify;
 use crate::wire::Notification;
@@ -13,12 +13,12 @@ use crate::wire::Notification;
 pub enum Refused {
     /// Another version than 4.
     Version(u8),
-    /// Another AS number than the configured one, or 0 (RFC 7607 §2).
+    /// An AS number that the configuration does not have, or 0 (RFC 7607 §2).
     PeerAs {
         /// The number in the OPEN.
         told: Asn,
-        /// The number in the configuration.
-        configured: Asn,
+        /// What the configuration wants.
+        configured: PeerAs,
     },
     /// An identifier that is none.
     Identifier(Ipv4Addr),
@@ -56,10 +56,14 @@ impl fmt::Display for Refused {
         match self {
             Self::Version(version) => write!(f, "the peer speaks BGP version {version}, we speak 4"),
             Self::PeerAs { told, configured } => {
-                write!(
-                    f,
-                    "the peer says it is AS {told}, configured is AS {configured}; correct the one that is wrong"
-                )
+                let wanted = match configured {
+                    PeerAs::Number(number) => format!("configured is AS {number}"),
+                    PeerAs::External => {
+                        "an external peer has a number that is not ours and not reserved".to_owned()
+                    }
+                    PeerAs::Internal => "an internal peer has ours".to_owned(),
+                };
+                write!(f, "the peer says it is AS {told}, {wanted}; correct the one that is wrong")
             }
             Self::Identifier(id) => write!(f, "the peer's router id {id} is none; set one at the peer"),
             Self::OurIdentifier(id) => {

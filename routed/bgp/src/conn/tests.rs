@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use net::{Asn, Family, Role};
+use net::{Asn, Family, PeerAs, Role};
 
 use super::negotiate::{negotiate, open};
 use super::{ConnId, Endpoints, Up};
@@ -56,21 +56,46 @@ fn equals_agree_on_everything() {
 #[test]
 fn each_unacceptable_open_has_its_own_answer() {
     check_refused(&ours(), &Open { version: 3, ..theirs() }, (2, 1), &[0, 4]);
-    check_refused(&PeerConfig { peer_as: Asn(1), ..ours() }, &theirs(), (2, 2), &[]);
+    check_refused(&PeerConfig { peer_as: Asn(1).into(), ..ours() }, &theirs(), (2, 2), &[]);
     check_refused(&ours(), &Open { identifier: [0; 4].into(), ..theirs() }, (2, 3), &[]);
     for hold_time in [1, 2] {
         check_refused(&ours(), &Open { hold_time, ..theirs() }, (2, 6), &[]);
     }
     let only_v6 = PeerConfig { families: vec![Family::Ipv6Unicast], ..ours() };
     let plain = Open { my_as: 1, capabilities: vec![], ..theirs() };
-    let config = PeerConfig { peer_as: Asn(1), ..only_v6 };
+    let config = PeerConfig { peer_as: Asn(1).into(), ..only_v6 };
     check_refused(&config, &plain, (2, 7), &[1, 4, 0, 2, 0, 1]);
+}
+
+#[test]
+fn who_is_of_the_wrong_kind_of_as_is_refused_and_who_is_not_is_known_by_its_number() {
+    let external = PeerConfig { peer_as: PeerAs::External, our_other_as: vec![Asn(65009)], ..ours() };
+    let of = |asn: u32| {
+        let far = PeerConfig { local_as: Asn(asn), router_id: "192.0.2.2".parse().unwrap(), ..ours() };
+        open(&far, false)
+    };
+    for asn in [64512, 70000] {
+        let up = judge(&external, &of(asn)).unwrap();
+        assert_eq!((up.peer_as, up.internal, up.confederation), (Asn(asn), false, false));
+    }
+    // Ours, one that is ours too, nobody's, and that of who cannot tell its own.
+    for asn in [65001, 65009, 0, u32::MAX] {
+        check_refused(&external, &of(asn), (2, 2), &[]);
+    }
+    let narrow = Open { my_as: 23456, capabilities: vec![], ..theirs() };
+    check_refused(&external, &narrow, (2, 2), &[]);
+    let internal = PeerConfig { peer_as: PeerAs::Internal, ..ours() };
+    assert!(judge(&internal, &of(65001)).unwrap().internal);
+    check_refused(&internal, &of(70000), (2, 2), &[]);
+    let said = |config, asn| judge(config, &of(asn)).unwrap_err().to_string();
+    assert!(said(&external, 65001).contains("AS 65001, an external peer has"), "{}", said(&external, 65001));
+    assert!(said(&internal, 70000).contains("AS 70000, an internal peer has ours"));
 }
 
 #[test]
 fn as_zero_is_refused_even_where_it_is_configured() {
     let zero = Open { my_as: 0, capabilities: vec![], ..theirs() };
-    check_refused(&PeerConfig { peer_as: Asn(0), ..ours() }, &zero, (2, 2), &[]);
+    check_refused(&PeerConfig { peer_as: Asn(0).into(), ..ours() }, &zero, (2, 2), &[]);
 }
 
 #[test]
@@ -83,7 +108,7 @@ fn our_own_identifier_is_refused_inside_the_as_only() {
 
 #[test]
 fn a_peer_without_capabilities_speaks_ipv4_with_narrow_as_numbers() {
-    let config = PeerConfig { peer_as: Asn(9), ..ours() };
+    let config = PeerConfig { peer_as: Asn(9).into(), ..ours() };
     let up = judge(&config, &Open { my_as: 9, capabilities: vec![], ..theirs() }).unwrap();
     assert_eq!(up.families, [Family::Ipv4Unicast]);
     assert!(!up.as4 && !up.route_refresh && !up.graceful_notification);
@@ -133,14 +158,14 @@ fn a_restart_time_beyond_twelve_bits_is_cut() {
 
 #[test]
 fn a_refusal_says_what_was_told_and_what_is_wanted() {
-    let refused = judge(&PeerConfig { peer_as: Asn(1), ..ours() }, &theirs()).unwrap_err();
+    let refused = judge(&PeerConfig { peer_as: Asn(1).into(), ..ours() }, &theirs()).unwrap_err();
     let text = refused.to_string();
     assert!(text.contains("AS 70000") && text.contains("AS 1;"), "{text}");
 }
 
 /// The peer with another configuration than ours.
 fn other(change: impl FnOnce(&mut PeerConfig)) -> Open {
-    let mut config = PeerConfig { local_as: Asn(70000), peer_as: Asn(65001), ..ours() };
+    let mut config = PeerConfig { local_as: Asn(70000), peer_as: Asn(65001).into(), ..ours() };
     config.router_id = "192.0.2.2".parse().unwrap();
     change(&mut config);
     open(&config, false)
@@ -188,7 +213,7 @@ fn a_role_is_not_told_inside_the_as_or_a_confederation() {
     };
     let provider = PeerConfig { role: Some(Role::Provider), ..ours() };
     assert!(told(&provider));
-    assert!(!told(&PeerConfig { peer_as: provider.local_as, ..provider.clone() }));
+    assert!(!told(&PeerConfig { peer_as: PeerAs::Internal, ..provider.clone() }));
     assert!(!told(&PeerConfig { confederation: true, ..provider }));
 }
 

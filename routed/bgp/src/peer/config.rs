@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use net::{Asn, Family, Role, RouterId};
+use net::{Asn, Family, PeerAs, Role, RouterId};
 
 use crate::wire::Capability;
 
@@ -15,8 +15,12 @@ pub struct PeerConfig {
     pub local_as: Asn,
     /// Our BGP identifier.
     pub router_id: RouterId,
-    /// The AS number that the peer must have.
-    pub peer_as: Asn,
+    /// The AS that the peer must be in.
+    pub peer_as: PeerAs,
+    /// Numbers that are ours beside [`local_as`](Self::local_as), and that no
+    /// [external](PeerAs::External) peer has: the node's own where another one
+    /// is shown, the members of the confederation.
+    pub our_other_as: Vec<Asn>,
     /// The hold time that we propose, in whole seconds; zero, or 3 s and more
     /// (RFC 4271 §4.2).
     pub hold_time: Duration,
@@ -123,11 +127,14 @@ impl PeerConfig {
     /// A peer with the defaults: hold time 90 s (RFC 4271 §10), connect retry
     /// 5 s (ours: containers start and stop all the time; the RFC says 120),
     /// idle hold from 1 s to 60 s, IPv4 unicast, no graceful restart.
-    pub fn new(local_as: Asn, router_id: RouterId, peer_as: Asn) -> Self {
+    pub fn new(local_as: Asn, router_id: RouterId, peer_as: impl Into<PeerAs>) -> Self {
+        let peer_as = peer_as.into();
+        let number = peer_as.number(local_as).unwrap_or_default();
         Self {
             local_as,
             router_id,
             peer_as,
+            our_other_as: vec![],
             hold_time: Duration::from_secs(90),
             keepalive: None,
             connect_retry: Duration::from_secs(5),
@@ -148,7 +155,7 @@ impl PeerConfig {
             software: None,
             capabilities: vec![],
             shutdown: None,
-            seed: u64::from(u32::from(router_id)) << 32 | u64::from(peer_as.0),
+            seed: u64::from(u32::from(router_id)) << 32 | u64::from(number.0),
         }
     }
 }

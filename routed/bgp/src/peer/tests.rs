@@ -42,8 +42,8 @@ fn ours() -> PeerConfig {
 /// The OPEN of the far side, with the identifier that it shall have.
 fn their_open(config: &PeerConfig, id: &str) -> Open {
     let far = PeerConfig {
-        local_as: config.peer_as,
-        peer_as: config.local_as,
+        local_as: config.peer_as.number(config.local_as).unwrap(),
+        peer_as: config.local_as.into(),
         router_id: id.parse().unwrap(),
         ..config.clone()
     };

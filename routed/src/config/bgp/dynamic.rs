@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use bgp::discovery::MOST;
-use net::{Asn, Family, Prefix};
+use net::{Family, PeerAs, Prefix};
 use serde::Serialize;
 
 use super::{Around, interface, settings};
@@ -92,7 +92,7 @@ pub(super) fn read<'i>(
         if !of_range {
             section.discard("multihop");
         }
-        let asn = section.required::<Asn>("asn", findings);
+        let asn = section.required::<PeerAs>("asn", findings);
         let limit = section.located::<u32>("limit", findings);
         if let Some(limit) = limit.as_ref().filter(|limit| limit.value == 0) {
             findings.error(&limit.span, "limit: at least one peer must be allowed");

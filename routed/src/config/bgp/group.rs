@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use net::Asn;
+use net::PeerAs;
 
 use super::Around;
 use crate::config::diagnostic::Findings;
@@ -33,7 +33,7 @@ impl<'i> Groups<'i> {
     pub(super) fn check(&self, around: Around<'_, '_>, findings: &mut Findings<'_>) {
         for (_, group) in &self.0 {
             let mut group = group.clone();
-            let asn = group.get::<Asn>("asn", findings);
+            let asn = group.get::<PeerAs>("asn", findings);
             group.get::<IpAddr>("source", findings);
             super::settings(group, asn, around, findings);
         }

@@ -57,11 +57,44 @@ fn a_peer_has_what_its_group_says_and_its_own_keys_win() {
          [[bgp.peer]]\naddress = \"192.0.2.4\"\nasn = 65003\n"
     ));
     let [of_group, own, other] = &bgp.peers[..] else { panic!() };
-    assert_eq!((of_group.asn, of_group.hold_time), (Asn(65001), Duration::from_secs(9)));
+    assert_eq!((of_group.asn, of_group.hold_time), (Asn(65001).into(), Duration::from_secs(9)));
     assert_eq!(of_group.max_prefixes.action, AtLimit::Warn);
     assert_eq!((of_group.group.as_deref(), of_group.bfd.is_some()), (Some("fabric"), true));
-    assert_eq!((own.asn, own.hold_time, own.bfd.is_none()), (Asn(65002), Duration::from_secs(9), true));
+    assert_eq!(
+        (own.asn, own.hold_time, own.bfd.is_none()),
+        (Asn(65002).into(), Duration::from_secs(9), true)
+    );
     assert_eq!((other.group.as_deref(), other.hold_time), (None, Duration::from_secs(90)));
+}
+
+#[test]
+fn an_as_may_be_any_but_ours_or_ours() {
+    let group = "[[bgp.group]]\nname = \"g\"\nasn = \"internal\"\n";
+    let bgp = bgp(&format!(
+        "{BGP}{group}[[bgp.peer]]\naddress = \"192.0.2.2\"\ngroup = \"g\"\nroute_reflector_client = true\n\
+         [[bgp.peer]]\naddress = \"192.0.2.3\"\ngroup = \"g\"\nasn = \"external\"\nas_override = true\n\
+         [[bgp.dynamic]]\ninterface = \"eth0\"\nasn = \"external\"\n\
+         [[bgp.dynamic]]\nrange = \"192.0.2.128/25\"\ngroup = \"g\"\n"
+    ));
+    let peers: Vec<PeerAs> = bgp.peers.iter().map(|peer| peer.asn).collect();
+    let others: Vec<PeerAs> = bgp.dynamic.iter().map(|others| others.template.asn).collect();
+    assert_eq!(
+        [peers, others].concat(),
+        [PeerAs::Internal, PeerAs::External, PeerAs::External, PeerAs::Internal]
+    );
+    let wrong = PEER.replace("64513", "\"extern\"");
+    assert_eq!(
+        check(&wrong),
+        "n1.toml:5:7: bgp.peer.asn: \"extern\" is no AS number; write 64512 or, in asdot, 1.10; \"external\" is any AS but \
+         ours, \"internal\" is ours\n"
+    );
+    let words = |whose: &str, key: &str| check(&(PEER.replace("64513", whose) + key));
+    assert!(
+        words("\"external\"", "route_reflector_client = true\n").contains("for internal peers (RFC 4456)")
+    );
+    assert!(words("\"internal\"", "as_override = true\n").contains("the peer's AS is ours"));
+    let ours = check("[bgp]\nasn = \"external\"\n");
+    assert!(ours.contains("is no AS number") && !ours.contains("internal"), "{ours}");
 }
 
 #[test]
@@ -92,11 +125,11 @@ fn a_range_is_a_passive_peer_without_an_address() {
     let bgp = bgp(&source);
     let of = |address: &str| bgp.range_of(address.parse().unwrap());
     let peer = of("192.0.2.7").unwrap().peer("192.0.2.7".parse().unwrap());
-    assert_eq!((peer.address, peer.asn), (IpAddr::from([192, 0, 2, 7]), Asn(64512)));
+    assert_eq!((peer.address, peer.asn), (IpAddr::from([192, 0, 2, 7]), Asn(64512).into()));
     assert_eq!((peer.hold_time, peer.passive), (Duration::from_secs(9), true));
     assert_eq!(peer.origin, PeerOrigin::Range("192.0.2.0/24".parse().unwrap()));
     assert_eq!((peer.passwords.len(), bgp.dynamic[0].limit), (1, 3));
-    assert_eq!(of("192.0.2.200").unwrap().template.asn, Asn(64513), "the smaller range decides");
+    assert_eq!(of("192.0.2.200").unwrap().template.asn, Asn(64513).into(), "the smaller range decides");
     assert_eq!(of("192.0.2.200").unwrap().limit, defaults::DYNAMIC_PEERS);
     assert_eq!(of("192.0.3.1"), None);
     for (keys, says) in [
@@ -249,7 +282,7 @@ fn peers_added_over_the_api_are_read_with_the_file_which_comes_first() {
     let (config, warnings) = super::super::parse_with("n1.toml", &source, &runtime).unwrap();
     let peers = config.bgp.unwrap().peers;
     assert_eq!(peers.iter().map(|peer| peer.address).collect::<Vec<_>>(), [file, added]);
-    assert_eq!((peers[0].asn, peers[0].shutdown.as_deref()), (Asn(64513), Some("work")));
+    assert_eq!((peers[0].asn, peers[0].shutdown.as_deref()), (Asn(64513).into(), Some("work")));
     assert_eq!((peers[1].origin, peers[1].hold_time), (PeerOrigin::Runtime, Duration::from_secs(9)));
     let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert!(warnings[0].contains("192.0.2.2 was added over the API and stands in the file"), "{warnings:?}");

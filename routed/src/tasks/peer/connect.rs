@@ -15,7 +15,7 @@ impl PeerTask {
     /// True when the peer is in another AS.
     pub(super) fn external(&self) -> bool {
         let machine = self.machine.config();
-        machine.peer_as != machine.local_as
+        machine.peer_as.is_external(machine.local_as)
     }
 
     pub(super) fn accept(&mut self, stream: TcpStream, remote: SocketAddr, key: Option<Secret>) {
