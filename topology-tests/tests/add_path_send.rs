@@ -5,7 +5,7 @@
 //!                                      ├─► middle (routed) ─► relay ─► tail (routed)
 //!  b (BIRD, our AS) ────── two paths ──┘        └─► plain (BIRD, without add-path)
 //! ```
-//! The relay is BIRD, FRR, `GoBGP` or routed: each must hold all three paths,
+//! The relay is BIRD, FRR, `GoBGP`, `OpenBGPD` or routed: each must hold all three paths,
 //! by its own command, and passes them on to the tail, which must too. All are
 //! on one LAN and keep next hops, so the next hop names the path.
 
@@ -15,7 +15,7 @@ use lab::{
     Error, Host, Lab, Result,
     cluster::base_config,
     pair::{ASN, LIMIT, THEIR_4},
-    peer::{Bird, Frr, Gobgp, Route, Routed},
+    peer::{Bird, Exabgp, Frr, Gobgp, Openbgpd, Route, Routed},
 };
 use serde_json::Value;
 
@@ -224,6 +224,48 @@ fn gobgp_holds_all_paths_and_passes_them_on() -> Result<()> {
         + &neighbor(tail, "send-max = 8", &client);
     let relay = Gobgp::start(&scene.relay, &config)?;
     scene.check(|| relay.rib())
+}
+
+#[test]
+fn openbgpd_holds_all_paths_and_passes_them_on() -> Result<()> {
+    let scene = Scene::start("ap-openbgpd")?;
+    let (middle, tail) = (scene.middle.host().ipv4(), scene.tail.host().ipv4());
+    let neighbor = |address, more: &str| {
+        format!("neighbor {address} {{\n remote-as {ASN}\n announce IPv6 none\n {more}\n}}\n")
+    };
+    let config = neighbor(middle, "announce add-path recv yes")
+        + &neighbor(tail, "announce add-path send all\n route-reflector");
+    let relay = Openbgpd::start(&scene.relay, ASN, &config)?;
+    scene.check(|| relay.routes())
+}
+
+/// It has no table: it is told all paths, and tells the tail two of its own.
+#[test]
+fn exabgp_is_told_all_paths_and_tells_several() -> Result<()> {
+    let scene = Scene::start("ap-exabgp")?;
+    let here = scene.relay.ipv4();
+    let inside = |more: &str| {
+        format!(
+            " local-address {here};\n local-as {ASN};\n peer-as {ASN};\n family {{ ipv4 unicast; }}\n \
+             capability {{ add-path send/receive; }}\n{more}"
+        )
+    };
+    let own = format!(
+        " static {{ route {THEIR_4} next-hop {} path-information 0.0.0.1; \
+         route {THEIR_4} next-hop {} path-information 0.0.0.2; }}\n",
+        scene.ways[1], scene.ways[2]
+    );
+    let neighbors = [
+        (scene.middle.host().ipv4().to_string(), inside("")),
+        (scene.tail.host().ipv4().to_string(), inside(&own)),
+    ];
+    let exabgp = Exabgp::start(&scene.relay, &neighbors)?;
+    scene.await_ways("the tail", &[1, 2], || candidates(&scene.tail))?;
+    for which in [&[0, 1, 2][..], &[0, 1], &[0, 1, 2]] {
+        scene.b.birdc_write(if which.len() == 2 { "disable two" } else { "enable two" })?;
+        scene.await_ways("ExaBGP", which, || exabgp.routes())?;
+    }
+    Ok(())
 }
 
 #[test]

@@ -118,29 +118,33 @@ impl Exabgp {
 
 /// What updates, one after the other, leave standing.
 fn told(events: &[Value]) -> Vec<Route> {
-    let mut routes: Vec<Route> = Vec::new();
+    let mut routes: Vec<((String, String), Route)> = Vec::new();
     let heard = events.iter().filter(|event| event["neighbor"]["direction"] == "receive");
     for update in heard.map(|event| &event["neighbor"]["message"]["update"]) {
-        let prefixes = |list: &Value| -> Vec<String> {
-            let list = list.as_array().into_iter().flatten();
-            list.filter_map(|one| one["nlri"].as_str().map(str::to_owned)).collect()
-        };
         for (_, list) in update["withdraw"].as_object().into_iter().flatten() {
-            let gone = prefixes(list);
-            routes.retain(|route| !gone.contains(&route.prefix));
+            let gone = paths(list);
+            routes.retain(|(path, _)| !gone.contains(path));
         }
         let path = update["attribute"]["as-path"].as_array().into_iter().flatten();
         let as_path: Vec<u32> =
             path.filter_map(|asn| asn.as_u64().and_then(|asn| u32::try_from(asn).ok())).collect();
         for (_, by_next_hop) in update["announce"].as_object().into_iter().flatten() {
             for (next_hop, list) in by_next_hop.as_object().into_iter().flatten() {
-                for prefix in prefixes(list) {
-                    routes.retain(|route| route.prefix != prefix);
-                    let (next_hop, as_path) = (next_hop.clone(), as_path.clone());
-                    routes.push(Route { prefix, next_hop, as_path, best: true });
+                for path in paths(list) {
+                    routes.retain(|(other, _)| *other != path);
+                    let (prefix, next_hop, as_path) = (path.0.clone(), next_hop.clone(), as_path.clone());
+                    routes.push((path, Route { prefix, next_hop, as_path, best: true }));
                 }
             }
         }
     }
-    routes
+    routes.into_iter().map(|(_, route)| route).collect()
+}
+
+/// The prefixes of a list, each with the identifier of its path where it has one.
+fn paths(list: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let list = list.as_array().into_iter().flatten();
+    list.filter_map(|one| Some((text(&one["nlri"])?, text(&one["path-information"]).unwrap_or_default())))
+        .collect()
 }
