@@ -3,12 +3,14 @@
 //! The `.proto` files under `proto/routed/v1` are the reference; [`v1`] is what
 //! the build makes of them: messages, clients and server traits. What is here
 //! beside them is small: [`problem`] gives errors an object and a next step on
-//! both sides of the wire, [`words`] is how enumerations are spelled for people.
+//! both sides of the wire, [`words`] is how enumerations are spelled for people,
+//! [`calls`] which calls change something.
 //!
 //! *In*: what `routectl`, orchestrators and other clients ask. *Out*: answers
 //! and streams. *Must not know*: any of the daemon's own types; the daemon
 //! converts at its edge.
 
+pub mod calls;
 pub mod problem;
 pub mod words;
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cmd::{bfd, bmp, docker, ipam, mrt, node, peers, policy, rip, routes};
-use crate::connect::Target;
+use crate::connect::{Proofs, Target};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,6 +19,7 @@ Examples:
   routectl rip
   routectl ipam allocate --handle web-1
   routectl policy apply -f web.yaml
+  routectl --socket https://n1:7179 --ca ca.pem --cert alice.pem --key alice.key status
   routectl -o json peers | jq '.[] | select(.state != \"Established\")'
 
 Exit codes: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable.";
@@ -37,7 +38,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Where the daemon listens: a path, or http://HOST:PORT
+    /// Where the daemon listens: a path, or http(s)://HOST:PORT
     #[arg(
         long,
         global = true,
@@ -47,6 +48,8 @@ pub(crate) struct Global {
         default_value = "/run/routed/routed.sock"
     )]
     pub(crate) socket: Target,
+    #[command(flatten)]
+    pub(crate) proofs: Proofs,
     /// Form of the output
     #[arg(short, long, global = true, value_enum, value_name = "FORM", default_value_t = Format::Table)]
     pub(crate) output: Format,

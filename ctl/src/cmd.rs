@@ -22,7 +22,7 @@ use clap::error::ErrorKind;
 use tonic::transport::Channel;
 
 use crate::cli::{Cli, Command, Global};
-use crate::connect::{self, Target};
+use crate::connect::{self, Proofs, Target};
 use crate::failure::Failure;
 use crate::view::Printer;
 use crate::view::node::DiagnosticView;
@@ -30,6 +30,7 @@ use crate::view::node::DiagnosticView;
 /// What every command needs: the way to the daemon, and the way to the user.
 pub(crate) struct Context {
     target: Target,
+    proofs: Proofs,
     /// Standard output.
     pub(crate) printer: Printer,
 }
@@ -37,12 +38,13 @@ pub(crate) struct Context {
 impl Context {
     /// Nothing is connected yet: some commands need no daemon.
     pub(crate) fn new(global: &Global) -> Self {
-        Self { target: global.socket.clone(), printer: Printer::stdout(global.output, global.no_color) }
+        let (target, proofs) = (global.socket.clone(), global.proofs.clone());
+        Self { target, proofs, printer: Printer::stdout(global.output, global.no_color) }
     }
 
     /// A connection to the daemon.
     pub(crate) async fn connect(&self) -> Result<Channel, Failure> {
-        connect::connect(&self.target).await
+        connect::connect(&self.target, &self.proofs).await
     }
 }
 

@@ -1,4 +1,7 @@
-//! How the daemon is reached: a Unix socket, or TCP where it listens there.
+//! How the daemon is reached: a Unix socket, or TCP where it listens there,
+//! with TLS from other hosts.
+
+mod tls;
 
 use std::error::Error;
 use std::fmt;
@@ -7,6 +10,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::Args;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::failure::Failure;
@@ -29,26 +33,45 @@ pub(crate) enum Target {
     Unix(PathBuf),
     /// `http://HOST:PORT`.
     Tcp(String),
+    /// `https://HOST:PORT`.
+    Tls {
+        /// All of it.
+        uri: String,
+        /// The name or address that the daemon's certificate must be for.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+/// What proves to both ends who is at the other one, for `https://`.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Proofs {
+    /// For https://: the authority that signed the daemon's certificate (PEM)
+    #[arg(long, global = true, env = "ROUTED_CA", hide_env_values = true, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// For https://: your certificate (PEM)
+    #[arg(long, global = true, env = "ROUTED_CERT", hide_env_values = true, value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+    /// For https://: the key of your certificate (PEM)
+    #[arg(long, global = true, env = "ROUTED_KEY", hide_env_values = true, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.starts_with("https://") {
-            return Err("this routectl does not speak TLS yet; name the daemon's Unix socket, or \
-                        http:// to a listener on loopback"
-                .into());
+        if let Some(authority) = text.strip_prefix("https://") {
+            let (host, port) = parts_of(authority).ok_or("expected https://HOST:PORT")?;
+            return Ok(Self::Tls { uri: text.into(), host: host.into(), port });
         }
         if let Some(authority) = text.strip_prefix("http://") {
-            let port = authority.trim_end_matches('/').rsplit_once(':').map(|(_, port)| port.parse::<u16>());
-            return match port {
-                Some(Ok(_)) => Ok(Self::Tcp(text.into())),
-                _ => Err("expected http://HOST:PORT".into()),
-            };
+            parts_of(authority).ok_or("expected http://HOST:PORT")?;
+            return Ok(Self::Tcp(text.into()));
         }
         match text.strip_prefix("unix:").unwrap_or(text) {
-            "" => Err("expected a path or http://HOST:PORT".into()),
+            "" => Err("expected a path or http(s)://HOST:PORT".into()),
             path => Ok(Self::Unix(path.into())),
         }
     }
@@ -58,38 +81,55 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => path.display().fmt(f),
-            Self::Tcp(uri) => uri.fmt(f),
+            Self::Tcp(uri) | Self::Tls { uri, .. } => uri.fmt(f),
         }
     }
 }
 
+/// The two parts of `HOST:PORT`; `None` where it is not of that form.
+fn parts_of(authority: &str) -> Option<(&str, u16)> {
+    let (host, port) = authority.trim_end_matches('/').rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    (!host.is_empty()).then_some((host, port))
+}
+
 /// Connects, or says which of the things that can be wrong is wrong.
-pub(crate) async fn connect(target: &Target) -> Result<Channel, Failure> {
+pub(crate) async fn connect(target: &Target, proofs: &Proofs) -> Result<Channel, Failure> {
     let endpoint = endpoint(target).map_err(|error| unreachable(target, &*error))?;
-    endpoint
+    let endpoint = endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(ANSWER_TIMEOUT)
         .http2_keep_alive_interval(PROBE)
         .keep_alive_timeout(PROBE_TIMEOUT)
         .user_agent(concat!("routectl/", env!("CARGO_PKG_VERSION")))
-        .map_err(|error| unreachable(target, &error))?
-        .connect()
-        .await
-        .map_err(|error| unreachable(target, &error))
+        .map_err(|error| unreachable(target, &error))?;
+    let connected = match target {
+        Target::Tls { host, port, .. } => {
+            endpoint.connect_with_connector(tls::Connector::new(host, *port, proofs)?).await
+        }
+        Target::Unix(_) | Target::Tcp(_) => endpoint.connect().await,
+    };
+    connected.map_err(|error| unreachable(target, &error))
 }
 
 fn endpoint(target: &Target) -> Result<Endpoint, Box<dyn Error>> {
     let uri = match target {
         Target::Unix(path) => format!("unix://{}", std::path::absolute(path)?.display()),
-        Target::Tcp(uri) => uri.clone(),
+        Target::Tcp(uri) | Target::Tls { uri, .. } => uri.clone(),
     };
-    Ok(Endpoint::from_shared(uri)?)
+    Ok(match uri.strip_prefix("https:") {
+        // Below this transport there is TLS of ours, of which it knows nothing.
+        Some(rest) => Endpoint::from_shared(format!("http:{rest}"))?.origin(uri.parse()?),
+        None => Endpoint::from_shared(uri)?,
+    })
 }
 
 fn unreachable(target: &Target, error: &(dyn Error + 'static)) -> Failure {
-    let why = match io_error(error) {
-        Some(error) => cure(target, error),
-        None => format!("{error}; --socket takes a path or http://HOST:PORT"),
+    let why = match (tls::complaint(error), io_error(error)) {
+        (Some(complaint), _) => complaint,
+        (None, Some(error)) => cure(target, error),
+        (None, None) => format!("{error}; --socket takes a path or http(s)://HOST:PORT"),
     };
     Failure::Unreachable(format!("cannot reach routed at {target}: {why}"))
 }
@@ -115,7 +155,7 @@ fn cure(target: &Target, error: &io::Error) -> String {
              its log"
                 .into()
         }
-        (Target::Tcp(_), ErrorKind::ConnectionRefused) => {
+        (Target::Tcp(_) | Target::Tls { .. }, ErrorKind::ConnectionRefused) => {
             "connection refused; is routed running, and does `listen` in section [api] of its configuration \
              name this address?"
                 .into()
@@ -124,7 +164,8 @@ fn cure(target: &Target, error: &io::Error) -> String {
             "no answer in 5 seconds; is the host up and the port open in its firewall?".into()
         }
         (_, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
-            "who listens there hung up at once; is it routed, and does its log say why?".into()
+            "who listens there hung up at once; is it routed, does it want https://, and does its log say why?"
+                .into()
         }
         _ => format!("{error}; is routed running there?"),
     }
@@ -144,9 +185,22 @@ mod tests {
     }
 
     #[test]
-    fn https_is_refused_in_words() {
-        let error = "https://n1:7179".parse::<Target>().expect_err("no TLS");
-        assert!(error.contains("does not speak TLS"), "{error}");
+    fn the_host_of_https_is_what_the_certificate_must_be_for() {
+        for (uri, expected) in [
+            ("https://n1:7179", Some("n1")),
+            ("https://192.0.2.1:7179/", Some("192.0.2.1")),
+            ("https://[2001:db8::1]:7179", Some("2001:db8::1")),
+            ("https://n1", None),
+            ("https://:7179", None),
+            ("https://n1:port", None),
+        ] {
+            let host = match uri.parse() {
+                Ok(Target::Tls { host, .. }) => Some(host),
+                Ok(other) => panic!("{other:?}"),
+                Err(_) => None,
+            };
+            assert_eq!(host.as_deref(), expected, "{uri}");
+        }
     }
 
     #[test]

@@ -66,7 +66,12 @@ impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let local = std::error::Error::source(&status).is_some()
             || matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled);
-        if local {
+        if local && status.message().contains("protocol error") {
+            Self::Unreachable(
+                "who listens there speaks something else; is it routed, and does it want https://?"
+                    .to_owned(),
+            )
+        } else if local {
             Self::Unreachable(format!(
                 "routed went away or fell silent before it had answered ({}); is it still running? see its log",
                 status.message()

@@ -339,6 +339,10 @@ impl Daemon {
                 warn!(key, "this key is read at start only; restart routed to change it");
                 None
             }
+            Change::Tls => {
+                self.servers.configure(config.api.tls.clone());
+                None
+            }
             Change::Collectors => {
                 // A task that is gone means that the daemon stops.
                 let _ = self.handles.bmp.send(BmpCommand::Configure(config.bmp.clone())).await;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use api::calls::{Effect, methods};
 use api::v1::ipam_service_client::IpamServiceClient;
 use api::v1::node_service_client::NodeServiceClient;
 use api::v1::peer_service_client::PeerServiceClient;
@@ -16,8 +17,9 @@ use api::v1::{
     WatchRoutesRequest, WithdrawRouteRequest, release_request,
 };
 use lab::{Error, Lab, Result, cluster::base_config, peer::Routed};
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 
 /// Patience with all of one test.
 const SOON: Duration = Duration::from_secs(60);
@@ -165,7 +167,33 @@ fn whoever_changes_something_is_in_the_log_and_whoever_looks_is_not() -> Result<
     let [announced, reset] = &calls[..] else { panic!("{calls:#?}") };
     assert!(announced.contains("RouteService/AnnounceRoute") && announced.contains("done"), "{announced}");
     assert!(announced.contains("uid 0 pid "), "{announced}");
-    assert!(reset.contains("PeerService/ResetPeer") && reset.contains("refused with status 5"), "{reset}");
+    assert!(reset.contains("PeerService/ResetPeer") && reset.contains("refused: NotFound"), "{reset}");
+    Ok(())
+}
+
+/// A service that forgets to say what a call is about is found here.
+#[test]
+fn every_call_that_changes_something_says_what() -> Result<()> {
+    let scene = Scene::start("objects")?;
+    let changes = methods().filter(|(_, effect)| *effect == Effect::Changes).map(|(path, _)| path);
+    let changes: Vec<String> = changes.collect();
+    scene.run(async |endpoint| {
+        let channel = endpoint.connect().await.unwrap();
+        for path in &changes {
+            let mut client = tonic::client::Grpc::new(channel.clone());
+            client.ready().await.unwrap();
+            let codec = tonic_prost::ProstCodec::<(), ()>::default();
+            // An empty request is refused or done; both are in the log.
+            let _ = client.unary(Request::new(()), PathAndQuery::try_from(path).unwrap(), codec).await;
+        }
+    });
+    let log = scene.routed.log()?;
+    for path in &changes {
+        let method = path.trim_start_matches("/routed.v1.");
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(&format!("{method:?}"))).collect();
+        let [line] = &lines[..] else { panic!("one line of {method} is expected: {lines:#?}") };
+        assert!(line.contains("api call") && !line.contains("object=\"\""), "{line}");
+    }
     Ok(())
 }
 

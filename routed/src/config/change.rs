@@ -28,6 +28,8 @@ pub enum Change {
     Policy,
     /// Blocks or pools of container addresses.
     Addresses,
+    /// Certificates and keys of the API, or who may change something.
+    Tls,
     /// A key that is read only at start; it keeps its old value.
     NeedsRestart(&'static str),
 }
@@ -40,7 +42,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
         ("node.router_id", old.node.router_id != new.node.router_id),
         ("node.state_dir", old.node.state_dir != new.node.state_dir),
         ("node.table", old.node.table != new.node.table),
-        ("api", old.api != new.api),
+        ("api", old.api.fixed() != new.api.fixed()),
         ("kernel", old.kernel != new.kernel),
         ("bgp", speaker(old) != speaker(new)),
     ];
@@ -48,6 +50,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     diff_peers(old, new, &mut changes);
     if old.bmp != new.bmp {
         changes.push(Change::Collectors);
+    }
+    if old.api.tls.is_some() && new.api.tls.is_some() && old.api.tls != new.api.tls {
+        changes.push(Change::Tls);
     }
     let told = |config: &Config| (config.advertise.clone(), config.aggregates.clone());
     if told(old) != told(new) || old.statics != new.statics {
@@ -166,6 +171,9 @@ impl std::fmt::Display for Change {
             Self::Originated => f.write_str("advertised prefixes, aggregates or static routes changed"),
             Self::Policy => f.write_str("policy settings changed"),
             Self::Addresses => f.write_str("blocks changed"),
+            Self::Tls => {
+                f.write_str("api.tls: certificates, keys or operators changed; open connections stay")
+            }
             Self::NeedsRestart(key) => {
                 write!(f, "{key} changed; restart routed for it, until then the old value holds")
             }

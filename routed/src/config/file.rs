@@ -16,8 +16,8 @@ use super::diagnostic::Findings;
 use super::reader::{FromToml, Located, Section};
 use super::runtime::Runtime;
 use super::{
-    Advertise, Api, Cluster, Config, DefaultAction, Diagnostic, Ipam, Kernel, NamedFilter, Node, Policy,
-    Severity, bfd, bgp, bmp, defaults, originate, rip,
+    Advertise, Cluster, Config, DefaultAction, Diagnostic, Ipam, Kernel, NamedFilter, Node, Policy, Severity,
+    bfd, bgp, bmp, defaults, originate, rip,
 };
 
 /// Reads a configuration. `file` is the name that the findings bear.
@@ -56,7 +56,7 @@ pub fn parse_with(
 fn read<'i>(top: &mut Section<'i>, since: bgp::Since<'i>, findings: &mut Findings<'_>) -> Config {
     let node = node(top.section("node", findings), findings);
     let cluster = cluster(top.section("cluster", findings), findings);
-    let api = api(top.section("api", findings), findings);
+    let api = super::api::read(top.section("api", findings), findings);
     let filters = filters(top, findings);
     top.not_yet(&["docker"], findings);
     let bfd = bfd::read(top, findings);
@@ -195,25 +195,6 @@ pub(super) fn report_no_range(key: &str, prefix: &Located<Prefix>, findings: &mu
 
 pub(super) fn values<T>(located: Vec<Located<T>>) -> Vec<T> {
     located.into_iter().map(|found| found.value).collect()
-}
-
-fn api(section: Option<Section<'_>>, findings: &mut Findings<'_>) -> Api {
-    let mut api = Api { socket: PathBuf::from(defaults::SOCKET), listen: None };
-    let Some(mut section) = section else { return api };
-    if let Some(socket) = section.get("socket", findings) {
-        api.socket = socket;
-    }
-    if let Some(listen) = section.located::<std::net::SocketAddr>("listen", findings) {
-        if !listen.value.ip().is_loopback() {
-            let message = "api.listen: this version serves TCP on loopback only, because it has no TLS yet; \
-                           use 127.0.0.1:7179 or the socket";
-            findings.error(&listen.span, message);
-        }
-        api.listen = Some(listen.value);
-    }
-    section.not_yet(&["tls", "metrics"], findings);
-    section.finish(findings);
-    api
 }
 
 fn advertise(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<Advertise> {

@@ -6,6 +6,7 @@
 //! the daemon sees; its fields bear the names of the file's keys, so that
 //! `--print-config` is the value itself, written out.
 
+mod api;
 pub mod bfd;
 mod bgp;
 pub mod bmp;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use net::{Asn, Family, PeerAs, Prefix, RouterId};
 use serde::Serialize;
 
+pub use api::{Api, Credentials, Fault, Tls, Which};
 pub(crate) use bgp::ao;
 pub use bgp::{AoKey, AtLimit, Dynamic, MaxPrefixes, NoPeerKey, PeerKey, Whose};
 pub use diagnostic::{Diagnostic, Severity};
@@ -117,16 +119,6 @@ pub struct Cluster {
     pub nat_outgoing: bool,
     /// Destinations outside the pools that see the container's own address.
     pub nat_exempt: Vec<Prefix>,
-}
-
-/// `[api]`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Api {
-    /// The Unix socket.
-    pub socket: PathBuf,
-    /// A TCP address on loopback.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub listen: Option<SocketAddr>,
 }
 
 /// One `[[advertise]]`.

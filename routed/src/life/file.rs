@@ -6,7 +6,7 @@ use tracing::warn;
 
 use super::Source;
 use crate::config::runtime::Runtime;
-use crate::config::{Bgp, Config, Diagnostic};
+use crate::config::{Api, Bgp, Config, Diagnostic};
 use crate::state::StateDir;
 use crate::{Fatal, Text};
 
@@ -54,5 +54,8 @@ pub(super) fn keep_fixed(old: &Config, new: Config) -> Config {
     });
     // A node that spoke BGP does so until it starts anew.
     let bgp = bgp.or_else(|| old.bgp.clone().map(|bgp| Bgp { peers: vec![], dynamic: vec![], ..bgp }));
-    Config { node: old.node.clone(), api: old.api.clone(), kernel: old.kernel.clone(), bgp, ..new }
+    // Whether there is TLS is for the start; which certificates it has is not.
+    let tls = old.api.tls.clone().map(|tls| new.api.tls.clone().unwrap_or(tls));
+    let api = Api { tls, ..old.api.clone() };
+    Config { node: old.node.clone(), api, kernel: old.kernel.clone(), bgp, ..new }
 }

@@ -10,6 +10,7 @@ use ipam::{AllocateRequest, Allocation, BlockState, BlockView, Families, Finding
 use net::Prefix;
 use tonic::{Request, Response, Status};
 
+use super::audit;
 use super::convert;
 use crate::tasks::Handles;
 
@@ -68,6 +69,7 @@ impl IpamService for Addresses {
         &self,
         request: Request<v1::AllocateRequest>,
     ) -> Result<Response<v1::AllocateResponse>, Status> {
+        audit::note(&request);
         let v1::AllocateRequest { address: wanted, handle, pool, families, labels } = request.into_inner();
         let request = AllocateRequest {
             address: wanted.map(|text| convert::address("address", &text)).transpose()?,
@@ -85,6 +87,7 @@ impl IpamService for Addresses {
         &self,
         request: Request<v1::ReleaseRequest>,
     ) -> Result<Response<v1::ReleaseResponse>, Status> {
+        audit::note(&request);
         let released = match request.into_inner().target {
             Some(release_request::Target::Address(text)) => {
                 let wanted = convert::address("address", &text)?;
@@ -102,6 +105,7 @@ impl IpamService for Addresses {
         &self,
         request: Request<v1::ReserveRequest>,
     ) -> Result<Response<v1::ReserveResponse>, Status> {
+        audit::note(&request);
         let prefix = convert::prefix("prefix", &request.get_ref().prefix)?;
         let known = self.handles.addresses.snapshot().reserved.contains(&prefix);
         self.call(move |store| store.reserve(prefix)).await?;
@@ -123,6 +127,7 @@ impl IpamService for Addresses {
         &self,
         request: Request<v1::ImportRequest>,
     ) -> Result<Response<v1::ImportResponse>, Status> {
+        audit::note(&request);
         let document = request.into_inner().document;
         let before = self.handles.addresses.snapshot().allocations.len();
         let created = self.call(move |store| store.import(&document)).await?.len();

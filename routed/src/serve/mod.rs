@@ -1,12 +1,17 @@
 //! The gRPC API: one file a service, each a thin layer over the tasks.
 //!
-//! *In*: requests over the Unix socket, and over TCP on loopback where the
-//! configuration says so. *Out*: answers of the tasks, in the words of
+//! *In*: requests over the Unix socket, and over TCP where the configuration
+//! says so, off loopback with TLS. Each comes through a [`door`], which knows
+//! who is there, and the [`gate`], which knows what they may do. *Out*: answers of the tasks, in the words of
 //! `api::v1`. No state lives here.
 
 mod audit;
 mod bfd;
+mod caller;
+mod connection;
 mod convert;
+mod door;
+mod gate;
 mod ipam;
 mod monitor;
 mod node;
@@ -32,20 +37,28 @@ use api::v1::policy_service_server::PolicyServiceServer;
 use api::v1::rip_service_server::RipServiceServer;
 use api::v1::route_service_server::RouteServiceServer;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tracing::{info, warn};
 
+use self::door::Listener;
+use self::gate::GateLayer;
 pub(crate) use self::node::NodeInfo;
 pub(crate) use self::peers::unknown_peer;
-use crate::config;
+use crate::config::{self, Tls};
 use crate::tasks::Handles;
 
 /// How long open calls may take to end when the daemon stops.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// How often it is seen whether a quiet TCP client is still there, and how soon it answers.
+const PROBE: Duration = Duration::from_secs(30);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Calls that one TCP client may wait for at once; more wait in line.
+const CALLS: usize = 64;
 
 /// An API address that cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +91,7 @@ pub enum ServeError {
 pub(crate) struct Bound {
     unix: UnixListener,
     tcp: Option<TcpListener>,
+    tls: Option<Tls>,
     socket: SocketFile,
 }
 
@@ -102,12 +116,13 @@ pub(crate) async fn bind(config: &config::Api) -> Result<Bound, ServeError> {
         }
         None => None,
     };
-    Ok(Bound { unix, tcp, socket })
+    Ok(Bound { unix, tcp, tls: config.tls.clone(), socket })
 }
 
 /// The running servers.
 pub(crate) struct Servers {
     tasks: Vec<JoinHandle<()>>,
+    tls: watch::Sender<Option<Tls>>,
     _socket: SocketFile,
 }
 
@@ -118,21 +133,44 @@ pub(crate) async fn start(
     handles: Handles,
     stop: CancellationToken,
 ) -> Servers {
-    let Bound { unix, tcp, socket } = bound;
+    let Bound { unix, tcp, tls, socket } = bound;
     let routes = routes_of(info, handles, &stop).await;
-    let incoming = UnixListenerStream::new(unix);
-    let mut tasks = vec![tokio::spawn(run(Server::builder(), routes.clone(), incoming, stop.clone()))];
+    let (sender, tls) = watch::channel(tls);
+    let serve = |server: Server, listener: Listener| {
+        let incoming = ReceiverStream::new(door::open(listener, stop.clone()));
+        let server = server.layer(GateLayer { tls: tls.clone() }).add_routes(routes.clone());
+        let ended = server.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+        tokio::spawn(async move {
+            if let Err(error) = ended.await {
+                warn!(%error, "api server");
+            }
+        })
+    };
+    let mut tasks = vec![serve(Server::builder(), Listener::Unix(unix))];
     info!(socket = %socket.0.display(), "api");
     if let Some(listener) = tcp {
+        let encrypted = tls.borrow().is_some();
         if let Ok(address) = listener.local_addr() {
-            info!(%address, "api");
+            info!(%address, tls = encrypted, "api");
         }
-        tasks.push(tokio::spawn(run(Server::builder(), routes, TcpListenerStream::new(listener), stop)));
+        let listener = if encrypted { Listener::Tls(listener, tls.clone()) } else { Listener::Tcp(listener) };
+        // A host that has vanished frees its place.
+        let server = Server::builder()
+            .http2_keepalive_interval(Some(PROBE))
+            .http2_keepalive_timeout(Some(PROBE_TIMEOUT))
+            .concurrency_limit_per_connection(CALLS);
+        tasks.push(serve(server, listener));
     }
-    Servers { tasks, _socket: socket }
+    Servers { tasks, tls: sender, _socket: socket }
 }
 
 impl Servers {
+    /// Connections from now on are greeted with these certificates, and calls
+    /// from now on go by these operators.
+    pub(crate) fn configure(&self, tls: Option<Tls>) {
+        self.tls.send_replace(tls);
+    }
+
     /// Waits for the servers to end after they were told to, but not long,
     /// and removes the socket.
     pub(crate) async fn finish(self) {
@@ -175,24 +213,6 @@ async fn routes_of(info: NodeInfo, handles: Handles, stop: &CancellationToken) -
         Err(error) => warn!(%error, "no reflection"),
     }
     routes
-}
-
-async fn run<S, C>(server: Server, routes: Routes, incoming: S, stop: CancellationToken)
-where
-    S: tokio_stream::Stream<Item = io::Result<C>> + Send + 'static,
-    C: tokio::io::AsyncRead
-        + tokio::io::AsyncWrite
-        + tonic::transport::server::Connected
-        + Unpin
-        + Send
-        + 'static,
-    C::ConnectInfo: Clone + Send + Sync + 'static,
-{
-    let mut server = server.layer(audit::AuditLayer);
-    let ended = server.add_routes(routes).serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
-    if let Err(error) = ended.await {
-        warn!(%error, "api server");
-    }
 }
 
 /// Binds under another name, sets the mode, renames: nobody ever meets a

@@ -9,6 +9,7 @@ use net::{Asn, RouterId};
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
+use super::audit::{self, Object};
 use super::convert;
 use crate::config::{Diagnostic, Severity};
 use crate::tasks::claim::ClaimHandle;
@@ -139,8 +140,16 @@ impl NodeService for Node {
         }))
     }
 
-    async fn reload(&self, _: Request<v1::ReloadRequest>) -> Result<Response<v1::ReloadResponse>, Status> {
+    async fn reload(
+        &self,
+        request: Request<v1::ReloadRequest>,
+    ) -> Result<Response<v1::ReloadResponse>, Status> {
+        let object = Object::of(&request);
         let outcome = self.handles.reload().await.ok_or_else(convert::stopping)?;
+        object.say(match &outcome {
+            Ok(_) => "the configuration",
+            Err(_) => "the configuration, not taken for its errors",
+        });
         Ok(Response::new(match outcome {
             Ok(reloaded) => v1::ReloadResponse {
                 applied: true,
@@ -155,12 +164,17 @@ impl NodeService for Node {
         }))
     }
 
-    async fn drain(&self, _: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {
+    async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {
+        audit::note(&request);
         let drained = self.handles.drain.set(true).await.map_err(not_drained)?;
         Ok(Response::new(v1::DrainResponse { outcome: outcome(drained), told: drained.told }))
     }
 
-    async fn undrain(&self, _: Request<v1::UndrainRequest>) -> Result<Response<v1::UndrainResponse>, Status> {
+    async fn undrain(
+        &self,
+        request: Request<v1::UndrainRequest>,
+    ) -> Result<Response<v1::UndrainResponse>, Status> {
+        audit::note(&request);
         let drained = self.handles.drain.set(false).await.map_err(not_drained)?;
         Ok(Response::new(v1::UndrainResponse { outcome: outcome(drained), told: drained.told }))
     }

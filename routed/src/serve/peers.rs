@@ -21,6 +21,7 @@ use tonic::{Request, Response, Status};
 
 use self::negotiated::{capability, negotiated};
 use self::offers::offers;
+use super::audit;
 use super::convert;
 use crate::config::{PeerKey, PeerOrigin};
 use crate::tasks::table::ask::{Ask, FamilyCounts, PeerCounts};
@@ -226,6 +227,7 @@ impl PeerService for Peers {
         &self,
         request: Request<v1::AddPeerRequest>,
     ) -> Result<Response<v1::PeerActionResponse>, Status> {
+        audit::note(&request);
         let v1::AddPeerRequest { address: text, settings } = request.into_inner();
         let peer = convert::peer("address", &text)?;
         let keys = settings.into_iter().map(|(key, value)| {
@@ -240,6 +242,7 @@ impl PeerService for Peers {
         &self,
         request: Request<v1::RemovePeerRequest>,
     ) -> Result<Response<v1::RemovePeerResponse>, Status> {
+        audit::note(&request);
         let peer = convert::peer("address", &request.get_ref().address)?;
         self.order(&peer, PeerOrder::Remove).await?;
         Ok(Response::new(v1::RemovePeerResponse {}))
@@ -249,6 +252,7 @@ impl PeerService for Peers {
         &self,
         request: Request<v1::EnablePeerRequest>,
     ) -> Result<Response<v1::PeerActionResponse>, Status> {
+        audit::note(&request);
         let peer = convert::peer("address", &request.get_ref().address)?;
         if !self.dialled_in(&peer).await? {
             self.order(&peer, PeerOrder::Enable).await?;
@@ -260,6 +264,7 @@ impl PeerService for Peers {
         &self,
         request: Request<v1::DisablePeerRequest>,
     ) -> Result<Response<v1::PeerActionResponse>, Status> {
+        audit::note(&request);
         let v1::DisablePeerRequest { address, message } = request.into_inner();
         let peer = convert::peer("address", &address)?;
         if !self.dialled_in(&peer).await? {
@@ -272,6 +277,7 @@ impl PeerService for Peers {
         &self,
         request: Request<v1::ResetPeerRequest>,
     ) -> Result<Response<v1::PeerActionResponse>, Status> {
+        audit::note(&request);
         let v1::ResetPeerRequest { address, message } = request.into_inner();
         self.act(&address, PeerCommand::Stop(Admin::Reset(message))).await
     }
@@ -280,6 +286,7 @@ impl PeerService for Peers {
         &self,
         request: Request<v1::RefreshPeerRequest>,
     ) -> Result<Response<v1::PeerActionResponse>, Status> {
+        audit::note(&request);
         let v1::RefreshPeerRequest { address, families } = request.into_inner();
         self.act(&address, PeerCommand::Refresh(convert::families(&families)?)).await
     }

@@ -8,6 +8,7 @@ use policy::{
 };
 use tonic::{Request, Response, Status};
 
+use super::audit::Object;
 use super::convert;
 use crate::tasks::policy::{PolicyCommand, PolicyHandle, diagnostic};
 
@@ -24,15 +25,19 @@ impl Policies {
 #[tonic::async_trait]
 impl PolicyService for Policies {
     async fn apply(&self, request: Request<v1::ApplyRequest>) -> Result<Response<v1::ApplyResponse>, Status> {
+        let object = Object::of(&request);
         let v1::ApplyRequest { documents, dry_run } = request.into_inner();
         let v1::PolicyText { text, file_name } = documents.unwrap_or_default();
         let policies = match policy::parse(&text, &file_name) {
             Ok(policies) => policies,
             Err(found) => {
+                object.say(FAULTY);
                 let diagnostics = found.iter().map(diagnostic).collect();
                 return Ok(Response::new(v1::ApplyResponse { changes: vec![], diagnostics }));
             }
         };
+        let names = listed(policies.iter().map(|policy| &policy.id));
+        object.say(if dry_run { format!("{names} (dry run)") } else { names });
         let answer = self.policy.ask(|reply| PolicyCommand::Apply(policies, dry_run, reply)).await;
         let changes = answer.ok_or_else(convert::stopping)??;
         let changes = changes.iter().map(change).collect();
@@ -43,18 +48,24 @@ impl PolicyService for Policies {
         &self,
         request: Request<v1::DeleteRequest>,
     ) -> Result<Response<v1::DeleteResponse>, Status> {
+        let object = Object::of(&request);
         let ids = match request.into_inner().target {
             Some(delete_request::Target::Policy(named)) => vec![id_of(named)?],
             Some(delete_request::Target::Documents(text)) => match policy::parse(&text.text, &text.file_name)
             {
                 Ok(policies) => policies.into_iter().map(|policy| policy.id).collect(),
                 Err(found) => {
+                    object.say(FAULTY);
                     let diagnostics = found.iter().map(diagnostic).collect();
                     return Ok(Response::new(v1::DeleteResponse { changes: vec![], diagnostics }));
                 }
             },
-            None => return Err(Problem::invalid("target", "name a policy, or give documents").into()),
+            None => {
+                object.say("nothing");
+                return Err(Problem::invalid("target", "name a policy, or give documents").into());
+            }
         };
+        object.say(listed(ids.iter()));
         let answer = self.policy.ask(|reply| PolicyCommand::Delete(ids, reply)).await;
         let changes = answer.ok_or_else(convert::stopping)??;
         let changes = changes.iter().map(change).collect();
@@ -119,6 +130,15 @@ impl PolicyService for Policies {
             counters.iter().filter(of_wanted).map(|counter| rule_counter(counter, &model)).collect();
         Ok(Response::new(v1::CountersResponse { counters }))
     }
+}
+
+/// What the audit log says of documents that do not parse.
+const FAULTY: &str = "documents with errors, not taken";
+
+/// Policies for the audit log.
+fn listed<'a>(ids: impl Iterator<Item = &'a PolicyId>) -> String {
+    let names: Vec<String> = ids.map(ToString::to_string).collect();
+    if names.is_empty() { "no policy".to_owned() } else { format!("policy {}", names.join(", ")) }
 }
 
 fn unknown(id: &PolicyId) -> Problem {

@@ -13,6 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use super::audit;
 use super::convert;
 use crate::tasks::TableHandle;
 use crate::tasks::table::ask::{Ask, RoutesQuery};
@@ -96,6 +97,7 @@ impl RouteService for RoutesOf {
         &self,
         request: Request<v1::AnnounceRouteRequest>,
     ) -> Result<Response<v1::AnnounceRouteResponse>, Status> {
+        audit::note(&request);
         let request = request.into_inner();
         let prefix = convert::prefix("prefix", &request.prefix)?;
         if prefix.is_martian() {
@@ -111,6 +113,7 @@ impl RouteService for RoutesOf {
         &self,
         request: Request<v1::WithdrawRouteRequest>,
     ) -> Result<Response<v1::WithdrawRouteResponse>, Status> {
+        audit::note(&request);
         let prefix = convert::prefix("prefix", &request.get_ref().prefix)?;
         let known =
             self.table.ask(|reply| Ask::Withdraw(prefix, reply)).await.ok_or_else(convert::stopping)?;
