@@ -359,3 +359,14 @@ fn the_world_outside_sees_the_confederation_only() -> Result<()> {
     assert_eq!(established(&pair)?["local_asn"], 100);
     Ok(())
 }
+
+#[test]
+fn bird_hears_the_accumulated_metric_that_a_filter_begins() -> Result<()> {
+    let begins = "\n[[filter]]\nname = \"begins\"\nrules = [{ protocol = \"local\", action = \"accept\", set = { aigp = 30 } }]\n";
+    let pair = pair("cap-aigp", ASN, begins, "export = \"begins\"")?;
+    let bird = bird(&pair, ASN, "", "")?;
+    established(&pair)?;
+    let question = format!("show route {} all", pair.ours.subnet4());
+    birdc(&pair, &bird, &question, |said| said.lines().any(|line| line.trim() == "BGP.aigp: 30"))?;
+    Ok(())
+}

@@ -215,6 +215,10 @@ pub(crate) fn tell(
         mark(&mut told, audience.external);
     }
     accumulate(&mut told, outbound);
+    if audience.carries.aigp && told.aigp.is_none() && audience.local.has(told.next_hop) {
+        // RFC 7311 §3.4.1: whoever begins the metric MUST be the next hop.
+        told.aigp = rule.set.aigp;
+    }
     Ok(told)
 }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use net::{Asn, Family, Role, RouterId};
+use net::{Asn, Family, NextHop, Role, RouterId};
 
 use crate::{Filter, PeerId, filter};
 
@@ -79,6 +79,12 @@ pub struct LocalEnd {
 }
 
 impl LocalEnd {
+    /// True when a next hop is us.
+    pub(crate) fn has(&self, next_hop: Option<NextHop>) -> bool {
+        let ours = [self.v4.map(IpAddr::from), self.v6.map(IpAddr::from), self.link_local.map(IpAddr::from)];
+        next_hop.is_some_and(|next_hop| ours.contains(&Some(next_hop.address())))
+    }
+
     /// The end that a session's own address alone gives.
     pub fn of(address: IpAddr) -> Self {
         match address {

@@ -368,6 +368,17 @@ pub(super) fn filter_name(
     let Some(name) = section.located::<String>(key, findings) else { return default.to_owned() };
     let known = filters.iter().any(|filter| *filter.filter.name == *name.value)
         || BUILT_IN.contains(&name.value.as_str());
+    let begins = |filter: &NamedFilter| {
+        *filter.filter.name == *name.value && filter.filter.rules.iter().any(|rule| rule.set.aigp.is_some())
+    };
+    if key == "import" && filters.iter().any(begins) {
+        let message = format!(
+            "import: filter {:?} has set = {{ aigp = … }}, which is for export: who begins the metric must be \
+             the next hop (RFC 7311 §3.4.1)",
+            name.value
+        );
+        findings.error(&name.span, message);
+    }
     if !known {
         let configured = filters.iter().map(|filter| &*filter.filter.name);
         let names = configured.chain(BUILT_IN).collect::<Vec<_>>().join(", ");

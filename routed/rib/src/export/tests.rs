@@ -286,6 +286,24 @@ fn the_accumulated_metric_goes_where_the_session_has_it_and_grows_on_the_way() {
 }
 
 #[test]
+fn a_filter_begins_the_accumulated_metric_where_we_are_the_next_hop() {
+    let set = filter::Set { aigp: Some(30), ..Default::default() };
+    let begins =
+        filter::Filter { name: "begins".into(), rules: vec![filter::Rule { set, ..filter::Rule::accept() }] };
+    let mut to = PeerInfo { export: Arc::new(begins), ..peer(2, OURS) };
+    let from = peer(1, 65009);
+    assert_eq!(told(None, &to, |_| {}).unwrap().aigp, None, "the session does not have it");
+    to.carries.aigp = true;
+    assert_eq!(told(None, &to, |_| {}).unwrap().aigp, Some(30));
+    // Somebody else is the next hop.
+    assert_eq!(told(Some(&from), &to, |_| {}).unwrap().aigp, None);
+    to.next_hop = NextHopMode::Myself;
+    assert_eq!(told(Some(&from), &to, |_| {}).unwrap().aigp, Some(30));
+    // What has one already grows; it is not begun anew.
+    assert_eq!(told(Some(&from), &to, |a| a.aigp = Some(100)).unwrap().aigp, Some(101));
+}
+
+#[test]
 fn ipv4_goes_over_ipv6_where_it_was_agreed_on() {
     let v6_only = LocalEnd { v4: None, ..peer(2, 65002).local };
     let mut to = PeerInfo { local: v6_only, ..peer(2, 65002) };

@@ -84,7 +84,8 @@ impl Rule {
     }
 
     /// Makes the changes of the rule: `delete`, then `set`, then `add`, then
-    /// `prepend` with our own AS.
+    /// `prepend` with our own AS. An accumulated metric is a matter of the
+    /// export, which knows the next hop.
     pub fn edit(&self, attrs: &mut Attrs, local_asn: Asn) {
         attrs.communities.retain(|community| !self.delete.community.contains(community));
         attrs.large_communities.retain(|community| !self.delete.large_community.contains(community));

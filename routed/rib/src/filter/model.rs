@@ -105,6 +105,9 @@ pub struct Set {
     pub next_hop: Option<IpAddr>,
     /// The route tag; 0 takes it away.
     pub tag: Option<u16>,
+    /// `AIGP`, of a route that has none, towards peers that are told it as from
+    /// us (RFC 7311 §3.4.1). What comes in is left as it is.
+    pub aigp: Option<u64>,
     /// The communities, all of them.
     #[serde(deserialize_with = "text::some_list")]
     pub community: Option<Vec<Community>>,

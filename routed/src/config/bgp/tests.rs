@@ -194,16 +194,30 @@ fn every_key_of_a_list_is_read() {
 
 #[test]
 fn a_key_that_anybody_can_read_is_warned_of() {
+    let ways = ["password_file = KEY", "tcp_ao = { key_file = KEY }"];
     let (_dir, path) = key_files(&["key"]);
     for (mode, warns) in [(0o600, false), (0o640, false), (0o644, true), (0o602, true)] {
         std::fs::set_permissions(format!("{path}/key"), std::fs::Permissions::from_mode(mode)).unwrap();
-        let findings = check(&format!("{PEER}password_file = \"{path}/key\"\n"));
-        assert_eq!(
-            findings.contains("warning") && findings.contains("chmod o-rwx"),
-            warns,
-            "{mode:o}: {findings}"
-        );
+        for way in ways.map(|way| way.replace("KEY", &format!("\"{path}/key\""))) {
+            let findings = check(&format!("{PEER}{way}\n"));
+            assert_eq!(
+                findings.contains("warning") && findings.contains("chmod o-rwx"),
+                warns,
+                "{way} {mode:o}: {findings}"
+            );
+        }
     }
+}
+
+#[test]
+fn a_filter_that_begins_the_accumulated_metric_is_for_export() {
+    let file = |way: &str| {
+        format!(
+            "{PEER}{way} = \"f\"\n[[filter]]\nname = \"f\"\nrules = [{{ action = \"accept\", set = {{ aigp = 30 }} }}]\n"
+        )
+    };
+    assert_eq!(check(&file("export")), "");
+    assert!(check(&file("import")).contains("which is for export"));
 }
 
 #[test]
