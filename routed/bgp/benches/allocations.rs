@@ -14,7 +14,7 @@ use net::Family;
 use self::rivals::{COUNTS, Speaker, Work, speakers};
 
 fn main() {
-    println!("Allocations a message, read and write.\n");
+    println!("Allocations a message, to read it and to write it, and the octets that are written.\n");
     let names: Vec<&str> = speakers(Family::Ipv4Unicast, 1).iter().map(|speaker| speaker.name).collect();
     println!("| | {} |", names.join(" | "));
     println!("|---|{}", "---|".repeat(names.len()));
@@ -28,7 +28,8 @@ fn main() {
 
 fn cell(mut speaker: Speaker) -> String {
     let write = speaker.write.as_mut().map_or("–".to_owned(), |write| again(write).to_string());
-    format!("{}, {write}", again(&mut speaker.read))
+    let octets = speaker.written.len();
+    format!("{}, {write}, {octets}", again(&mut speaker.read))
 }
 
 /// What the second time takes.

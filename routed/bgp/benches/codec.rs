@@ -11,9 +11,10 @@ mod rivals;
 
 use std::time::{Duration, Instant};
 
+use bgp::wire::{Message, decode, frame};
 use net::Family;
 
-use self::rivals::{COUNTS, Speaker, Work, speakers};
+use self::rivals::{COUNTS, RX, Speaker, Work, speakers};
 
 /// How often each has its turn.
 const TURNS: usize = 9;
@@ -40,6 +41,33 @@ fn main() {
             }
         }
     }
+    println!("\nEveryone reads the same octets; what is written:\n");
+    for family in Family::ALL {
+        for count in COUNTS {
+            compare(family, count);
+        }
+    }
+}
+
+/// Says who writes something else than what it has read.
+fn compare(family: Family, count: u32) {
+    let speakers = speakers(family, count);
+    let Some((ours, others)) = speakers.split_first() else { return };
+    let whole = ours.written.len();
+    for Speaker { name, written, .. } in others.iter().filter(|other| other.write.is_some()) {
+        let octets = written.len();
+        if update(written) != update(&ours.written) {
+            println!("- {family}, {count}: {name} says something else, in {octets} octets, not {whole}");
+        } else if *written != ours.written {
+            println!("- {family}, {count}: {name} says the same in {octets} octets, not {whole}");
+        }
+    }
+}
+
+/// What a message says.
+fn update(message: &[u8]) -> Option<Message> {
+    let (frame, _) = frame(message, RX.max()).ok().flatten()?;
+    decode(frame, &RX).ok()
 }
 
 /// What each does when it reads, and when it writes.

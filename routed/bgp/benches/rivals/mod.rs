@@ -37,7 +37,21 @@ pub(crate) struct Speaker {
     pub(crate) read: Work,
     /// Writes what it has read, where it can.
     pub(crate) write: Option<Work>,
+    /// What it writes.
+    pub(crate) written: Vec<u8>,
 }
+
+/// The session of all of them.
+pub(crate) const RX: Rx = Rx {
+    as4: true,
+    external: true,
+    extended: true,
+    add_path: [false; 2],
+    extended_next_hop: false,
+    aigp: false,
+    families: [true; 2],
+    disabled: [false; 2],
+};
 
 /// All codecs with the same UPDATE of so many prefixes, ours first.
 pub(crate) fn speakers(family: Family, count: u32) -> Vec<Speaker> {
@@ -82,10 +96,10 @@ fn routes(family: Family, count: u32) -> (Attrs, Vec<Nlri>) {
 }
 
 fn routed(mut encoder: Encoder, family: Family, (attrs, nlri): (Attrs, Vec<Nlri>), bytes: Bytes) -> Speaker {
-    let rx = Rx { extended: true, ..Rx::default() };
+    let written = bytes.to_vec();
     let read = move || {
-        let (frame, _) = frame(black_box(&bytes), rx.max()).ok().flatten().expect("a whole message");
-        drop(black_box(decode(frame, &rx)));
+        let (frame, _) = frame(black_box(&bytes), RX.max()).ok().flatten().expect("a whole message");
+        drop(black_box(decode(frame, &RX)));
     };
     let mut out = BytesMut::new();
     let write = move || {
@@ -93,7 +107,7 @@ fn routed(mut encoder: Encoder, family: Family, (attrs, nlri): (Attrs, Vec<Nlri>
         encoder.encode_update(&mut out, family, black_box(&attrs), &nlri).expect("as before");
         black_box(&out);
     };
-    Speaker { name: "routed", read: Box::new(read), write: Some(Box::new(write)) }
+    Speaker { name: "routed", read: Box::new(read), write: Some(Box::new(write)), written }
 }
 
 fn zetta(bytes: Bytes) -> Speaker {
@@ -112,13 +126,19 @@ fn zetta(bytes: Bytes) -> Speaker {
     let (session, other) = (session(), session());
     let update = parse(&session, &bytes);
     let mut out = vec![0; 65_535];
-    let write = move || {
+    let encode = move |out: &mut [u8]| {
         let length = black_box(&update).encode_to(&session, &mut out[19..]).expect("as read");
-        session.prepare_message_buf(&mut out, BgpMessageType::Update, length).expect("there is room");
+        session.prepare_message_buf(out, BgpMessageType::Update, length).expect("there is room");
+        19 + length
+    };
+    let length = encode(&mut out);
+    let written = out[..length].to_vec();
+    let write = move || {
+        encode(&mut out);
         black_box(&out);
     };
     let read = move || drop(black_box(parse(&other, black_box(&bytes))));
-    Speaker { name: "zettabgp", read: Box::new(read), write: Some(Box::new(write)) }
+    Speaker { name: "zettabgp", read: Box::new(read), write: Some(Box::new(write)), written }
 }
 
 fn bgpkit(bytes: Bytes) -> Speaker {
@@ -126,11 +146,12 @@ fn bgpkit(bytes: Bytes) -> Speaker {
         parse_bgp_message(&mut bytes.clone(), false, &AsnLength::Bits32).expect("bgpkit reads our messages")
     };
     let message = parse(&bytes);
+    let written = message.encode(AsnLength::Bits32).expect("as read").to_vec();
     let write = move || {
         drop(black_box(black_box(&message).encode(AsnLength::Bits32).expect("as read")));
     };
     let read = move || drop(black_box(parse(black_box(&bytes))));
-    Speaker { name: "bgpkit", read: Box::new(read), write: Some(Box::new(write)) }
+    Speaker { name: "bgpkit", read: Box::new(read), write: Some(Box::new(write)), written }
 }
 
 fn netgauze(bytes: Bytes) -> Speaker {
@@ -139,19 +160,23 @@ fn netgauze(bytes: Bytes) -> Speaker {
         BgpMessage::parse(&mut SliceReader::new(bytes), &mut context).expect("netgauze reads our messages")
     };
     let (message, mut out) = (parse(&bytes), Vec::new());
+    message.write(&mut out).expect("as read");
+    let written = out.clone();
     let write = move || {
         out.clear();
         black_box(&message).write(&mut out).expect("as read");
         black_box(&out);
     };
     let read = move || drop(black_box(parse(black_box(&bytes))));
-    Speaker { name: "netgauze", read: Box::new(read), write: Some(Box::new(write)) }
+    Speaker { name: "netgauze", read: Box::new(read), write: Some(Box::new(write)), written }
 }
 
 fn bgp_rs(bytes: Bytes) -> Speaker {
     let parse = |bytes: &[u8]| bgp_rs::Reader::new(bytes).read().expect("bgp-rs reads our messages").1;
     let (message, mut out) = (parse(&bytes), Vec::new());
-    let write = message.encode(&mut out).is_ok().then(|| {
+    let can = message.encode(&mut out).is_ok();
+    let written = out.clone();
+    let write = can.then(|| {
         let write = move || {
             out.clear();
             black_box(&message).encode(&mut out).expect("as before");
@@ -160,5 +185,5 @@ fn bgp_rs(bytes: Bytes) -> Speaker {
         Box::new(write) as Work
     });
     let read = move || drop(black_box(parse(black_box(&bytes))));
-    Speaker { name: "bgp-rs", read: Box::new(read), write }
+    Speaker { name: "bgp-rs", read: Box::new(read), write, written }
 }

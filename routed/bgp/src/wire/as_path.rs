@@ -4,6 +4,7 @@ use net::as_path::MAX_SEGMENT;
 use net::{AsPath, Asn, Segment, SegmentKind};
 
 use super::read::Reader;
+use super::write::Writer;
 
 /// The octets of an AS number on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ impl Width {
         if as4 { Self::Four } else { Self::Two }
     }
 
-    fn octets(self) -> usize {
+    pub(super) fn octets(self) -> usize {
         match self {
             Self::Two => 2,
             Self::Four => 4,
@@ -35,11 +36,13 @@ impl Width {
         }
     }
 
-    /// Writes one number; [`Asn::TRANS`] where it does not fit.
-    pub(super) fn write(self, asn: Asn, out: &mut Vec<u8>) {
+    /// Writes numbers; [`Asn::TRANS`] where one does not fit. `None` where
+    /// there is no room.
+    #[inline]
+    pub(super) fn write<'a>(self, asns: &[Asn], out: Writer<'a>) -> Option<Writer<'a>> {
         match self {
-            Self::Two => out.extend_from_slice(&asn.as_two_octets().to_be_bytes()),
-            Self::Four => out.extend_from_slice(&asn.0.to_be_bytes()),
+            Self::Two => out.items(asns, |asn| asn.as_two_octets().to_be_bytes()),
+            Self::Four => out.items(asns, |asn| asn.0.to_be_bytes()),
         }
     }
 }
@@ -95,18 +98,29 @@ pub(super) fn decode(value: &[u8], width: Width) -> Result<AsPath, &'static str>
     Ok(AsPath { segments })
 }
 
+/// The octets that [`encode`] writes.
+#[inline]
+pub(super) fn length<'a>(segments: impl Iterator<Item = &'a Segment>, width: Width) -> usize {
+    segments
+        .map(|Segment { asns, .. }| 2 * asns.len().div_ceil(MAX_SEGMENT) + width.octets() * asns.len())
+        .sum()
+}
+
 /// Writes segments; one with more numbers than its count can say is written
-/// as several.
-pub(super) fn encode<'a>(segments: impl Iterator<Item = &'a Segment>, width: Width, out: &mut Vec<u8>) {
+/// as several. `None` where there is no room.
+#[inline]
+pub(super) fn encode<'a, 'w>(
+    segments: impl Iterator<Item = &'a Segment>,
+    width: Width,
+    mut out: Writer<'w>,
+) -> Option<Writer<'w>> {
     for segment in segments {
         for asns in segment.asns.chunks(MAX_SEGMENT) {
             let count = u8::try_from(asns.len()).unwrap_or(u8::MAX);
-            out.extend_from_slice(&[number(segment.kind), count]);
-            for asn in asns {
-                width.write(*asn, out);
-            }
+            out = width.write(asns, out.put([number(segment.kind), count])?)?;
         }
     }
+    Some(out)
 }
 
 /// The path that `AS_PATH` and `AS4_PATH` of a two-octet session tell
@@ -175,8 +189,10 @@ mod tests {
 
     #[test]
     fn an_overlong_sequence_is_split() {
-        let mut out = Vec::new();
-        encode(AsPath::sequence(1..=300).segments.iter(), Width::Four, &mut out);
+        let segments = AsPath::sequence(1..=300).segments;
+        let mut out = vec![0; length(segments.iter(), Width::Four)];
+        encode(segments.iter(), Width::Four, Writer(&mut out))
+            .expect("the length is that of what is written");
         assert_eq!(decode(&out, Width::Four).unwrap().hops(), 300);
     }
 

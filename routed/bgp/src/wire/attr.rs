@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 
 use net::{Aggregator, AsPath, Asn, Attrs, NextHop, Origin, RawAttr, RouterId};
 
-pub(super) use self::list::{encode, longest};
+pub(super) use self::list::{HEADER, List, lengths, too_long};
 use self::tags::{
     read_aigp, read_communities, read_ext_communities, read_ipv6_ext_communities, read_large_communities,
     read_otc,

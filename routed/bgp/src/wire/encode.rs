@@ -15,8 +15,6 @@ use super::{notification, open, refresh};
 
 /// The octets of an UPDATE that carries nothing: header and two lengths.
 const EMPTY_UPDATE: usize = HEADER + 4;
-/// The header of an attribute, extended.
-const ATTRIBUTE_HEADER: usize = 4;
 
 /// Writes messages for one session, or for a group of sessions that have
 /// negotiated the same.
@@ -28,7 +26,7 @@ const ATTRIBUTE_HEADER: usize = 4;
 pub struct Encoder {
     tx: Tx,
     /// The attributes of the call, encoded once for all of its messages.
-    attrs: Vec<u8>,
+    attrs: attr::List,
     /// What stands before the prefixes in an MP attribute.
     head: Vec<u8>,
 }
@@ -47,7 +45,7 @@ enum Place {
 impl Encoder {
     /// An encoder for what was negotiated.
     pub fn new(tx: Tx) -> Self {
-        Self { tx, attrs: Vec::new(), head: Vec::new() }
+        Self { tx, ..Self::default() }
     }
 
     /// What was negotiated.
@@ -78,9 +76,8 @@ impl Encoder {
             }
             _ => return Err(EncodeError::NextHop { family, next_hop }),
         };
-        self.attrs.clear();
-        attr::encode(attrs, self.tx, place == Place::Classic, &mut self.attrs)?;
-        self.pack(out, family, place, nlri)
+        self.attrs.encode(attrs, self.tx, place == Place::Classic)?;
+        self.pack(out, family, place, nlri)?.ok_or_else(|| attr::too_long(attrs, self.tx))
     }
 
     /// Withdraws prefixes, in as few messages as they fit; says how many.
@@ -91,7 +88,8 @@ impl Encoder {
         nlri: &[Nlri],
     ) -> Result<u64, EncodeError> {
         let place = self.withdrawn(family);
-        self.pack(out, family, place, nlri)
+        // Without attributes there is room for any prefix.
+        Ok(self.pack(out, family, place, nlri)?.unwrap_or_default())
     }
 
     /// Says that all routes of a family have been told (RFC 4724 §2).
@@ -182,21 +180,21 @@ impl Encoder {
         self.head.extend_from_slice(&[high, low, family.safi()]);
     }
 
-    /// Writes messages until all prefixes are told.
+    /// Writes messages until all prefixes are told; says how many, or `None`
+    /// and writes nothing where one has no room for a prefix.
     fn pack(
         &mut self,
         out: &mut BytesMut,
         family: Family,
         place: Place,
         nlri: &[Nlri],
-    ) -> Result<u64, EncodeError> {
+    ) -> Result<Option<u64>, EncodeError> {
         let add_path = self.tx.add_path[family.index()];
         let around = match place {
             Place::Classic | Place::ClassicWithdrawn => EMPTY_UPDATE,
-            Place::Multiprotocol(_) => EMPTY_UPDATE + ATTRIBUTE_HEADER,
+            Place::Multiprotocol(_) => EMPTY_UPDATE + attr::HEADER,
         };
-        let max = self.tx.max();
-        let room = max.saturating_sub(around + self.head.len() + self.attrs.len());
+        let room = self.tx.max().saturating_sub(around + self.head.len() + self.attrs.octets().len());
         let (begin, mut rest, mut messages) = (out.len(), nlri, 0);
         while !rest.is_empty() {
             let packed = Packed::fit(rest, family, add_path, room).map_err(|prefix| {
@@ -205,22 +203,22 @@ impl Encoder {
             })?;
             if packed.list.is_empty() {
                 out.truncate(begin);
-                let (code, length) = attr::longest(&self.attrs);
-                return Err(EncodeError::TooLong { code, length, max });
+                return Ok(None);
             }
             self.message(out, place, packed);
             (rest, messages) = (&rest[packed.list.len()..], messages + 1);
         }
-        Ok(messages)
+        Ok(Some(messages))
     }
 
     /// Writes one UPDATE with prefixes that fit.
     fn message(&self, out: &mut BytesMut, place: Place, packed: Packed<'_>) {
-        let attrs = self.attrs.len();
+        let list = self.attrs.octets();
+        let attrs = list.len();
         match place {
             Place::Classic => {
                 front(out, [0, attrs], attrs + packed.octets);
-                out.extend_from_slice(&self.attrs);
+                out.extend_from_slice(list);
                 nlri::encode(packed, out);
             }
             Place::ClassicWithdrawn => {
@@ -238,14 +236,14 @@ impl Encoder {
                     front(out, [0, all], all);
                     out.extend_from_slice(&[attr::OPTIONAL, code, short]);
                 } else {
-                    let all = ATTRIBUTE_HEADER + value + attrs;
+                    let all = attr::HEADER + value + attrs;
                     let [high, low] = octets(value);
                     front(out, [0, all], all);
                     out.extend_from_slice(&[attr::OPTIONAL | attr::EXTENDED, code, high, low]);
                 }
                 out.extend_from_slice(&self.head);
                 nlri::encode(packed, out);
-                out.extend_from_slice(&self.attrs);
+                out.extend_from_slice(list);
             }
         }
     }
@@ -254,15 +252,9 @@ impl Encoder {
 /// True when a message of the session has room for any prefix beside these
 /// attributes. What cannot come near the limit is not written to find out.
 pub fn fits(tx: Tx, family: Family, attrs: &Attrs) -> bool {
-    let segments = &attrs.as_path.segments;
     // A path of wide numbers is told to a two-octet peer in two attributes.
-    let path = segments.iter().map(|segment| 2 * (2 + 4 * segment.asns.len())).sum::<usize>();
-    let lists = 4 * (attrs.communities.len() + attrs.cluster_list.len())
-        + 8 * attrs.ext_communities.len()
-        + 12 * attrs.large_communities.len()
-        + 20 * attrs.ipv6_ext_communities.len();
-    let unknown = attrs.unknown.iter().map(|raw| ATTRIBUTE_HEADER + raw.value.len()).sum::<usize>();
-    if path + lists + unknown + attrs.aigp_more.len() < MAX_MESSAGE / 2 {
+    let most: usize = attr::lengths(attrs).map(|(_, length)| 2 * (attr::HEADER + length)).sum();
+    if most < MAX_MESSAGE / 2 {
         return true;
     }
     let mut encoder = Encoder::new(tx);
@@ -301,7 +293,10 @@ fn octets(length: usize) -> [u8; 2] {
 /// message there is no `MP_REACH_NLRI` (RFC 6396 §4.3.4 has a form of its own).
 pub fn encode_attributes(attrs: &Attrs, tx: Tx, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let classic = matches!(attrs.next_hop, Some(NextHop::V4(_)));
-    attr::encode(attrs, tx, classic, out)
+    let mut list = attr::List::default();
+    list.encode(attrs, tx, classic)?;
+    out.extend_from_slice(list.octets());
+    Ok(())
 }
 
 /// Writes a message before anything is negotiated: an OPEN, KEEPALIVE or

@@ -33,6 +33,7 @@ mod open;
 mod read;
 mod refresh;
 mod update;
+mod write;
 
 pub use encode::{Encoder, encode_attributes, encode_message, fits};
 pub use error::{EncodeError, WireError};

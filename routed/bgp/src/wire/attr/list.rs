@@ -7,49 +7,138 @@ use super::{
     COMMUNITIES, EXT_COMMUNITIES, EXTENDED, IPV6_EXT_COMMUNITIES, LARGE_COMMUNITIES, LOCAL_PREF, MED,
     NEXT_HOP, ONLY_TO_CUSTOMER, ORIGIN, ORIGINATOR_ID, PARTIAL, spec, tags,
 };
-use crate::wire::Tx;
 use crate::wire::as_path::{self, Width, is_confed};
 use crate::wire::error::EncodeError;
+use crate::wire::write::Writer;
+use crate::wire::{MAX_EXTENDED_MESSAGE, Tx};
 
-/// Writes all attributes but the two that carry routes, in the order of their
-/// codes; `NEXT_HOP` only for the classic field.
+/// The first room that is made; more than most lists take.
+const ROOM: usize = 256;
+/// The longest header of an attribute.
+pub(in crate::wire) const HEADER: usize = 4;
+
+/// Encoded attributes, and the room to encode others.
 ///
-/// One after the other, each where it is known what it is: most routes have
-/// few, and to go through a table of writers takes twice the time.
-pub(in crate::wire) fn encode(
-    attrs: &Attrs,
-    tx: Tx,
-    classic: bool,
-    out: &mut Vec<u8>,
-) -> Result<(), EncodeError> {
-    let mut list = List { attrs, max: tx.max(), unknown: &attrs.unknown, out };
-    let width = Width::of(tx.as4);
-    list.value(ORIGIN, |out| out.push(origin(attrs.origin)))?;
-    list.value(AS_PATH, |out| as_path::encode(attrs.as_path.segments.iter(), width, out))?;
-    match attrs.next_hop {
-        Some(NextHop::V4(address)) if classic => list.number(NEXT_HOP, Some(address.to_bits()))?,
-        _ => {}
+/// The room is kept as octets that are there: a list is written into them
+/// without growing anything, and begun anew with twice the room in the rare
+/// case that it does not fit.
+#[derive(Debug, Default)]
+pub(in crate::wire) struct List {
+    room: Vec<u8>,
+    length: usize,
+}
+
+impl List {
+    /// The octets of the attributes.
+    #[inline]
+    pub(in crate::wire) fn octets(&self) -> &[u8] {
+        self.room.get(..self.length).unwrap_or_default()
     }
-    list.number(MED, attrs.med)?;
-    list.number(LOCAL_PREF, attrs.local_pref)?;
-    if attrs.atomic_aggregate {
-        list.value(ATOMIC_AGGREGATE, |_| {})?;
+
+    /// Forgets the attributes, not the room.
+    #[inline]
+    pub(in crate::wire) fn clear(&mut self) {
+        self.length = 0;
     }
-    list.aggregator(AGGREGATOR, attrs.aggregator, width)?;
-    list.items(COMMUNITIES, &attrs.communities, |community| community.0.to_be_bytes())?;
-    list.number(ORIGINATOR_ID, attrs.originator_id.map(u32::from))?;
-    list.items(CLUSTER_LIST, &attrs.cluster_list, |cluster| cluster.octets())?;
-    list.items(EXT_COMMUNITIES, &attrs.ext_communities, |community| community.0.to_be_bytes())?;
-    if !tx.as4 {
-        list.wide()?;
+
+    /// Writes all attributes but the two that carry routes, in the order of
+    /// their codes; `NEXT_HOP` only for the classic field. On an error the
+    /// list is empty.
+    #[inline]
+    pub(in crate::wire) fn encode(
+        &mut self,
+        attrs: &Attrs,
+        tx: Tx,
+        classic: bool,
+    ) -> Result<(), EncodeError> {
+        self.clear();
+        let free = loop {
+            match understood(attrs, tx, classic, Writer(&mut self.room)) {
+                Some(free) => break free,
+                None => self.grow(attrs, tx)?,
+            }
+        };
+        self.length = self.room.len() - free;
+        if attrs.partial == 0 && attrs.unknown.is_empty() {
+            return Ok(());
+        }
+        self.mark_partial(attrs.partial);
+        self.insert(attrs, tx).inspect_err(|_| self.clear())
     }
-    list.items(IPV6_EXT_COMMUNITIES, &attrs.ipv6_ext_communities, |community| community.0)?;
-    if attrs.aigp.is_some() || !attrs.aigp_more.is_empty() {
-        list.value(AIGP, |out| tags::put_aigp(attrs, out))?;
+
+    /// Makes more room, up to what is enough for the longest message.
+    #[cold]
+    fn grow(&mut self, attrs: &Attrs, tx: Tx) -> Result<(), EncodeError> {
+        if self.room.len() > MAX_EXTENDED_MESSAGE {
+            return Err(too_long(attrs, tx));
+        }
+        self.room.resize((2 * self.room.len()).max(ROOM), 0);
+        Ok(())
     }
-    list.items(LARGE_COMMUNITIES, &attrs.large_communities, tags::large_octets)?;
-    list.number(ONLY_TO_CUSTOMER, attrs.only_to_customer.map(|asn| asn.0))?;
-    list.unknown_before(None)
+
+    /// Sets the partial bit where it has to stay (RFC 4271 §5); `partial` as
+    /// in [`Attrs`].
+    #[cold]
+    fn mark_partial(&mut self, partial: u64) {
+        let mut at = 0;
+        while let Some((attribute, _)) = Attribute::split(&self.room[at..self.length]) {
+            let (code, length) = (attribute.code, attribute.whole.len());
+            if partial.checked_shr(code.into()).is_some_and(|bits| bits & 1 == 1) {
+                self.room[at] |= PARTIAL;
+            }
+            at += length;
+        }
+    }
+
+    /// Puts what is kept as bytes among the others, all in the order of codes.
+    #[cold]
+    fn insert(&mut self, attrs: &Attrs, tx: Tx) -> Result<(), EncodeError> {
+        let mut at = 0;
+        for RawAttr { flags, code, value } in &attrs.unknown {
+            if spec(*code).is_some() {
+                return Err(EncodeError::NotUnknown { code: *code });
+            }
+            while let Some((attribute, _)) = Attribute::split(&self.room[at..self.length])
+                && attribute.code <= *code
+            {
+                at += attribute.whole.len();
+            }
+            while self.room.len() - self.length < HEADER + value.len() {
+                self.grow(attrs, tx)?;
+            }
+            // Written behind the others, and then turned to its place.
+            let room = Writer(&mut self.room[self.length..]);
+            let rest = head(room, flags & !EXTENDED, *code, value.len()).and_then(|room| room.copy(value));
+            let free = rest.ok_or_else(|| too_long(attrs, tx))?.0.len();
+            let written = self.room.len() - free - self.length;
+            self.length += written;
+            self.room[at..self.length].rotate_right(written);
+            at += written;
+        }
+        Ok(())
+    }
+}
+
+/// What a message has no room for, by the name of its longest attribute.
+#[cold]
+pub(in crate::wire) fn too_long(attrs: &Attrs, tx: Tx) -> EncodeError {
+    let (code, length) = lengths(attrs).max_by_key(|(_, length)| *length).unwrap_or_default();
+    EncodeError::TooLong { code, length, max: tx.max() }
+}
+
+/// The codes and lengths of the attributes that may be long, as a four-octet
+/// speaker has them.
+pub(in crate::wire) fn lengths(attrs: &Attrs) -> impl Iterator<Item = (u8, usize)> {
+    let lists = [
+        (AS_PATH, as_path::length(attrs.as_path.segments.iter(), Width::Four)),
+        (COMMUNITIES, 4 * attrs.communities.len()),
+        (CLUSTER_LIST, 4 * attrs.cluster_list.len()),
+        (EXT_COMMUNITIES, 8 * attrs.ext_communities.len()),
+        (IPV6_EXT_COMMUNITIES, 20 * attrs.ipv6_ext_communities.len()),
+        (AIGP, tags::aigp_length(attrs)),
+        (LARGE_COMMUNITIES, 12 * attrs.large_communities.len()),
+    ];
+    lists.into_iter().chain(attrs.unknown.iter().map(|raw| (raw.code, raw.value.len())))
 }
 
 fn origin(origin: Origin) -> u8 {
@@ -60,152 +149,109 @@ fn origin(origin: Origin) -> u8 {
     }
 }
 
-/// A list that is being written.
-struct List<'a> {
-    attrs: &'a Attrs,
-    /// The most octets that a message may have.
-    max: usize,
-    /// What is kept as bytes and still to be written, in the order of codes.
-    unknown: &'a [RawAttr],
-    out: &'a mut Vec<u8>,
+/// Writes the attributes that are understood; gives the octets that are left,
+/// or `None` where there was no room.
+///
+/// One after the other, each where it is known what it is: most routes have
+/// few, and to go through a table of writers takes twice the time.
+// In the loop of its caller all that does not change from one round to the
+// next would be worked out before it, and there is one round.
+#[inline(never)]
+fn understood(attrs: &Attrs, tx: Tx, classic: bool, out: Writer<'_>) -> Option<usize> {
+    let width = Width::of(tx.as4);
+    let mut out = out.put([flags(ORIGIN), ORIGIN, 1, origin(attrs.origin)])?;
+    out = path(out, AS_PATH, || attrs.as_path.segments.iter(), width)?;
+    if let (Some(NextHop::V4(address)), true) = (attrs.next_hop, classic) {
+        out = number(out, NEXT_HOP, Some(address.to_bits()))?;
+    }
+    out = number(out, MED, attrs.med)?;
+    out = number(out, LOCAL_PREF, attrs.local_pref)?;
+    if attrs.atomic_aggregate {
+        out = head(out, flags(ATOMIC_AGGREGATE), ATOMIC_AGGREGATE, 0)?;
+    }
+    out = aggregator(out, AGGREGATOR, attrs.aggregator, width)?;
+    out = items(out, COMMUNITIES, &attrs.communities, |community| community.0.to_be_bytes())?;
+    out = number(out, ORIGINATOR_ID, attrs.originator_id.map(u32::from))?;
+    out = items(out, CLUSTER_LIST, &attrs.cluster_list, |cluster| cluster.octets())?;
+    out = items(out, EXT_COMMUNITIES, &attrs.ext_communities, |community| community.0.to_be_bytes())?;
+    if !tx.as4 {
+        out = wide(out, attrs)?;
+    }
+    out = items(out, IPV6_EXT_COMMUNITIES, &attrs.ipv6_ext_communities, |community| community.0)?;
+    if attrs.aigp.is_some() || !attrs.aigp_more.is_empty() {
+        out = tags::put_aigp(attrs, head(out, flags(AIGP), AIGP, tags::aigp_length(attrs))?)?;
+    }
+    out = items(out, LARGE_COMMUNITIES, &attrs.large_communities, tags::large_octets)?;
+    out = number(out, ONLY_TO_CUSTOMER, attrs.only_to_customer.map(|asn| asn.0))?;
+    Some(out.0.len())
 }
 
-impl List<'_> {
-    /// An attribute of four octets, if the route has it.
-    #[inline]
-    fn number(&mut self, code: u8, value: Option<u32>) -> Result<(), EncodeError> {
-        let Some(value) = value else { return Ok(()) };
-        let [a, b, c, d] = value.to_be_bytes();
-        let flags = self.begin(code)?;
-        self.out.extend_from_slice(&[flags, code, 4, a, b, c, d]);
-        Ok(())
-    }
-
-    /// A list of items, if it has any.
-    #[inline]
-    fn items<const N: usize, T: Copy>(
-        &mut self,
-        code: u8,
-        items: &[T],
-        octets: impl Fn(T) -> [u8; N],
-    ) -> Result<(), EncodeError> {
-        if items.is_empty() {
-            return Ok(());
-        }
-        self.value(code, |out| {
-            out.reserve(N * items.len());
-            for item in items {
-                out.extend_from_slice(&octets(*item));
-            }
-        })
-    }
-
-    fn aggregator(
-        &mut self,
-        code: u8,
-        aggregator: Option<Aggregator>,
-        width: Width,
-    ) -> Result<(), EncodeError> {
-        let Some(aggregator) = aggregator else { return Ok(()) };
-        self.value(code, |out| {
-            width.write(aggregator.asn, out);
-            out.extend_from_slice(&aggregator.router.octets());
-        })
-    }
-
-    /// What a two-octet speaker is told beside: only where a number does not
-    /// fit two octets, and without the segments of a confederation (RFC 6793
-    /// §4.2.2).
-    fn wide(&mut self) -> Result<(), EncodeError> {
-        let attrs = self.attrs;
-        let outside = || attrs.as_path.segments.iter().filter(|segment: &&Segment| !is_confed(segment));
-        let is_wide = |asn: net::Asn| u16::try_from(asn.0).is_err();
-        if outside().flat_map(|segment| &segment.asns).any(|asn| is_wide(*asn)) {
-            self.value(AS4_PATH, |out| as_path::encode(outside(), Width::Four, out))?;
-        }
-        let aggregator = attrs.aggregator.filter(|aggregator| is_wide(aggregator.asn));
-        self.aggregator(AS4_AGGREGATOR, aggregator, Width::Four)
-    }
-
-    /// An attribute that is understood.
-    #[inline]
-    fn value(&mut self, code: u8, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EncodeError> {
-        let flags = self.begin(code)?;
-        put(code, flags, self.max, self.out, write)
-    }
-
-    /// Writes what is kept as bytes and comes before an attribute; gives the
-    /// flags of that.
-    #[inline]
-    fn begin(&mut self, code: u8) -> Result<u8, EncodeError> {
-        if !self.unknown.is_empty() {
-            self.unknown_before(Some(code))?;
-        }
-        let flags = spec(code).map_or(0, |spec| spec.flags);
-        let partial = if self.attrs.partial >> code & 1 == 1 { PARTIAL } else { 0 };
-        Ok(flags | partial)
-    }
-
-    /// What is kept as bytes and has a lower code, or all of it.
-    fn unknown_before(&mut self, code: Option<u8>) -> Result<(), EncodeError> {
-        while let [raw, rest @ ..] = self.unknown
-            && code.is_none_or(|code| raw.code < code)
-        {
-            if spec(raw.code).is_some() {
-                return Err(EncodeError::NotUnknown { code: raw.code });
-            }
-            put(raw.code, raw.flags & !EXTENDED, self.max, self.out, |out| {
-                out.extend_from_slice(&raw.value);
-            })?;
-            self.unknown = rest;
-        }
-        Ok(())
-    }
-}
-
-/// Writes one attribute with its header, of four octets only where three do
-/// not do.
+/// An attribute of four octets, if the route has it.
 #[inline]
-fn put(
+fn number(out: Writer<'_>, code: u8, value: Option<u32>) -> Option<Writer<'_>> {
+    let Some(value) = value else { return Some(out) };
+    out.put([flags(code), code, 4])?.put(value.to_be_bytes())
+}
+
+/// A list of items, if it has any.
+#[inline]
+fn items<'a, const N: usize, T: Copy>(
+    out: Writer<'a>,
     code: u8,
-    flags: u8,
-    max: usize,
-    out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>),
-) -> Result<(), EncodeError> {
-    let start = out.len();
-    out.extend_from_slice(&[flags, code, 0]);
-    write(out);
-    let length = out.len() - start - 3;
-    match u8::try_from(length) {
-        Ok(length) => {
-            out[start + 2] = length;
-            Ok(())
-        }
-        Err(_) => extend(code, start, max, out),
+    items: &[T],
+    octets: impl Fn(T) -> [u8; N],
+) -> Option<Writer<'a>> {
+    if items.is_empty() {
+        return Some(out);
     }
+    head(out, flags(code), code, N * items.len())?.items(items, octets)
 }
 
-/// Makes the header of the last attribute an extended one.
-#[cold]
-fn extend(code: u8, start: usize, max: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let length = out.len() - start - 3;
-    let [high, low] =
-        u16::try_from(length).map_err(|_| EncodeError::TooLong { code, length, max })?.to_be_bytes();
-    out[start] |= EXTENDED;
-    out[start + 2] = high;
-    out.insert(start + 3, low);
-    Ok(())
+/// An AS path.
+#[inline]
+fn path<'a, 's, S: Iterator<Item = &'s Segment>>(
+    out: Writer<'a>,
+    code: u8,
+    segments: impl Fn() -> S,
+    width: Width,
+) -> Option<Writer<'a>> {
+    let out = head(out, flags(code), code, as_path::length(segments(), width))?;
+    as_path::encode(segments(), width, out)
 }
 
-/// The code and the length of the longest attribute in a list that we wrote.
-pub(in crate::wire) fn longest(mut list: &[u8]) -> (u8, usize) {
-    let mut longest = (0, 0);
-    while let Some((attribute, rest)) = Attribute::split(list) {
-        if attribute.value.len() > longest.1 {
-            longest = (attribute.code, attribute.value.len());
-        }
-        list = rest.0;
+#[inline]
+fn aggregator(out: Writer<'_>, code: u8, aggregator: Option<Aggregator>, width: Width) -> Option<Writer<'_>> {
+    let Some(Aggregator { asn, router }) = aggregator else { return Some(out) };
+    let out = head(out, flags(code), code, width.octets() + 4)?;
+    width.write(&[asn], out)?.put(router.octets())
+}
+
+/// What a two-octet speaker is told beside: only where a number does not
+/// fit two octets, and without the segments of a confederation (RFC 6793
+/// §4.2.2).
+fn wide<'a>(mut out: Writer<'a>, attrs: &Attrs) -> Option<Writer<'a>> {
+    let outside = || attrs.as_path.segments.iter().filter(|segment: &&Segment| !is_confed(segment));
+    let is_wide = |asn: net::Asn| u16::try_from(asn.0).is_err();
+    if outside().flat_map(|segment| &segment.asns).any(|asn| is_wide(*asn)) {
+        out = path(out, AS4_PATH, outside, Width::Four)?;
     }
-    longest
+    let wide = attrs.aggregator.filter(|aggregator| is_wide(aggregator.asn));
+    aggregator(out, AS4_AGGREGATOR, wide, Width::Four)
+}
+
+/// The header of an attribute, of four octets only where three do not do.
+/// `None` also where the length is more than a header can say.
+#[inline]
+fn head(out: Writer<'_>, flags: u8, code: u8, length: usize) -> Option<Writer<'_>> {
+    if let Ok(length) = u8::try_from(length) {
+        return out.put([flags, code, length]);
+    }
+    let [high, low] = u16::try_from(length).ok()?.to_be_bytes();
+    out.put([flags | EXTENDED, code, high, low])
+}
+
+/// The flags of an attribute that is understood.
+#[inline]
+fn flags(code: u8) -> u8 {
+    spec(code).map_or(0, |spec| spec.flags)
 }

@@ -6,6 +6,7 @@ use net::{Asn, Attrs, Community, ExtCommunity, Ipv6ExtCommunity, LargeCommunity}
 use super::{Attribute, Found, exactly, items};
 use crate::wire::Rx;
 use crate::wire::read::Reader;
+use crate::wire::write::Writer;
 
 pub(super) fn read_communities(
     found: &mut Found<'_>,
@@ -88,13 +89,18 @@ pub(super) fn read_aigp(found: &mut Found<'_>, attribute: Attribute<'_>, rx: Rx)
     Ok(())
 }
 
-/// The metric, then the TLVs that say nothing here.
-pub(super) fn put_aigp(attrs: &Attrs, out: &mut Vec<u8>) {
+/// The octets that [`put_aigp`] writes.
+pub(super) fn aigp_length(attrs: &Attrs) -> usize {
+    attrs.aigp.map_or(0, |_| usize::from(AIGP_LENGTH)) + attrs.aigp_more.len()
+}
+
+/// The metric, then the TLVs that say nothing here. `None` where there is no
+/// room.
+pub(super) fn put_aigp<'a>(attrs: &Attrs, mut out: Writer<'a>) -> Option<Writer<'a>> {
     if let Some(metric) = attrs.aigp {
-        out.extend_from_slice(&[AIGP_TLV, 0, AIGP_LENGTH]);
-        out.extend_from_slice(&metric.to_be_bytes());
+        out = out.put([AIGP_TLV, 0, AIGP_LENGTH])?.put(metric.to_be_bytes())?;
     }
-    out.extend_from_slice(&attrs.aigp_more);
+    out.copy(&attrs.aigp_more)
 }
 
 /// `ONLY_TO_CUSTOMER` (RFC 9234 §5).

@@ -65,6 +65,60 @@ fn attributes_stand_in_the_order_of_their_codes() {
 }
 
 #[test]
+fn what_is_longer_than_the_room_or_unknown_or_partial_is_written_in_order_all_the_same() {
+    let raw = |code, length| RawAttr { flags: 0xe0, code, value: vec![code; length].into() };
+    let attrs = Attrs {
+        communities: vec![Community(7); 300],
+        large_communities: vec![LargeCommunity([1, 2, 3])],
+        partial: 1 << 8,
+        unknown: vec![raw(0, 1), raw(11, 500), raw(11, 2), raw(200, 300)],
+        ..v4()
+    };
+    // The second time there is room.
+    let (mut encoder, mut out) = (Encoder::default(), BytesMut::new());
+    let list = [nlri("10.0.0.0/8")];
+    for _ in 0..2 {
+        out.clear();
+        assert_eq!(encoder.encode_update(&mut out, Family::Ipv4Unicast, &attrs, &list), Ok(1));
+        let (mut found, mut list) = (Vec::new(), &out[EMPTY_UPDATE..out.len() - 2]);
+        while let Some((attribute, rest)) = attr::Attribute::split(list) {
+            found.push((attribute.flags, attribute.code, attribute.value.len()));
+            list = rest.0;
+        }
+        assert_eq!(
+            found,
+            [
+                (0xe0, 0, 1),
+                (0x40, 1, 1),
+                (0x40, 2, 0),
+                (0x40, 3, 4),
+                (0xf0, 8, 1200),
+                (0xf0, 11, 500),
+                (0xe0, 11, 2),
+                (0xc0, 32, 12),
+                (0xf0, 200, 300),
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_list_that_was_refused_leaves_nothing_behind() {
+    let (mut encoder, mut out) = (Encoder::default(), BytesMut::new());
+    let list = [nlri("10.0.0.0/8")];
+    let raw = |code, length| vec![RawAttr { flags: 0xc0, code, value: vec![0; length].into() }];
+    let mut encode = |unknown| {
+        let attrs = Attrs { unknown, ..v4() };
+        encoder.encode_update(&mut out, Family::Ipv4Unicast, &attrs, &list).map(|_| out.split().len())
+    };
+    let whole = encode(Vec::new());
+    let expect = EncodeError::TooLong { code: 99, length: 70_000, max: 4096 };
+    assert_eq!(encode(raw(99, 70_000)), Err(expect));
+    assert_eq!(encode(raw(8, 1)), Err(EncodeError::NotUnknown { code: 8 }));
+    assert_eq!(encode(Vec::new()), whole);
+}
+
+#[test]
 fn lengths_are_extended_only_where_they_must_be() {
     for (count, head) in [(63, &hex!("c0 08 fc")[..]), (64, &hex!("d0 08 0100"))] {
         let attrs = Attrs { communities: vec![Community(7); count], ..v4() };

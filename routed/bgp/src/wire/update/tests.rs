@@ -333,6 +333,13 @@ fn aigp_is_taken_where_the_session_has_it_and_else_as_if_it_were_unknown() {
     assert_eq!(attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &hex!("80 1a 00")], rx).aigp, None);
 }
 
+/// The attributes as a session without options would have them.
+fn written(attrs: &net::Attrs) -> Vec<u8> {
+    let mut out = Vec::new();
+    crate::wire::encode_attributes(attrs, crate::wire::Tx::default(), &mut out).unwrap();
+    out
+}
+
 #[test]
 fn the_first_accumulated_metric_counts_and_all_else_is_passed_on() {
     let rx = Rx { aigp: true, ..external() };
@@ -340,15 +347,13 @@ fn the_first_accumulated_metric_counts_and_all_else_is_passed_on() {
     let mut read = net::Attrs::clone(&attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &many], rx));
     assert_eq!(read.aigp, Some(7));
     read.aigp = Some(8);
-    let mut out = Vec::new();
-    attr::encode(&read, super::super::Tx::default(), true, &mut out).unwrap();
+    let out = written(&read);
     let told = hex!("80 1a 1a 01 000b 0000000000000008 07 0004 ff 01 000b 0000000000000009");
     assert!(out.ends_with(&told), "{out:02x?}");
     // Without any metric too.
     let other = hex!("80 1a 04 07 0004 ff");
     let read = attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &other], rx);
-    let mut out = Vec::new();
-    attr::encode(&read, super::super::Tx::default(), true, &mut out).unwrap();
+    let out = written(&read);
     assert!(read.aigp.is_none() && out.ends_with(&other), "{out:02x?}");
 }
 
@@ -385,8 +390,7 @@ fn the_rarer_attributes_are_read() {
 fn the_partial_bit_of_what_is_understood_is_kept() {
     let read = attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &hex!("e0 08 04 00000001")], external());
     assert_eq!(read.partial, 1 << 8);
-    let mut out = Vec::new();
-    attr::encode(&read, super::super::Tx::default(), true, &mut out).unwrap();
+    let out = written(&read);
     assert!(out.ends_with(&hex!("e0 08 04 00000001")), "{out:02x?}");
     // It says nothing of an optional non-transitive one (RFC 4271 §4.3).
     assert_eq!(attrs(&[ORIGIN, AS_PATH, NEXT_HOP, &hex!("a0 04 04 00000001")], external()).partial, 0);
