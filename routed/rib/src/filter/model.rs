@@ -153,21 +153,21 @@ pub struct Delete {
 #[serde(default, deny_unknown_fields)]
 #[derive(Default)]
 struct FlatRule {
-    #[serde(deserialize_with = "text::list")]
+    #[serde(deserialize_with = "text::any_of")]
     prefix: Vec<PrefixMatch>,
     #[serde(deserialize_with = "text::some")]
     as_path: Option<AsPathPattern>,
-    #[serde(deserialize_with = "text::list")]
+    #[serde(deserialize_with = "text::any_of")]
     community: Vec<Community>,
-    #[serde(deserialize_with = "text::list")]
+    #[serde(deserialize_with = "text::any_of")]
     large_community: Vec<LargeCommunity>,
-    #[serde(deserialize_with = "text::list")]
+    #[serde(deserialize_with = "text::any_of")]
     ext_community: Vec<ExtCommunity>,
-    #[serde(deserialize_with = "text::list")]
+    #[serde(deserialize_with = "text::any_of")]
     next_hop: Vec<Prefix>,
-    #[serde(deserialize_with = "text::list")]
+    #[serde(deserialize_with = "text::any_of")]
     peer: Vec<IpAddr>,
-    #[serde(deserialize_with = "text::list")]
+    #[serde(deserialize_with = "text::any_of")]
     protocol: Vec<Protocol>,
     #[serde(deserialize_with = "text::some")]
     med: Option<Range>,
