@@ -51,7 +51,9 @@ impl FromStr for Community {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Some((community, _)) = WELL_KNOWN.iter().find(|(_, name)| *name == text) {
+        // As other routers write them, and the RFCs: NO_EXPORT, no_export.
+        let plain = text.to_ascii_lowercase().replace('_', "-");
+        if let Some((community, _)) = WELL_KNOWN.iter().find(|(_, name)| *name == plain) {
             return Ok(*community);
         }
         let parts = text.split_once(':').and_then(|(high, low)| {

@@ -280,6 +280,7 @@ fn unicast(address: IpAddr) -> Result<(), &'static str> {
         address if address.is_loopback() => Err("a loopback address"),
         address if address.is_multicast() => Err("a multicast address"),
         address if address == broadcast => Err("the broadcast address"),
+        canonical if canonical != address => Err("an IPv4 address in the form of IPv6"),
         _ => Ok(()),
     }
 }
@@ -348,13 +349,13 @@ fn at_least_a_second(
 }
 
 fn families(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<Family> {
+    if let Some(span) = section.empty_list("families") {
+        findings.error(&span, "families: name at least one of \"ipv4\" and \"ipv6\"");
+    }
     let Some(list) = section.list::<Family>("families", findings) else { return Family::ALL.to_vec() };
     let mut families: Vec<Family> = values(list);
     families.sort_unstable();
     families.dedup();
-    if families.is_empty() {
-        findings.error(&section.span, "families: name at least one of \"ipv4\" and \"ipv6\"");
-    }
     families
 }
 

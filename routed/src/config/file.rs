@@ -6,18 +6,14 @@ use std::path::{Path, PathBuf};
 
 use kernel::NexthopObjects;
 use net::Prefix;
-use std::sync::Arc;
-
-use rib::filter::Filter;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Findings;
 use super::reader::{FromToml, Located, Section};
 use super::runtime::Runtime;
 use super::{
-    Advertise, Cluster, Config, DefaultAction, Diagnostic, Ipam, Kernel, NamedFilter, Node, Policy, Severity,
-    bfd, bgp, bmp, defaults, originate, rip,
+    Advertise, Cluster, Config, DefaultAction, Diagnostic, Ipam, Kernel, Node, Policy, Severity, bfd, bgp,
+    bmp, defaults, filter, originate, rip,
 };
 
 /// Reads a configuration. `file` is the name that the findings bear.
@@ -57,7 +53,7 @@ fn read<'i>(top: &mut Section<'i>, since: bgp::Since<'i>, findings: &mut Finding
     let node = node(top.section("node", findings), findings);
     let cluster = cluster(top.section("cluster", findings), findings);
     let api = super::api::read(top.section("api", findings), findings);
-    let filters = filters(top, findings);
+    let filters = filter::read(top, findings);
     top.not_yet(&["docker"], findings);
     let bfd = bfd::read(top, findings);
     let (mut advertise, bgp) = (advertise(top, findings), bgp::read(top, (&filters, &bfd), since, findings));
@@ -219,46 +215,6 @@ fn advertise(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<Advertis
         section.finish(findings);
     }
     list
-}
-
-fn filters(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<NamedFilter> {
-    let mut filters: Vec<NamedFilter> = Vec::new();
-    for section in top.sections("filter", findings) {
-        let span = section.span.clone();
-        let source: toml::Table = section.into_entries().map(|(key, node)| (key, plain(node))).collect();
-        match source.clone().try_into::<Filter>() {
-            Ok(filter) if filters.iter().any(|other| other.filter.name == filter.name) => {
-                findings.error(&span, format!("filter {:?} stands twice; keep one", filter.name));
-            }
-            Ok(filter) => filters.push(NamedFilter { source, filter: Arc::new(filter) }),
-            Err(error) => findings.error(&span, format!("[[filter]]: {}", error.message())),
-        }
-    }
-    filters
-}
-
-/// A value without its places, for types that serde reads.
-fn plain(node: Spanned<DeValue<'_>>) -> toml::Value {
-    match node.into_inner() {
-        DeValue::String(text) => toml::Value::String(text.into_owned()),
-        DeValue::Integer(number) => {
-            let digits = number.as_str().replace('_', "");
-            match i64::from_str_radix(&digits, number.radix()) {
-                Ok(number) => toml::Value::Integer(number),
-                Err(_) => toml::Value::String(digits),
-            }
-        }
-        DeValue::Float(number) => match number.as_str().parse() {
-            Ok(number) => toml::Value::Float(number),
-            Err(_) => toml::Value::String(number.as_str().to_owned()),
-        },
-        DeValue::Boolean(value) => toml::Value::Boolean(value),
-        DeValue::Datetime(value) => toml::Value::Datetime(value),
-        DeValue::Array(array) => toml::Value::Array(array.into_iter().map(plain).collect()),
-        DeValue::Table(table) => toml::Value::Table(
-            table.into_iter().map(|(key, node)| (key.into_inner().into_owned(), plain(node))).collect(),
-        ),
-    }
 }
 
 /// `zero`: the node claims a block where nothing is said of blocks.

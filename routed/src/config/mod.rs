@@ -14,6 +14,7 @@ pub mod change;
 pub mod defaults;
 pub mod diagnostic;
 mod file;
+mod filter;
 pub mod originate;
 mod print;
 mod reader;

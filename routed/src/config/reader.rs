@@ -116,6 +116,28 @@ impl<'i> Section<'i> {
         Some(values)
     }
 
+    /// The elements of a list that must be there, as they stand.
+    pub(super) fn nodes(
+        &mut self,
+        key: &'static str,
+        findings: &mut Findings<'_>,
+    ) -> Option<Vec<Spanned<DeValue<'i>>>> {
+        let Some(node) = self.take(key) else {
+            findings.error(&self.span, format!("[{}] needs the key `{key}`", self.name));
+            return None;
+        };
+        let span = node.span();
+        match node.into_inner() {
+            DeValue::Array(array) => Some(array.into_iter().collect()),
+            other => {
+                let message =
+                    format!("{}{key}: a list is expected, not a {}", self.prefix(), other.type_str());
+                findings.error(&span, message);
+                None
+            }
+        }
+    }
+
     /// The elements of a list, each a value or a table; a single one is a list of one.
     pub(super) fn entries<T: FromToml>(
         &mut self,
@@ -188,6 +210,12 @@ impl<'i> Section<'i> {
     /// True when the key is there and its value is a table.
     pub(super) fn is_table(&self, key: &str) -> bool {
         matches!(self.table.get(key).map(Spanned::get_ref), Some(DeValue::Table(_)))
+    }
+
+    /// Where the value of a key stands that is a list of nothing.
+    pub(super) fn empty_list(&self, key: &str) -> Option<Range<usize>> {
+        let node = self.table.get(key)?;
+        matches!(node.get_ref(), DeValue::Array(array) if array.is_empty()).then(|| node.span())
     }
 
     /// Takes a key that makes no sense here; returns where its value stands.
@@ -344,7 +372,7 @@ impl FromToml for Asn {
             Some(text) => text.parse::<Self>().map_err(|e| e.to_string())?,
             None => Self(u32::from_toml(value)?),
         };
-        if asn.is_reserved() {
+        if asn.is_reserved() || asn == Self::TRANS {
             return Err(format!(
                 "AS {asn} is reserved and no speaker may use it; private numbers are 64512 to 65534"
             ));

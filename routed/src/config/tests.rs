@@ -84,6 +84,7 @@ fn an_address_that_no_peer_can_have_is_refused() {
         ("::ffff:127.0.0.1", "a loopback address"),
         ("224.0.0.5", "a multicast address"),
         ("ff02::1", "a multicast address"),
+        ("::ffff:192.0.2.2", "an IPv4 address in the form of IPv6"),
         ("255.255.255.255", "the broadcast address"),
     ] {
         assert_eq!(
@@ -215,6 +216,56 @@ fn what_is_printed_reads_back_as_the_same() {
     let config = good(&source);
     let printed = config.to_toml().unwrap();
     assert_eq!(good(&printed), config, "{printed}");
+}
+
+#[test]
+fn what_is_wrong_with_a_filter_is_told_at_the_very_key_all_of_it() {
+    let source = "\
+[[filter]]
+name = \"mine\"
+rules = [
+  { prefix = \"10.0.0.0/8 le 24\", action = \"accept\" },
+  { prefix = \"10.0.0.1/8\", community = \"x\", action = \"allow\" },
+  { action = \"accept\", set = { med = 1, local_pref = -1 } },
+  { prefx = \"10.0.0.0/8\", action = \"reject\" },
+  { prefix = \"10.0.0.0/8\" },
+  \"accept\",
+]
+";
+    let findings = check(source);
+    let found: Vec<&str> = findings.lines().collect();
+    for (line, begins) in found.iter().zip([
+        "n1.toml:5:14: filter \"mine\", rule 2: prefix: \"10.0.0.1/8\" has host bits set; write 10.0.0.0/8",
+        "n1.toml:5:40: filter \"mine\", rule 2: community: \"x\" is no community",
+        "n1.toml:5:54: filter \"mine\", rule 2: action: unknown variant `allow`, expected one of",
+        "n1.toml:6:54: filter \"mine\", rule 3: set.local_pref: ",
+        "n1.toml:7:13: filter \"mine\", rule 4: prefx: unknown field `prefx`, expected one of",
+        "n1.toml:8:3: filter \"mine\", rule 5: a filter rule needs action = ",
+        "n1.toml:9:3: filter \"mine\", rule 6: a table is expected, not a string",
+    ]) {
+        assert!(line.starts_with(begins), "{line}\n{begins}");
+    }
+    assert_eq!(found.len(), 7, "{findings}");
+    assert_eq!(
+        check("[[filter]]\nnam = \"a\"\nrules = 1\n"),
+        "n1.toml:1:1: [filter] needs the key `name`\n\
+         n1.toml:2:1: unknown key `nam` in [filter]; did you mean `name`?\n\
+         n1.toml:3:9: filter.rules: a list is expected, not a integer\n"
+    );
+}
+
+#[test]
+fn an_empty_list_is_never_taken_for_no_condition_or_no_key() {
+    for condition in ["prefix", "community", "peer", "protocol", "next_hop"] {
+        let source =
+            format!("[[filter]]\nname = \"a\"\nrules = [ {{ {condition} = [], action = \"accept\" }} ]\n");
+        assert!(check(&source).contains("the list is empty and meets nothing"), "{source}");
+    }
+    let clears = "[[filter]]\nname = \"a\"\nrules = [ { action = \"accept\", set = { community = [] } } ]\n";
+    assert_eq!(check(clears), "");
+    let source = format!("{PEER}password_file = []\n");
+    let expected = "n1.toml:6:17: password_file: the list is empty; name a file, or remove the key\n";
+    assert_eq!(check(&source), expected);
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Filter {
     /// True when the verdict can differ between routes that differ in nothing
     /// but the prefix.
     pub fn looks_at_prefix(&self) -> bool {
-        self.rules.iter().any(|rule| !rule.matches.prefix.is_empty() || rule.matches.family.is_some())
+        self.rules.iter().any(|rule| !rule.matches.prefix.is_empty() || !rule.matches.family.is_empty())
     }
 }
 
@@ -56,19 +56,30 @@ impl Match {
     pub fn meets(&self, route: &Route<'_>) -> bool {
         let attrs = route.attrs;
         none_or_any(&self.protocol, |protocol| *protocol == route.protocol)
-            && self.family.is_none_or(|family| family == route.prefix.family())
+            && none_or_any(&self.family, |family| *family == route.prefix.family())
             && none_or_any(&self.prefix, |range| range.meets(route.prefix))
-            && none_or_any(&self.peer, |peer| route.peer == Some(*peer))
+            && none_or_any(&self.peer, |range| route.peer.is_some_and(|peer| range.contains(peer)))
             && none_or_any(&self.next_hop, |inside| {
                 attrs.next_hop.is_some_and(|next_hop| inside.contains(next_hop.address()))
             })
-            && self.med.is_none_or(|range| range.meets(attrs.med.unwrap_or(0)))
-            && self.local_pref.is_none_or(|range| range.meets(attrs.effective_local_pref()))
-            && self.tag.is_none_or(|range| range.meets(attrs.tag.into()))
-            && none_or_any(&self.community, |community| attrs.communities.contains(community))
-            && none_or_any(&self.large_community, |community| attrs.large_communities.contains(community))
+            && none_or_any(&self.med, |range| range.meets(attrs.med.unwrap_or(0)))
+            && none_or_any(&self.local_pref, |range| range.meets(attrs.effective_local_pref()))
+            && none_or_any(&self.tag, |range| range.meets(attrs.tag.into()))
+            && none_or_any(&self.community, |wanted| attrs.communities.iter().any(|c| wanted.meets(*c)))
+            && none_or_any(&self.large_community, |wanted| {
+                attrs.large_communities.iter().any(|c| wanted.meets(*c))
+            })
             && none_or_any(&self.ext_community, |community| attrs.ext_communities.contains(community))
-            && self.as_path.as_ref().is_none_or(|pattern| pattern.meets(&attrs.as_path.to_string()))
+            && self.meets_path(attrs)
+    }
+
+    /// The path is printed only where a condition asks for it.
+    fn meets_path(&self, attrs: &Attrs) -> bool {
+        if self.as_path.is_empty() {
+            return true;
+        }
+        let printed = attrs.as_path.to_string();
+        self.as_path.iter().any(|pattern| pattern.meets(&printed))
     }
 }
 
@@ -80,15 +91,15 @@ impl Rule {
             || *set != Set::default()
             || *add != Values::default()
             || *delete != Delete::default()
-            || *prepend > 0
+            || !prepend.is_empty()
     }
 
     /// Makes the changes of the rule: `delete`, then `set`, then `add`, then
-    /// `prepend` with our own AS. An accumulated metric is a matter of the
-    /// export, which knows the next hop.
+    /// `prepend`, with `local_asn` where it means our own AS. An accumulated
+    /// metric is a matter of the export, which knows the next hop.
     pub fn edit(&self, attrs: &mut Attrs, local_asn: Asn) {
-        attrs.communities.retain(|community| !self.delete.community.contains(community));
-        attrs.large_communities.retain(|community| !self.delete.large_community.contains(community));
+        attrs.communities.retain(|c| !self.delete.community.iter().any(|gone| gone.meets(*c)));
+        attrs.large_communities.retain(|c| !self.delete.large_community.iter().any(|gone| gone.meets(*c)));
         attrs.ext_communities.retain(|community| !self.delete.ext_community.contains(community));
         if self.delete.med {
             attrs.med = None;
@@ -110,8 +121,8 @@ impl Rule {
         add_missing(&mut attrs.communities, &self.add.community);
         add_missing(&mut attrs.large_communities, &self.add.large_community);
         add_missing(&mut attrs.ext_communities, &self.add.ext_community);
-        if self.prepend > 0 {
-            attrs.as_path = attrs.as_path.prepended(local_asn, self.prepend.into());
+        if !self.prepend.is_empty() {
+            attrs.as_path = self.prepend.before(&attrs.as_path, local_asn);
         }
     }
 

@@ -5,16 +5,20 @@
 //! does. The end of the rules rejects. The types are the shape of `[[filter]]`
 //! in the configuration file, so what is parsed is what is evaluated.
 
+mod communities;
 mod eval;
 pub mod model;
+mod prepend;
 mod text;
 
 use std::sync::Arc;
 
 use net::Prefix;
 
+pub use communities::{CommunityMatch, LargeCommunityMatch};
 pub use eval::{Route, Verdict};
 pub use model::{Action, AsPathPattern, Delete, Filter, Match, PrefixMatch, Range, Rule, Set, Values};
+pub use prepend::Prepend;
 
 use crate::Protocol;
 

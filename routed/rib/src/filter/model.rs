@@ -9,6 +9,8 @@ use net::{Asn, Community, ExtCommunity, Family, LargeCommunity, Origin, Prefix};
 use regex_lite::Regex;
 use serde::Deserialize;
 
+use super::communities::{CommunityMatch, LargeCommunityMatch};
+use super::prepend::Prepend;
 use super::text;
 use crate::Protocol;
 
@@ -36,8 +38,8 @@ pub struct Rule {
     pub add: Values,
     /// What is taken away.
     pub delete: Delete,
-    /// How often our own AS is put in front of the path.
-    pub prepend: u8,
+    /// What is put in front of the path.
+    pub prepend: Prepend,
 }
 
 impl Rule {
@@ -66,28 +68,28 @@ pub enum Action {
 pub struct Match {
     /// The prefix is one of these.
     pub prefix: Vec<PrefixMatch>,
-    /// The printed AS path contains this pattern.
-    pub as_path: Option<AsPathPattern>,
+    /// The printed AS path contains one of these patterns.
+    pub as_path: Vec<AsPathPattern>,
     /// One of these communities is there.
-    pub community: Vec<Community>,
+    pub community: Vec<CommunityMatch>,
     /// One of these large communities is there.
-    pub large_community: Vec<LargeCommunity>,
+    pub large_community: Vec<LargeCommunityMatch>,
     /// One of these extended communities is there.
     pub ext_community: Vec<ExtCommunity>,
     /// The next hop lies in one of these.
     pub next_hop: Vec<Prefix>,
-    /// The peer that told the route is one of these.
-    pub peer: Vec<IpAddr>,
+    /// The address of the peer that told the route lies in one of these.
+    pub peer: Vec<Prefix>,
     /// The protocol is one of these.
     pub protocol: Vec<Protocol>,
-    /// The MED is in this range; a route without one counts as 0.
-    pub med: Option<Range>,
-    /// The local preference is in this range; a route without one counts as 100.
-    pub local_pref: Option<Range>,
-    /// The route tag is in this range; a route without one counts as 0.
-    pub tag: Option<Range>,
-    /// The family is this.
-    pub family: Option<Family>,
+    /// The MED is in one of these ranges; a route without one counts as 0.
+    pub med: Vec<Range>,
+    /// The local preference is in one of these ranges; a route without one counts as 100.
+    pub local_pref: Vec<Range>,
+    /// The route tag is in one of these ranges; a route without one counts as 0.
+    pub tag: Vec<Range>,
+    /// The family is one of these.
+    pub family: Vec<Family>,
 }
 
 /// Attributes that a rule overwrites.
@@ -140,10 +142,10 @@ pub struct Values {
 pub struct Delete {
     /// These communities.
     #[serde(deserialize_with = "text::list")]
-    pub community: Vec<Community>,
+    pub community: Vec<CommunityMatch>,
     /// These large communities.
     #[serde(deserialize_with = "text::list")]
-    pub large_community: Vec<LargeCommunity>,
+    pub large_community: Vec<LargeCommunityMatch>,
     /// These extended communities.
     #[serde(deserialize_with = "text::list")]
     pub ext_community: Vec<ExtCommunity>,
@@ -156,34 +158,35 @@ pub struct Delete {
 #[serde(default, deny_unknown_fields)]
 #[derive(Default)]
 struct FlatRule {
-    #[serde(deserialize_with = "text::list")]
+    #[serde(deserialize_with = "text::any_of")]
     prefix: Vec<PrefixMatch>,
-    #[serde(deserialize_with = "text::some")]
-    as_path: Option<AsPathPattern>,
-    #[serde(deserialize_with = "text::list")]
-    community: Vec<Community>,
-    #[serde(deserialize_with = "text::list")]
-    large_community: Vec<LargeCommunity>,
-    #[serde(deserialize_with = "text::list")]
+    #[serde(deserialize_with = "text::any_of")]
+    as_path: Vec<AsPathPattern>,
+    #[serde(deserialize_with = "text::any_of")]
+    community: Vec<CommunityMatch>,
+    #[serde(deserialize_with = "text::any_of")]
+    large_community: Vec<LargeCommunityMatch>,
+    #[serde(deserialize_with = "text::any_of")]
     ext_community: Vec<ExtCommunity>,
-    #[serde(deserialize_with = "text::list")]
+    #[serde(deserialize_with = "text::any_of")]
     next_hop: Vec<Prefix>,
-    #[serde(deserialize_with = "text::list")]
-    peer: Vec<IpAddr>,
-    #[serde(deserialize_with = "text::list")]
+    #[serde(deserialize_with = "text::any_of")]
+    peer: Vec<Prefix>,
+    #[serde(deserialize_with = "text::any_of")]
     protocol: Vec<Protocol>,
-    #[serde(deserialize_with = "text::some")]
-    med: Option<Range>,
-    #[serde(deserialize_with = "text::some")]
-    local_pref: Option<Range>,
-    #[serde(deserialize_with = "text::some")]
-    tag: Option<Range>,
-    family: Option<Family>,
+    #[serde(deserialize_with = "text::any_of")]
+    med: Vec<Range>,
+    #[serde(deserialize_with = "text::any_of")]
+    local_pref: Vec<Range>,
+    #[serde(deserialize_with = "text::any_of")]
+    tag: Vec<Range>,
+    #[serde(deserialize_with = "text::any_of")]
+    family: Vec<Family>,
     action: Option<Action>,
     set: Set,
     add: Values,
     delete: Delete,
-    prepend: u8,
+    prepend: Prepend,
 }
 
 impl<'de> Deserialize<'de> for Rule {

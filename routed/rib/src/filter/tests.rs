@@ -78,6 +78,21 @@ fn each_condition_meets_and_misses() {
         ("community = \"no-export\"", true),
         ("community = [\"1:1\", \"65001:1\"]", true),
         ("community = [\"1:1\"]", false),
+        ("community = \"NO_EXPORT\"", true),
+        ("community = \"65001:*\"", true),
+        ("community = \"*:1\"", true),
+        ("community = \"*\"", true),
+        ("community = [\"65002:*\", \"*:2\"]", false),
+        ("large_community = \"1:*:3\"", true),
+        ("large_community = \"1:*:4\"", false),
+        ("as_path = [\"^$\", \"_65003$\"]", true),
+        ("as_path = [\"^$\", \"_65004$\"]", false),
+        ("peer = \"192.0.2.0/24\"", true),
+        ("peer = [\"198.51.100.0/24\", \"192.0.2.2\"]", false),
+        ("family = [\"ipv4\", \"ipv6\"]", true),
+        ("family = [\"ipv6\"]", false),
+        ("med = [5, \"10..20\"]", true),
+        ("med = [5, \"11..20\"]", false),
         ("large_community = \"1:2:3\"", true),
         ("large_community = \"1:2:4\"", false),
         ("ext_community = [\"rt:64512:1\", \"rt:64512:100\"]", true),
@@ -126,7 +141,8 @@ fn each_attribute_is_set_and_each_kind_of_community_is_added_once() {
         check(&format!("[{{ action = \"accept\", {actions} }}]"), "10.0.0.0/8", &route()).unwrap()
     };
     let large = |last| LargeCommunity([1, 2, last]);
-    let cases: [(&str, Attrs); 8] = [
+    let longer = |front: &[u32]| AsPath::sequence(front.iter().copied().chain([65001, 650, 65003]));
+    let cases: [(&str, Attrs); 14] = [
         ("set = { med = 7 }", Attrs { med: Some(7), ..route() }),
         ("set = { local_pref = 7 }", Attrs { local_pref: Some(7), ..route() }),
         ("set = { next_hop = \"2001:db8::1\" }", {
@@ -141,6 +157,17 @@ fn each_attribute_is_set_and_each_kind_of_community_is_added_once() {
         ("add = { large_community = [\"1:2:3\", \"1:2:4\"] }", {
             Attrs { large_communities: vec![large(3), large(4)], ..route() }
         }),
+        (
+            "delete = { community = \"65001:*\" }",
+            Attrs { communities: vec![Community::NO_EXPORT], ..route() },
+        ),
+        ("delete = { community = \"*\", large_community = \"1:2:*\" }", {
+            Attrs { communities: vec![], large_communities: vec![], ..route() }
+        }),
+        ("prepend = \"64512 65010\"", Attrs { as_path: longer(&[64512, 65010]), ..route() }),
+        ("prepend = [65010, \"1.10\"]", Attrs { as_path: longer(&[65010, 65546]), ..route() }),
+        ("prepend = { asn = 65010, count = 2 }", Attrs { as_path: longer(&[65010, 65010]), ..route() }),
+        ("prepend = { count = 2 }", Attrs { as_path: longer(&[64512, 64512]), ..route() }),
         ("prepend = 1", Attrs { as_path: AsPath::sequence([64512, 65001, 650, 65003]), ..route() }),
     ];
     for (actions, wanted) in cases {
@@ -201,4 +228,20 @@ fn the_built_in_filters_do_what_their_names_say() {
     let attrs = Attrs::default();
     let route = Route { prefix: pools[0], attrs: &attrs, protocol: Protocol::Rip, peer: None };
     assert_eq!(local_only().eval(&route), Verdict::Reject(Why::FilterEnd("local-only".into())));
+}
+
+#[test]
+fn words_that_mean_nothing_are_refused_with_what_to_write() {
+    for (rule, says) in [
+        ("community = \"64512:1:*\"", "is no community; write 64512:100, 64512:*"),
+        ("large_community = \"1:*\"", "is no large community"),
+        ("prepend = 64512", "to put another AS in front write"),
+        ("prepend = \"0\"", "AS 0 is reserved"),
+        ("prepend = { as = 1 }", "unknown field `as`"),
+        ("peer = []", "the list is empty and meets nothing"),
+    ] {
+        let rules = format!("[{{ {rule}, action = \"accept\" }}]");
+        let error = check(&rules, "10.0.0.0/8", &route()).unwrap_err();
+        assert!(error.contains(says), "{rule}: {error}");
+    }
 }

@@ -18,6 +18,23 @@ where
     deserializer.deserialize_any(OneOrMany(PhantomData))
 }
 
+/// Reads the values of a condition, one or a list. An empty list met nothing in
+/// the mind of who wrote it, and everything as a condition without values.
+pub(super) fn any_of<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    let values = list(deserializer)?;
+    if values.is_empty() {
+        return Err(D::Error::custom(
+            "the list is empty and meets nothing; name a value or take the condition away",
+        ));
+    }
+    Ok(values)
+}
+
 /// Reads one value or a list of values, where an empty list says something.
 pub(super) fn some_list<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where
@@ -83,9 +100,22 @@ where
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(text) = seq.next_element::<String>()? {
+        while let Some(Word(text)) = seq.next_element()? {
             values.push(text.parse().map_err(A::Error::custom)?);
         }
         Ok(values)
+    }
+}
+
+/// A text, or a number as one.
+struct Word(String);
+
+impl<'de> serde::Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut words: Vec<String> = list(deserializer)?;
+        match (words.pop(), words.is_empty()) {
+            (Some(word), true) => Ok(Self(word)),
+            _ => Err(D::Error::custom("a value is expected, not a list")),
+        }
     }
 }

@@ -11,6 +11,9 @@ use crate::config::reader::Section;
 
 /// The files and the keys in them, in the order of the list.
 pub(super) fn read(section: &mut Section<'_>, findings: &mut Findings<'_>) -> (Vec<PathBuf>, Vec<Secret>) {
+    if let Some(span) = section.empty_list("password_file") {
+        findings.error(&span, "password_file: the list is empty; name a file, or remove the key");
+    }
     let files = section.list::<PathBuf>("password_file", findings).unwrap_or_default();
     let mut keys = Vec::with_capacity(files.len());
     for file in &files {
