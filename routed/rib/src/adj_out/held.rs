@@ -84,26 +84,30 @@ impl<P: Post> AdjOut<P> {
         self.held.contains_key(&prefix)
     }
 
-    /// Tells what holds of a prefix, if news of it were held back.
-    pub fn release(&mut self, table: &Table, prefix: Prefix) {
-        let Some(Before { best, offers }) = self.held.remove(&prefix) else { return };
+    /// Tells what holds of a prefix, if news of it were held back; returns
+    /// what that is for those who are told several paths.
+    pub fn release(&mut self, table: &Table, prefix: Prefix) -> Option<Offered> {
+        let Before { best, offers } = self.held.remove(&prefix)?;
         self.change(table, &Change { prefix, old: best, new: table.best(prefix) });
-        if let Some(old) = offers {
-            self.offered(table, &Offered { prefix, old, new: table.offers(prefix) });
-        }
+        let offered = Offered { prefix, old: offers?, new: table.offers(prefix) };
+        self.offered(table, &offered);
+        Some(offered)
     }
 
-    /// Withdraws what was told of a prefix, and holds back what holds of it.
-    pub fn retract(&mut self, table: &Table, prefix: Prefix) {
+    /// Withdraws what was told of a prefix, and holds back what holds of it;
+    /// returns the same.
+    pub fn retract(&mut self, table: &Table, prefix: Prefix) -> Offered {
         let before = self.held.remove(&prefix);
         let Before { best, offers } =
             before.unwrap_or_else(|| Before { best: table.best(prefix), offers: None });
-        let old = offers.unwrap_or_else(|| table.offers(prefix));
         self.change(table, &Change { prefix, old: best, new: None });
-        self.offered(table, &Offered { prefix, old, new: Offers::new() });
+        let old = offers.unwrap_or_else(|| table.offers(prefix));
+        let offered = Offered { prefix, old, new: Offers::new() };
+        self.offered(table, &offered);
         if table.best(prefix).is_some() {
             self.held.insert(prefix, Before { best: None, offers: Some(Offers::new()) });
         }
+        offered
     }
 
     /// Keeps what was told of the usable paths of a held prefix; false where

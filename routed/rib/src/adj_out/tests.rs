@@ -112,7 +112,9 @@ impl World {
         for offered in self.table.take_offered() {
             self.out.offered(&self.table, &offered);
         }
-        free.into_iter().for_each(|prefix| self.out.release(&self.table, prefix));
+        for prefix in free {
+            self.out.release(&self.table, prefix);
+        }
     }
 
     fn deliver(&mut self) {
