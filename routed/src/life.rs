@@ -430,6 +430,7 @@ fn fib_config(config: &Config) -> FibConfig {
             std::net::IpAddr::V6(source) => Some(source),
         }),
         nexthop_objects: config.kernel.nexthop_objects,
+        tell_settled: config.tells_installed_only(),
         ..FibConfig::default()
     }
 }

@@ -68,6 +68,8 @@ pub struct FibConfig {
     pub receive_buffer: usize,
     /// Whether routes point at nexthop objects.
     pub nexthop_objects: NexthopObjects,
+    /// Tell each [`FibEvent::Settled`], for whoever waits for it.
+    pub tell_settled: bool,
 }
 
 /// Whether routes point at nexthop objects.
@@ -102,6 +104,7 @@ impl Default for FibConfig {
             source6: None,
             receive_buffer: 4 << 20,
             nexthop_objects: NexthopObjects::Auto,
+            tell_settled: false,
         }
     }
 }
@@ -200,7 +203,7 @@ pub enum Done {
 pub enum FibEvent {
     /// Everything in the batches up to this number is in the kernel, gone from
     /// it, or refused. Where nothing else is to be told, nobody is woken for
-    /// it: see [`Fib::settled`].
+    /// it, unless [`FibConfig::tell_settled`] says so: see [`Fib::settled`].
     Settled(u64),
     /// What the kernel does not take, and why; `None`: it does now, or nobody
     /// wants it any more.

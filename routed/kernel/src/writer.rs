@@ -14,6 +14,7 @@ mod objects;
 mod place;
 mod queue;
 mod reconcile;
+mod refusals;
 mod removal;
 mod slab;
 mod turns;
@@ -75,6 +76,8 @@ pub(crate) struct Writer {
     elsewhere: FxHashMap<RouteKey, RouteOwner>,
     swept: bool,
     refused: FxHashMap<Prefix, Refusal>,
+    /// How many prefixes were told to be refused, and still are.
+    told: usize,
     /// Installed, wanted no more, and the kernel refused what is to replace them.
     outdated: FxHashSet<Prefix>,
     /// Lost, but nobody has looked yet whether they are there.
@@ -146,6 +149,7 @@ impl Writer {
             elsewhere: FxHashMap::default(),
             swept: false,
             refused: FxHashMap::default(),
+            told: 0,
             outdated: FxHashSet::default(),
             doubtful: FxHashMap::default(),
             dead: FxHashSet::default(),
@@ -420,6 +424,7 @@ impl Writer {
     /// reader need not wake for it; `all_read`: it has taken all that was.
     fn settle_quietly(&mut self, all_read: bool) {
         if all_read
+            && !self.config.tell_settled
             && self.notices.is_empty()
             && self.results.is_empty()
             && let Some(batch) = self.settled.take()

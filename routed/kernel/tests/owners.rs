@@ -75,9 +75,14 @@ fn when_the_foreign_route_goes_ours_is_installed() {
         for (prefix, a, b, rest) in FAMILIES {
             ip(&format!("route add {prefix} via {a} dev v0 proto static"));
             rig.set(vec![(prefix, Some(via(b, v0)))]).await;
-            rig.until(prefix, Err(Refusal::Foreign { protocol: 4 })).await;
+            let told = |refusal: Option<Refusal>| {
+                let told = FibEvent::Refused(vec![(p(prefix), refusal)]);
+                move |event| (event == told).then_some(())
+            };
+            rig.event(told(Some(Refusal::Foreign { protocol: 4 }))).await;
             ip(&format!("route del {prefix} via {a} dev v0 proto static"));
-            rig.until(prefix, Ok(Done::Installed)).await;
+            rig.event(told(None)).await;
+            assert_eq!(rig.result(prefix).await, Ok(Done::Installed));
             assert_eq!(route(prefix), format!("{prefix} via {b} dev v0 proto bgp{rest}"));
         }
         watcher.abort();

@@ -36,6 +36,7 @@ use net::{Attrs, Family, Nlri, Prefix};
 use rustc_hash::FxHashMap;
 
 use self::group::Group;
+use self::held::{Held, View};
 use self::member::{Member, Standing};
 use self::told::{Exporter, Scene, Tells, both};
 use crate::export::{Audience, Teller};
@@ -49,6 +50,7 @@ pub use self::together::Together;
 mod batch;
 mod chunk;
 mod group;
+mod held;
 mod letter;
 mod member;
 mod together;
@@ -122,6 +124,7 @@ pub struct AdjOut<P: Post> {
     /// What exports depend on of the sources of paths, as it was at the last one.
     tellers: FxHashMap<PeerId, Teller>,
     attrs: Interner<Attrs>,
+    held: Held,
 }
 
 impl<P: Post> AdjOut<P> {
@@ -135,6 +138,7 @@ impl<P: Post> AdjOut<P> {
             members: FxHashMap::default(),
             tellers: FxHashMap::default(),
             attrs: Interner::default(),
+            held: Held::default(),
         }
     }
 
@@ -168,14 +172,15 @@ impl<P: Post> AdjOut<P> {
         let format = group.format.clone();
         group.part(&mut self.members, peer.id);
         let new = self.join(peer, format);
-        let Self { groups, members, .. } = self;
+        let Self { groups, members, held, .. } = self;
+        let view = View { table, held };
         let Ok([Some(before), Some(after)]) = groups.get_disjoint_mut([old, new]) else { return };
         let Some(member) = members.get_mut(&peer.id) else { return };
         let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
         for family in Family::ALL {
             // How many paths it is told is agreed on with the session; only the
             // limit can be another.
-            for (prefix, offers) in table.tellable_after(family, None, after.exporter.several(family)) {
+            for (prefix, offers) in view.tellable_after(family, None, after.exporter.several(family)) {
                 let was = before.exporter.all(&mut scene, prefix, &offers);
                 let is = after.exporter.all(&mut scene, prefix, &offers);
                 both(prefix, &was, &is).for_each(|(nlri, news)| member.news(nlri, &news));
@@ -213,6 +218,9 @@ impl<P: Post> AdjOut<P> {
 
     /// The usable paths of a prefix changed, for those who are told several.
     pub fn offered(&mut self, table: &Table, offered: &Offered) {
+        if self.holds_offered(offered) {
+            return;
+        }
         let Offered { prefix, old, new } = offered;
         old.iter().chain(new).for_each(|offer| self.know(table, &offer.path));
         let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
@@ -239,8 +247,9 @@ impl<P: Post> AdjOut<P> {
         let mut left = Left::Nothing;
         let mut turn = Turn { limits: self.limits, left: self.limits.turn.max(self.limits.pull) };
         let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
+        let view = View { table, held: &self.held };
         for group in self.groups.iter_mut().flatten() {
-            if group.serve_alone(&mut self.members, (table, &mut scene), post, &mut turn) == Left::Work {
+            if group.serve_alone(&mut self.members, (view, &mut scene), post, &mut turn) == Left::Work {
                 left = Left::Work;
             }
             group.serve_in_step(&mut self.members, self.limits, post);
@@ -284,7 +293,7 @@ impl<P: Post> AdjOut<P> {
         let Some(group) = self.groups[member.group].as_mut() else { return Vec::new() };
         let exporter = by(group);
         let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
-        let offers = table.tellable(prefix, exporter.several(prefix.family()));
+        let offers = View { table, held: &self.held }.tellable(prefix, exporter.several(prefix.family()));
         let tells = exporter.all(&mut scene, prefix, &offers);
         advertised(member, prefix, &offers, &tells).collect()
     }
@@ -302,10 +311,11 @@ impl<P: Post> AdjOut<P> {
         let Some(member) = self.members.get(&id) else { return page };
         let Some(group) = &mut self.groups[member.group] else { return page };
         let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
+        let view = View { table, held: &self.held };
         let first = after.map_or(Family::Ipv4Unicast, Prefix::family);
         for family in Family::ALL.into_iter().filter(|family| *family >= first) {
             let after = after.filter(|after| after.family() == family);
-            for (prefix, offers) in table.tellable_after(family, after, group.exporter.several(family)) {
+            for (prefix, offers) in view.tellable_after(family, after, group.exporter.several(family)) {
                 let tells = group.exporter.all(&mut scene, prefix, &offers);
                 let mut seen = advertised(member, prefix, &offers, &tells).peekable();
                 if page.items.len() >= max && seen.peek().is_some() {
@@ -323,7 +333,11 @@ impl<P: Post> AdjOut<P> {
     pub fn count(&mut self, table: &Table, id: PeerId) -> [usize; Family::ALL.len()] {
         let Some(member) = self.members.get(&id) else { return Default::default() };
         let Some(group) = &mut self.groups[member.group] else { return Default::default() };
-        group.count(table, &mut Scene::new(&self.tellers, &mut self.attrs, self.cluster_id), id)
+        group.count(
+            View { table, held: &self.held },
+            &mut Scene::new(&self.tellers, &mut self.attrs, self.cluster_id),
+            id,
+        )
     }
 
     /// What exports depend on of a source may have changed: what was told
@@ -333,7 +347,8 @@ impl<P: Post> AdjOut<P> {
         let Some(before) = self.tellers.insert(peer.id, teller).filter(|before| *before != teller) else {
             return;
         };
-        let Self { groups, members, tellers, attrs, cluster_id, .. } = self;
+        let Self { groups, members, tellers, attrs, cluster_id, held, .. } = self;
+        let view = View { table, held };
         let of_peer = |(_, offers): &(Prefix, Offers)| {
             offers.iter().any(|offer| offer.path.source == Source::Peer(peer.id))
         };
@@ -342,7 +357,7 @@ impl<P: Post> AdjOut<P> {
             let routes: Vec<_> = Family::ALL
                 .map(several)
                 .into_iter()
-                .flat_map(|(family, several)| table.tellable_after(family, None, several).filter(of_peer))
+                .flat_map(|(family, several)| view.tellable_after(family, None, several).filter(of_peer))
                 .collect();
             let mut tell = |teller| -> Vec<Tells> {
                 tellers.insert(peer.id, teller);

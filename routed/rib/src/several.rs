@@ -55,7 +55,7 @@ impl PartialEq for Offer {
 
 impl Offer {
     /// The best path, for those who are told nothing else.
-    fn best(best: Best) -> Self {
+    pub(crate) fn best(best: Best) -> Self {
         Self { id: 0, path: best.path, metric: best.metric }
     }
 }

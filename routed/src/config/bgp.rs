@@ -79,6 +79,7 @@ pub(super) fn read<'i>(
         reject_as_sets: flag("reject_as_sets", true),
         graceful_shutdown: flag("graceful_shutdown", false),
         guard: flag("guard", true),
+        suppress_fib_pending: flag("suppress_fib_pending", false),
         asn: asn.unwrap_or_default(),
         listen,
         cluster_id,

@@ -91,6 +91,14 @@ pub struct NamedFilter {
     pub filter: std::sync::Arc<rib::filter::Filter>,
 }
 
+impl Config {
+    /// Peers are told a route when the kernel has it; where no routes are
+    /// written at all, nobody could be told any.
+    pub fn tells_installed_only(&self) -> bool {
+        self.kernel.install && self.bgp.as_ref().is_some_and(|bgp| bgp.suppress_fib_pending)
+    }
+}
+
 /// `[node]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Node {
@@ -162,6 +170,8 @@ pub struct Bgp {
     /// The kernel drops what strangers send to the port before it is a
     /// connection.
     pub guard: bool,
+    /// Peers are told a route when the kernel has it.
+    pub suppress_fib_pending: bool,
     /// The confederation that this node's AS is a member of (RFC 5065).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confederation: Option<Confederation>,

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use net::Prefix;
 use nix::errno::Errno;
-use rustc_hash::FxHashSet;
 
 use super::line::Load;
 use super::place::is_of_object;
@@ -179,10 +178,7 @@ impl Writer {
     fn job(&mut self, prefix: Prefix, side: &mut Side) -> Option<Job> {
         if side.is_there() && self.is_met(*side) {
             self.refused.remove(&prefix);
-            if side.told() {
-                side.set_told(false);
-                self.results.insert(prefix, None);
-            }
+            self.take_back(prefix, side);
             return None;
         }
         match self.place(side.want()) {
@@ -194,8 +190,7 @@ impl Writer {
                 if side.is_there() {
                     self.outdated.insert(prefix);
                 }
-                side.set_told(true);
-                self.results.insert(prefix, Some(refusal));
+                self.tell(prefix, side, refusal);
                 None
             }
         }
@@ -350,7 +345,7 @@ impl Writer {
         if !self.doubtful.is_empty() {
             self.doubtful.remove(&job.prefix);
         }
-        if !self.refused.is_empty() || !self.results.is_empty() {
+        if self.told > 0 {
             self.clear(job.prefix);
         }
         usize::from(job.adds() && job.on_link())
@@ -436,61 +431,5 @@ impl Writer {
                 }
             }
         }
-    }
-
-    /// The kernel does not take a route.
-    pub(super) fn refuse(&mut self, prefix: Prefix, refusal: Refusal) {
-        if let Some(side) = self.sides.get_mut(prefix) {
-            side.set_told(true);
-        }
-        self.results.insert(prefix, Some(refusal.clone()));
-        self.refused.insert(prefix, refusal);
-    }
-
-    /// A refusal, if there was one, holds no more.
-    pub(super) fn clear(&mut self, prefix: Prefix) {
-        self.refused.remove(&prefix);
-        let Some(old) = self.sides.get(prefix).copied().filter(|side| side.told()) else { return };
-        let mut side = old;
-        side.set_told(false);
-        self.put(prefix, old, side);
-        self.results.insert(prefix, None);
-    }
-
-    /// Tries again what was refused.
-    pub(super) fn retry_refused(&mut self) {
-        self.retry(|_| true);
-        self.mend();
-    }
-
-    /// A gateway may be reachable by a route that was written after the one
-    /// that needs it.
-    fn retry_unreachable(&mut self) {
-        self.retry(|refusal| matches!(refusal, Refusal::NoWay { .. }));
-    }
-
-    pub(super) fn retry(&mut self, again: impl Fn(&Refusal) -> bool) {
-        let prefixes: Vec<Prefix> =
-            self.refused.iter().filter(|(_, refusal)| again(refusal)).map(|(prefix, _)| *prefix).collect();
-        for prefix in prefixes {
-            self.enqueue(prefix);
-        }
-        let mut wants = FxHashSet::default();
-        for (number, want) in self.ways.wants.iter_mut() {
-            if want.refused.take_if(|refusal| again(refusal)).is_some() {
-                wants.insert(number);
-            }
-        }
-        if wants.is_empty() {
-            return;
-        }
-        let queue = &mut self.queue;
-        self.sides.retain(|prefix, side| {
-            if wants.contains(&side.want()) && side.told() && !side.queued() {
-                side.set_queued(true);
-                queue.push(prefix);
-            }
-            true
-        });
     }
 }

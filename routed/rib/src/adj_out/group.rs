@@ -9,12 +9,13 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::batch::Batch;
 use super::chunk::{self, Chunk, Chunks};
+use super::held::View;
 use super::letter::{Line, Post, To};
 use super::member::{Member, Standing};
 use super::told::{Exporter, Fits, Scene, Told, WasIs};
 use super::{Left, Limits, Turn};
 use crate::export::Audience;
-use crate::{PeerId, PeerInfo, Source, Table};
+use crate::{PeerId, PeerInfo, Source};
 
 #[derive(Debug)]
 pub(super) struct Group<F, L> {
@@ -197,7 +198,7 @@ impl<F, L: Clone> Group<F, L> {
     pub(super) fn serve_alone<P: Post<Format = F, Letter = L>>(
         &mut self,
         members: &mut FxHashMap<PeerId, Member>,
-        (table, scene): (&Table, &mut Scene<'_>),
+        (view, scene): (View<'_>, &mut Scene<'_>),
         post: &mut P,
         turn: &mut Turn,
     ) -> Left {
@@ -207,7 +208,7 @@ impl<F, L: Clone> Group<F, L> {
             handed = false;
             for index in 0..self.alone.len() {
                 let Some(member) = members.get_mut(&self.alone[index]) else { continue };
-                match self.step((table, scene), member, post, turn) {
+                match self.step((view, scene), member, post, turn) {
                     Step::Handed => handed = true,
                     Step::Waits => {}
                     Step::TurnOver => {
@@ -230,7 +231,7 @@ impl<F, L: Clone> Group<F, L> {
     /// Writes one letter to a member that is alone, if it can take one.
     fn step<P: Post<Format = F, Letter = L>>(
         &mut self,
-        (table, scene): (&Table, &mut Scene<'_>),
+        (view, scene): (View<'_>, &mut Scene<'_>),
         member: &mut Member,
         post: &mut P,
         turn: &mut Turn,
@@ -255,7 +256,7 @@ impl<F, L: Clone> Group<F, L> {
                 let letter = post.write(&self.format, &[Line { to: To::ALL, out: begins }]);
                 post.hand(id, &letter);
             }
-            let chunk = self.chunk((table, scene), post, (family, after), turn);
+            let chunk = self.chunk((view, scene), post, (family, after), turn);
             chunk.letter.iter().for_each(|letter| post.hand(id, letter));
             if let Some(ended) = alone.dumped(chunk.last) {
                 let line = Line { to: To::ALL, out: ended };
@@ -264,7 +265,7 @@ impl<F, L: Clone> Group<F, L> {
             }
         } else {
             turn.left -= pull;
-            let lines = member.pull((table, scene), &mut self.exporter, pull).into_lines();
+            let lines = member.pull((view, scene), &mut self.exporter, pull).into_lines();
             if !lines.is_empty() {
                 let letter = post.write(&self.format, &lines);
                 post.hand(id, &letter);
@@ -277,7 +278,7 @@ impl<F, L: Clone> Group<F, L> {
     /// one written now.
     fn chunk<P: Post<Format = F, Letter = L>>(
         &mut self,
-        (table, scene): (&Table, &mut Scene<'_>),
+        (view, scene): (View<'_>, &mut Scene<'_>),
         post: &mut P,
         (family, after): (Family, Option<Prefix>),
         turn: &mut Turn,
@@ -288,7 +289,7 @@ impl<F, L: Clone> Group<F, L> {
         let (mut batch, mut seen, mut looked_at) = (Batch::default(), after, 0);
         let next = self.chunks.next(family, after);
         let mut last = None;
-        for (prefix, offers) in table.tellable_after(family, after, self.exporter.several(family)) {
+        for (prefix, offers) in view.tellable_after(family, after, self.exporter.several(family)) {
             if next.is_some_and(|next| next < prefix) {
                 last = next;
                 break;
@@ -405,12 +406,12 @@ impl<F, L: Clone> Group<F, L> {
     }
 
     /// How many paths a member is told.
-    pub(super) fn count(&mut self, table: &Table, scene: &mut Scene<'_>, id: PeerId) -> ByFamily {
+    pub(super) fn count(&mut self, view: View<'_>, scene: &mut Scene<'_>, id: PeerId) -> ByFamily {
         if self.counts.is_none() {
             let mut counts = Counts::default();
             for family in Family::ALL {
                 let several = self.exporter.several(family);
-                for (prefix, offers) in table.tellable_after(family, None, several) {
+                for (prefix, offers) in view.tellable_after(family, None, several) {
                     for (_, told) in self.exporter.all(scene, prefix, &offers) {
                         counts.adjust(family, self.hidden(Some(&told)), |number| *number += 1);
                     }

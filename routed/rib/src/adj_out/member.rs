@@ -9,9 +9,10 @@ use net::{Attrs, Family, Nlri, Prefix};
 use rustc_hash::FxBuildHasher;
 
 use super::batch::Batch;
+use super::held::View;
 use super::letter::{Out, To};
 use super::told::{Exporter, Scene, Told, WasIs};
-use crate::{PeerId, PeerInfo, Source, Table};
+use crate::{PeerId, PeerInfo, Source};
 
 #[derive(Debug)]
 pub(super) struct Member {
@@ -99,7 +100,7 @@ impl Member {
     /// Takes news of up to `max` paths, and holds that it was told.
     pub(super) fn pull<F>(
         &mut self,
-        (table, scene): (&Table, &mut Scene<'_>),
+        (view, scene): (View<'_>, &mut Scene<'_>),
         exporter: &mut Exporter<F>,
         max: usize,
     ) -> Batch {
@@ -111,7 +112,7 @@ impl Member {
                 alone.pending = IndexMap::default();
                 break;
             };
-            let told = exporter.now(table, scene, nlri);
+            let told = exporter.now(view, scene, nlri);
             match (last, self.sees(told.as_deref())) {
                 (last, Some(is)) if !same(last.as_ref(), Some(&is)) => batch.reach(nlri, &is, To::ALL),
                 (Some(_), None) => batch.unreach(nlri, To::ALL),

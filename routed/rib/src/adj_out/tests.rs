@@ -64,6 +64,8 @@ struct World {
     ends: BTreeMap<PeerId, Vec<Family>>,
     /// Peers that may be told what they know.
     refreshed: BTreeSet<PeerId>,
+    /// Prefixes whose news wait for the kernel.
+    slow: BTreeSet<Prefix>,
 }
 
 impl World {
@@ -72,7 +74,7 @@ impl World {
         let table = table(now, &[]);
         let out = AdjOut::new(table.rules().cluster_id, LIMITS);
         let (believes, ends, refreshed) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { now, table, out, office: Office::default(), believes, ends, refreshed }
+        Self { now, table, out, office: Office::default(), believes, ends, refreshed, slow: BTreeSet::new() }
     }
 
     fn up(&mut self, peer: &PeerInfo) {
@@ -97,11 +99,21 @@ impl World {
     }
 
     fn flush(&mut self, max: usize) {
+        let mut free = Vec::new();
         for change in self.table.take_changes(max) {
-            self.out.change(&self.table, &change);
+            let waits = change.new.is_some() && self.slow.contains(&change.prefix);
+            if waits || self.out.holds(change.prefix) {
+                self.out.hold(&change);
+                free.extend((!waits).then_some(change.prefix));
+            } else {
+                self.out.change(&self.table, &change);
+            }
         }
         for offered in self.table.take_offered() {
             self.out.offered(&self.table, &offered);
+        }
+        for prefix in free {
+            self.out.release(&self.table, prefix);
         }
     }
 
@@ -421,6 +433,7 @@ fn a_peer_that_stalls_holds_up_nobody_costs_little_and_catches_up() {
     assert!(w.in_step(PeerId(2)));
 }
 
+mod held;
 mod metric;
 mod random;
 mod together;

@@ -7,9 +7,10 @@ use net::{Attrs, Family, Nlri, Prefix};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::held::View;
 use crate::export::{Audience, Exported, Outbound, Teller, admit, export};
 use crate::intern::Interner;
-use crate::{Offers, PeerId, Protocol, Source, Table};
+use crate::{Offers, PeerId, Protocol, Source};
 
 /// What a group is told of a prefix, and who said it.
 #[derive(Debug)]
@@ -140,12 +141,12 @@ impl<F> Exporter<F> {
     }
 
     /// What the audience is told of one path now.
-    pub(super) fn now(&mut self, table: &Table, scene: &mut Scene<'_>, nlri: Nlri) -> Option<Arc<Told>> {
+    pub(super) fn now(&mut self, view: View<'_>, scene: &mut Scene<'_>, nlri: Nlri) -> Option<Arc<Told>> {
         let Nlri { path_id, prefix } = nlri;
         if !self.several(prefix.family()) {
-            return self.told(scene, prefix, (&table.best(prefix)?).into());
+            return self.told(scene, prefix, (&view.best(prefix)?).into());
         }
-        let tells = self.all(scene, prefix, &table.offers(prefix));
+        let tells = self.all(scene, prefix, &view.tellable(prefix, true));
         tells.into_iter().find(|(id, _)| *id == path_id).map(|(_, told)| told)
     }
 

@@ -279,6 +279,15 @@ fn paths_with_sets_are_refused_unless_the_file_says_otherwise() {
 }
 
 #[test]
+fn what_is_told_when_it_is_installed_is_a_question_for_the_start() {
+    let pending = good(&format!("{BGP}suppress_fib_pending = true\n"));
+    assert!(pending.tells_installed_only() && !good(BGP).tells_installed_only());
+    let off = good(&format!("[kernel]\ninstall = false\n{BGP}suppress_fib_pending = true\n"));
+    assert!(!off.tells_installed_only(), "nothing could ever be told");
+    assert_eq!(diff(&good(BGP), &pending), [Change::NeedsRestart("bgp")]);
+}
+
+#[test]
 fn peers_added_over_the_api_are_read_with_the_file_which_comes_first() {
     let table = |text: &str| text.parse::<toml::Table>().unwrap();
     let (file, added, bad): (IpAddr, IpAddr, IpAddr) =

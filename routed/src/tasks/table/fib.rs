@@ -10,6 +10,9 @@ use rib::{Change, PeerId, Protocol, Source};
 use rustc_hash::{FxHashMap, FxHasher};
 use tracing::{error, info, warn};
 
+use super::confirm::Confirm;
+use crate::config::Config;
+
 /// How many marks there are of what is on the way.
 const MARKS: usize = 1 << 14;
 
@@ -42,15 +45,18 @@ pub(super) struct FibState {
     /// What the kernel does not take, and why.
     refused: FxHashMap<Prefix, Refusal>,
     swept: bool,
+    /// What peers are told when it is in the kernel, where they are.
+    pub(super) confirm: Option<Confirm>,
     /// A source has ended, and the writer waits to hear that all is said.
     ended: bool,
 }
 
 impl FibState {
-    pub(super) fn new(fib: Fib, install: bool) -> Self {
+    pub(super) fn new(fib: Fib, config: &Config) -> Self {
         Self {
             fib,
-            install,
+            install: config.kernel.install,
+            confirm: config.tells_installed_only().then(Confirm::default),
             waiting: Vec::new(),
             known: FxHashMap::default(),
             number: 0,
@@ -62,23 +68,25 @@ impl FibState {
         }
     }
 
-    /// Notes what a change means for the kernel.
-    pub(super) fn change(&mut self, change: &Change) {
+    /// Notes what a change means for the kernel; true when peers are not to
+    /// hear of it before the kernel has the route.
+    pub(super) fn change(&mut self, change: &Change) -> bool {
         if !self.install {
-            return;
+            return false;
         }
         let new = change.new.as_ref().and_then(way_of);
         let old = change.old.as_ref().and_then(way_of);
         // Before the sweep the kernel may hold a route that an earlier run wanted.
+        let wanted = new.is_some();
         if new == old && self.swept {
-            return;
+            return wanted && self.lacks(change.prefix);
         }
         if self.waiting.last().is_none_or(Batch::is_full) {
             self.number += 1;
             self.waiting.push(Batch::new(self.number));
             self.known.clear();
         }
-        let Some(batch) = self.waiting.last_mut() else { return };
+        let Some(batch) = self.waiting.last_mut() else { return false };
         let route = new.and_then(|way| {
             let made = || Known {
                 _held: (Arc::clone(way.target), way.backup.cloned()),
@@ -88,6 +96,16 @@ impl FibState {
         });
         batch.push(change.prefix, route);
         self.marks[mark_of(change.prefix)] = self.number;
+        let Some(confirm) = &mut self.confirm else { return false };
+        confirm.written(change.prefix, wanted.then_some(self.number));
+        wanted
+    }
+
+    /// True where peers are told what the kernel has, and it has not got the
+    /// route of a prefix, or not yet.
+    pub(super) fn lacks(&self, prefix: Prefix) -> bool {
+        let waits = |confirm: &Confirm| confirm.waits(prefix) || self.refused.contains_key(&prefix);
+        self.confirm.as_ref().is_some_and(waits)
     }
 
     /// Hands over what has changed; `more` says that further changes follow at once.
@@ -132,10 +150,14 @@ impl FibState {
     /// Takes what the writer tells.
     pub(super) fn event(&mut self, event: FibEvent) {
         match event {
-            FibEvent::Settled(batch) => self.settled = batch.max(self.settled),
+            FibEvent::Settled(batch) => {
+                self.settled = batch.max(self.settled);
+                self.confirm.iter_mut().for_each(|confirm| confirm.settled(batch));
+            }
             FibEvent::Refused(results) => {
                 for (prefix, refusal) in results {
                     self.result(prefix, refusal);
+                    self.confirm.iter_mut().for_each(|confirm| confirm.looked_at(prefix));
                 }
             }
             FibEvent::Adopted(0) | FibEvent::Swept(0) => {}
@@ -249,6 +271,11 @@ fn source_of(source: Source) -> u32 {
         Source::Local => 0,
         Source::Peer(id) => id.0 + 1,
     }
+}
+
+/// True when the kernel has to be given the route.
+pub(super) fn is_written(best: &Best) -> bool {
+    way_of(best).is_some()
 }
 
 /// What a best path asks of the kernel; `None` where the kernel has it by itself.

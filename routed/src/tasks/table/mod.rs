@@ -11,6 +11,7 @@
 
 mod aggregate;
 pub(crate) mod ask;
+mod confirm;
 mod death;
 mod drain;
 pub(crate) mod dump;
@@ -255,7 +256,7 @@ pub(crate) fn start(
         left: Left::Nothing,
         sessions: Sessions::new(now, expected, deferral),
         local: Local::default(),
-        fib: FibState::new(fib, config.kernel.install),
+        fib: FibState::new(fib, &config),
         watchers: Watchers::default(),
         monitors: Monitors::default(),
         links,
@@ -315,7 +316,7 @@ impl TableTask {
                     tracing::error!("links and addresses are no longer watched");
                     break;
                 }
-                Wake::Fib(Some(event)) => self.fib.event(event),
+                Wake::Fib(Some(event)) => self.fib_event(event),
                 // The daemon stops: the routes stay in the kernel.
                 Wake::Input(None) | Wake::Fib(None) => break,
                 Wake::Deadline => self.deadline(now).await,
@@ -420,9 +421,9 @@ impl TableTask {
     }
 
     fn settle_some(&mut self) {
+        let mut free = Vec::new();
         for change in self.table.take_changes(CHANGES) {
-            self.adj_out.change(&self.table, &change);
-            self.fib.change(&change);
+            self.write_and_tell(&change, &mut free);
             if let Some(rip) = &mut self.rip {
                 rip.change(&self.table, &change);
             }
@@ -433,6 +434,9 @@ impl TableTask {
         for offered in self.table.take_offered() {
             self.adj_out.offered(&self.table, &offered);
             self.monitors.offered(&offered);
+        }
+        for prefix in free {
+            self.release(prefix);
         }
         self.monitors.observe(&mut self.table);
     }

@@ -125,9 +125,13 @@ impl TableTask {
             distance: path.distance.into(),
             state: state(candidate) as i32,
             installed: in_use && self.fib.is_installed(view.prefix),
-            install_error: self.fib.refusal(view.prefix).filter(|_| in_use).map(ToString::to_string),
+            install_error: self.fib.refusal(view.prefix).filter(|_| in_use).map(|refusal| {
+                let untold =
+                    if best && self.adj_out.holds(view.prefix) { "; peers are not told of it" } else { "" };
+                format!("{refusal}{untold}")
+            }),
             age_seconds: candidate.since.map_or(0, |since| now.saturating_duration_since(since).as_secs()),
-            reason: reason(candidate),
+            reason: self.reason(view.prefix, candidate),
             stale: candidate.stale,
             path_id: Some(candidate.path_id).filter(|id| *id != 0 && path.protocol == Protocol::Bgp),
             ..v1::Route::default()
@@ -141,6 +145,16 @@ impl TableTask {
             }
         }
         route
+    }
+
+    /// Why a path stands where it stands, in one clause; and that peers are
+    /// not told of it, where that is so.
+    fn reason(&self, prefix: Prefix, candidate: &CandidateView) -> String {
+        let reason = reason(candidate);
+        if matches!(candidate.standing, Standing::Best(_)) && self.adj_out.holds(prefix) {
+            return format!("{reason}; peers are told of it when the kernel has it");
+        }
+        reason
     }
 
     fn next_hops(&self, target: Option<&Target>) -> Vec<v1::NextHop> {

@@ -20,6 +20,9 @@ enum Op {
     Client { peer: u8, client: bool },
     Limit { peer: u8, limit: usize },
     Refresh(u8),
+    Slow(u8),
+    Taken(u8),
+    Refused(u8),
     Count(u8),
     Flush(usize),
     Deliver,
@@ -40,6 +43,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (peers.clone(), 0usize..4).prop_map(|(peer, limit)| Op::Limit { peer, limit }),
         1 => peers.clone().prop_map(Op::Refresh),
         1 => peers.clone().prop_map(Op::Count),
+        1 => (0u8..12).prop_map(Op::Slow),
+        1 => (0u8..12).prop_map(Op::Taken),
+        1 => (0u8..12).prop_map(Op::Refused),
         4 => (0usize..6).prop_map(Op::Flush),
         4 => Just(Op::Deliver),
         6 => (peers, 0usize..6).prop_map(|(peer, letters)| Op::Read { peer, letters }),
@@ -126,6 +132,15 @@ fn apply(w: &mut World, infos: &mut BTreeMap<u8, PeerInfo>, op: &Op) {
             w.refreshed.insert(id(peer));
             w.out.refresh(id(peer), IPV4);
         }
+        Op::Slow(n) => drop(w.slow.insert(prefix(n))),
+        Op::Taken(n) => {
+            w.slow.remove(&prefix(n));
+            w.out.release(&w.table, prefix(n));
+        }
+        Op::Refused(n) => {
+            w.slow.insert(prefix(n));
+            w.out.retract(&w.table, prefix(n));
+        }
         Op::Count(peer) => {
             w.out.count(&w.table, id(peer));
         }
@@ -194,6 +209,17 @@ proptest! {
             apply(&mut w, &mut infos, op);
         }
         w.flush(usize::MAX);
+        for info in infos.values() {
+            // While news are held back, too, a reader is shown what the peer believes.
+            w.drain(info.id);
+            let pages = w.out.advertised(&w.table, info.id, None, usize::MAX).items.into_iter();
+            let shown: BTreeMap<_, _> = pages.map(|told| (told.nlri, told.attrs)).collect();
+            prop_assert_eq!(&shown, &w.believes[&info.id]);
+            prop_assert_eq!(w.out.count(&w.table, info.id).iter().sum::<usize>(), shown.len());
+        }
+        for n in 0..12 {
+            w.out.release(&w.table, prefix(n));
+        }
         for info in infos.values() {
             w.drain(info.id);
             let believes = w.believes[&info.id].clone();
