@@ -203,6 +203,21 @@ fn a_certificate_of_the_daemon_that_does_not_do_is_named() -> Result<()> {
     let output = reload()?;
     assert!(output.stderr.contains("past its end"), "{output:?}");
     refused(&scene.ask("alice", &["status"])?, 3, "the daemon's certificate has expired");
+    let alarms = scene.routed.routectl_json(["status"])?["alarms"].to_string();
+    assert!(alarms.contains("n1.pem, ended at 2021-01-01"), "{alarms}");
+    Ok(())
+}
+
+#[test]
+fn files_that_have_changed_are_taken_by_the_next_connection() -> Result<()> {
+    let scene = Scene::start("tlsrenew")?;
+    let renewed = Authority::new(&scene.lab, "renewed")?;
+    renewed.sign("n1", &[&scene.server.ipv4().to_string()])?;
+    scene.ask_trusting(Some("alice"), "renewed", &["status"])?.ok()?;
+    scene.await_log("api: changed certificates taken")?;
+    scene.ca.write("n1.pem", "half a certificate")?;
+    scene.ask_trusting(Some("alice"), "renewed", &["status"])?.ok()?;
+    scene.await_log("api: changed certificates not taken; the old ones stay")?;
     Ok(())
 }
 

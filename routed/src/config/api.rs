@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use self::credentials::{Credentials, Fault, Which};
+pub use self::credentials::{Credentials, Ending, Fault, Life, Which};
 use super::defaults;
 use super::diagnostic::Findings;
 use super::file::guard_key;
@@ -135,9 +135,10 @@ fn tls(
             findings.error(&file.span, format!("api.tls.{fault}"));
         })
         .ok()?;
-    if let Some(since) = credentials.expired(jiff::Timestamp::now()) {
+    let ending = credentials.life.and_then(|life| life.ending(jiff::Timestamp::now()));
+    if let Some(Ending::Past(end)) = ending {
         let message = format!(
-            "api.tls.cert: {}: the certificate is past its end, {since}, and clients will refuse it; put a new \
+            "api.tls.cert: {}: the certificate is past its end, {end}, and clients will refuse it; put a new \
              one there",
             cert.value.display()
         );

@@ -32,7 +32,7 @@ use std::time::Duration;
 use net::{Asn, Family, PeerAs, Prefix, RouterId};
 use serde::Serialize;
 
-pub use api::{Api, Credentials, Fault, Tls, Which};
+pub use api::{Api, Credentials, Ending, Fault, Life, Tls, Which};
 pub(crate) use bgp::ao;
 pub use bgp::{AoKey, AtLimit, Dynamic, MaxPrefixes, NoPeerKey, PeerKey, Whose};
 pub use diagnostic::{Diagnostic, Severity};

@@ -19,15 +19,15 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::caller::Caller;
+use super::certificates::Certificates;
 use super::connection::Connection;
-use crate::config::Tls;
 use crate::observe::damp::Damper;
 
 /// So many connections are open at once, at each door.
@@ -52,7 +52,7 @@ pub(super) enum Listener {
     /// Anybody on this host.
     Tcp(TcpListener),
     /// Whoever the certificates say.
-    Tls(TcpListener, watch::Receiver<Option<Tls>>),
+    Tls(TcpListener, Certificates),
 }
 
 /// Somebody who was not let in, and why.
@@ -175,12 +175,15 @@ async fn accept(listener: &Listener) -> io::Result<Greeting> {
             let (stream, address) = accept_tcp(listener).await?;
             Box::pin(async move { Ok(Connection::new(stream, Caller::Local(address))) })
         }
-        Listener::Tls(listener, tls) => {
+        Listener::Tls(listener, certificates) => {
             let (stream, address) = accept_tcp(listener).await?;
-            let server = tls.borrow().as_ref().map(|tls| Arc::clone(&tls.credentials.server));
+            let certificates = certificates.clone();
             Box::pin(async move {
                 let refused = |why: String| TurnedAway { who: address.to_string(), why };
-                let server = server.ok_or_else(|| refused("there are no certificates".to_owned()))?;
+                let server = certificates
+                    .server()
+                    .await
+                    .ok_or_else(|| refused("there are no certificates".to_owned()))?;
                 greet(stream, address, TlsAcceptor::from(server)).await.map_err(refused)
             })
         }

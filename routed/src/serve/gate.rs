@@ -9,27 +9,26 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use api::calls::{Effect, effect_of};
-use tokio::sync::watch;
 use tonic::Status;
 use tonic::codegen::{Service, http};
 use tower::Layer;
 
 use super::audit::{Entry, Object};
 use super::caller::Caller;
-use crate::config::Tls;
+use super::certificates::Certificates;
 
 /// Puts a [`Gate`] in front of the services.
 #[derive(Clone, Debug)]
 pub(super) struct GateLayer {
     /// Who may change something over TLS.
-    pub(super) tls: watch::Receiver<Option<Tls>>,
+    pub(super) certificates: Certificates,
 }
 
 impl<S> Layer<S> for GateLayer {
     type Service = Gate<S>;
 
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate { inner, tls: self.tls.clone() }
+        Gate { inner, certificates: self.certificates.clone() }
     }
 }
 
@@ -37,7 +36,7 @@ impl<S> Layer<S> for GateLayer {
 #[derive(Clone, Debug)]
 pub(super) struct Gate<S> {
     inner: S,
-    tls: watch::Receiver<Option<Tls>>,
+    certificates: Certificates,
 }
 
 impl<S, B, R> Service<http::Request<B>> for Gate<S>
@@ -62,8 +61,7 @@ where
         let object = Object::default();
         let mut entry = Entry::new(&caller, request.uri().path(), object.clone());
         // Asked anew for each call: who has lost the right has lost it at once.
-        let verdict = caller.may_change(self.tls.borrow().as_ref().map_or(&[][..], |tls| &tls.operators[..]));
-        if let Err(problem) = verdict {
+        if let Err(problem) = self.certificates.may_change(&caller) {
             entry.denied();
             return Box::pin(async move { Ok(Status::from(problem).into_http()) });
         }

@@ -8,6 +8,7 @@
 mod audit;
 mod bfd;
 mod caller;
+mod certificates;
 mod connection;
 mod convert;
 mod door;
@@ -37,7 +38,6 @@ use api::v1::policy_service_server::PolicyServiceServer;
 use api::v1::rip_service_server::RipServiceServer;
 use api::v1::route_service_server::RouteServiceServer;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tracing::{info, warn};
 
+use self::certificates::Certificates;
 use self::door::Listener;
 use self::gate::GateLayer;
 pub(crate) use self::node::NodeInfo;
@@ -122,7 +123,7 @@ pub(crate) async fn bind(config: &config::Api) -> Result<Bound, ServeError> {
 /// The running servers.
 pub(crate) struct Servers {
     tasks: Vec<JoinHandle<()>>,
-    tls: watch::Sender<Option<Tls>>,
+    certificates: Certificates,
     _socket: SocketFile,
 }
 
@@ -134,11 +135,12 @@ pub(crate) async fn start(
     stop: CancellationToken,
 ) -> Servers {
     let Bound { unix, tcp, tls, socket } = bound;
-    let routes = routes_of(info, handles, &stop).await;
-    let (sender, tls) = watch::channel(tls);
+    let certificates = Certificates::new(tls);
+    let routes = routes_of(info, handles, &certificates, &stop).await;
     let serve = |server: Server, listener: Listener| {
         let incoming = ReceiverStream::new(door::open(listener, stop.clone()));
-        let server = server.layer(GateLayer { tls: tls.clone() }).add_routes(routes.clone());
+        let server =
+            server.layer(GateLayer { certificates: certificates.clone() }).add_routes(routes.clone());
         let ended = server.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
         tokio::spawn(async move {
             if let Err(error) = ended.await {
@@ -149,11 +151,12 @@ pub(crate) async fn start(
     let mut tasks = vec![serve(Server::builder(), Listener::Unix(unix))];
     info!(socket = %socket.0.display(), "api");
     if let Some(listener) = tcp {
-        let encrypted = tls.borrow().is_some();
+        let encrypted = certificates.are_there();
         if let Ok(address) = listener.local_addr() {
             info!(%address, tls = encrypted, "api");
         }
-        let listener = if encrypted { Listener::Tls(listener, tls.clone()) } else { Listener::Tcp(listener) };
+        let listener =
+            if encrypted { Listener::Tls(listener, certificates.clone()) } else { Listener::Tcp(listener) };
         // A host that has vanished frees its place.
         let server = Server::builder()
             .http2_keepalive_interval(Some(PROBE))
@@ -161,14 +164,14 @@ pub(crate) async fn start(
             .concurrency_limit_per_connection(CALLS);
         tasks.push(serve(server, listener));
     }
-    Servers { tasks, tls: sender, _socket: socket }
+    Servers { tasks, certificates, _socket: socket }
 }
 
 impl Servers {
     /// Connections from now on are greeted with these certificates, and calls
     /// from now on go by these operators.
     pub(crate) fn configure(&self, tls: Option<Tls>) {
-        self.tls.send_replace(tls);
+        self.certificates.set(tls);
     }
 
     /// Waits for the servers to end after they were told to, but not long,
@@ -187,25 +190,34 @@ impl Servers {
     }
 }
 
-async fn routes_of(info: NodeInfo, handles: Handles, stop: &CancellationToken) -> Routes {
+async fn routes_of(
+    info: NodeInfo,
+    handles: Handles,
+    certificates: &Certificates,
+    stop: &CancellationToken,
+) -> Routes {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<NodeServiceServer<node::Node>>().await;
     let local_asn = info.asn;
-    let mut routes = Routes::new(NodeServiceServer::new(node::Node { info, handles: handles.clone() }))
-        .add_service(PeerServiceServer::new(peers::Peers { handles: handles.clone(), local_asn }))
-        .add_service(RouteServiceServer::new(routes::RoutesOf {
-            table: handles.table.clone(),
-            stop: stop.clone(),
-        }))
-        .add_service(RipServiceServer::new(rip::RipOf { handles: handles.clone() }))
-        .add_service(BfdServiceServer::new(bfd::BfdOf { bfd: handles.bfd.clone() }))
-        .add_service(MonitorServiceServer::new(monitor::MonitorOf {
-            bmp: handles.bmp.clone(),
-            table: handles.table.clone(),
-        }))
-        .add_service(IpamServiceServer::new(ipam::Addresses { handles: handles.clone() }))
-        .add_service(PolicyServiceServer::new(policy::Policies { policy: handles.policy }))
-        .add_service(health);
+    let mut routes = Routes::new(NodeServiceServer::new(node::Node {
+        info,
+        handles: handles.clone(),
+        certificates: certificates.clone(),
+    }))
+    .add_service(PeerServiceServer::new(peers::Peers { handles: handles.clone(), local_asn }))
+    .add_service(RouteServiceServer::new(routes::RoutesOf {
+        table: handles.table.clone(),
+        stop: stop.clone(),
+    }))
+    .add_service(RipServiceServer::new(rip::RipOf { handles: handles.clone() }))
+    .add_service(BfdServiceServer::new(bfd::BfdOf { bfd: handles.bfd.clone() }))
+    .add_service(MonitorServiceServer::new(monitor::MonitorOf {
+        bmp: handles.bmp.clone(),
+        table: handles.table.clone(),
+    }))
+    .add_service(IpamServiceServer::new(ipam::Addresses { handles: handles.clone() }))
+    .add_service(PolicyServiceServer::new(policy::Policies { policy: handles.policy }))
+    .add_service(health);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(api::FILE_DESCRIPTOR_SET);
     match reflection.build_v1() {

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use super::audit::{self, Object};
+use super::certificates::Certificates;
 use super::convert;
 use crate::config::{Diagnostic, Severity};
 use crate::tasks::claim::ClaimHandle;
@@ -36,6 +37,7 @@ pub(crate) struct NodeInfo {
 pub(super) struct Node {
     pub(super) info: NodeInfo,
     pub(super) handles: Handles,
+    pub(super) certificates: Certificates,
 }
 
 impl Node {
@@ -113,6 +115,7 @@ impl NodeService for Node {
         }));
         alarms.extend(peers.iter().filter_map(super::peers::alarm));
         alarms.extend(self.handles.drain.alarm());
+        alarms.extend(self.certificates.alarm());
         let counts = v1::Counts {
             peers: peers.len() as u64,
             peers_established: peers.iter().filter(|peer| peer.is_up()).count() as u64,

@@ -1,10 +1,11 @@
 //! Certificates and keys: from files to what the API's server shows and asks for.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -19,10 +20,53 @@ use crate::config::file::read_file;
 pub struct Credentials {
     /// For connections that come from now on: TLS 1.2 and later, HTTP/2.
     pub server: Arc<ServerConfig>,
-    /// The end of the daemon's own certificate.
-    not_after: Option<Timestamp>,
+    /// That of the daemon's own certificate; `None` where it cannot be read.
+    pub life: Option<Life>,
     /// What the files held, to see whether others differ.
     files: [Secret; 3],
+    /// The files when they were looked at last.
+    seen: [Option<Stamp>; 3],
+}
+
+/// Changes when a file does: number, size, and when it was changed last.
+type Stamp = (u64, u64, i64, i64);
+
+/// From when to when a certificate is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    from: Timestamp,
+    until: Timestamp,
+}
+
+/// How a certificate stands to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It is in the last tenth of its life, or in the last two weeks of a long one.
+    Near(Timestamp),
+    /// It is over.
+    Past(Timestamp),
+}
+
+/// So long before its end a certificate that lives long is near it.
+const NEAR: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+impl Life {
+    fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+        let moment = |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).ok();
+        let validity = certificate.validity();
+        Some(Self { from: moment(validity.not_before)?, until: moment(validity.not_after)? })
+    }
+
+    /// The end, when it is near or past.
+    pub fn ending(self, now: Timestamp) -> Option<Ending> {
+        let near = NEAR.min(self.until.duration_since(self.from) / 10);
+        match self.until.duration_since(now) {
+            left if left.is_negative() => Some(Ending::Past(self.until)),
+            left if left < near => Some(Ending::Near(self.until)),
+            _ => None,
+        }
+    }
 }
 
 impl PartialEq for Credentials {
@@ -33,7 +77,7 @@ impl PartialEq for Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("not_after", &self.not_after).finish_non_exhaustive()
+        f.debug_struct("Credentials").field("life", &self.life).finish_non_exhaustive()
     }
 }
 
@@ -71,6 +115,8 @@ impl fmt::Display for Fault {
 impl Credentials {
     /// Reads the files, and finds out whether they go together.
     pub fn read(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Self, Fault> {
+        // Before they are read: what changes meanwhile is noticed.
+        let seen = stamps([Some(cert), Some(key), client_ca]);
         let of = |which: Which, path: &Path| read_file(path).map_err(|message| Fault { which, message });
         let files = [
             of(Which::Cert, cert)?,
@@ -78,7 +124,7 @@ impl Credentials {
             client_ca.map_or(Ok(Vec::new()), |path| of(Which::ClientCa, path))?,
         ];
         let chain = certificates(Which::Cert, cert, &files[0])?;
-        let not_after = chain.first().and_then(end_of);
+        let life = chain.first().and_then(Life::of);
         let private = private_key(key, &files[1])?;
         let server = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -100,13 +146,37 @@ impl Credentials {
             error => fault(Which::Cert, cert, error),
         })?;
         server.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Self { server: Arc::new(server), not_after, files: files.map(Secret::new) })
+        Ok(Self { server: Arc::new(server), life, files: files.map(Secret::new), seen })
     }
 
-    /// When the daemon's own certificate ended, if it has.
-    pub fn expired(&self, now: Timestamp) -> Option<Timestamp> {
-        self.not_after.filter(|end| *end < now)
+    /// True where the files were looked at as long ago as for the other.
+    pub(crate) fn is_as_old_as(&self, other: &Self) -> bool {
+        self.seen == other.seen && self == other
     }
+}
+
+impl super::Tls {
+    /// What the files say now, where they have changed since they were looked
+    /// at last; where they do not do, what they said before, and why.
+    pub(crate) fn renewed(&self) -> Option<(Credentials, Option<Fault>)> {
+        let client_ca = self.client_ca.as_deref();
+        let seen = stamps([Some(&self.cert), Some(&self.key), client_ca]);
+        if seen == self.credentials.seen {
+            return None;
+        }
+        Some(match Credentials::read(&self.cert, &self.key, client_ca) {
+            Ok(credentials) => (credentials, None),
+            Err(fault) => (Credentials { seen, ..self.credentials.clone() }, Some(fault)),
+        })
+    }
+}
+
+/// Files that are not there, and those that nobody named, have none.
+fn stamps(files: [Option<&Path>; 3]) -> [Option<Stamp>; 3] {
+    files.map(|path| {
+        let found = std::fs::metadata(path?).ok()?;
+        Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+    })
 }
 
 fn fault(which: Which, path: &Path, what: impl fmt::Display) -> Fault {
@@ -157,10 +227,4 @@ fn verifier(path: &Path, text: &[u8]) -> Result<Arc<dyn rustls::server::danger::
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
         .map_err(|error| fault(Which::ClientCa, path, error))
-}
-
-/// The end of a certificate; `None` where it does not say so in a way that can be read.
-fn end_of(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
 }

@@ -5,7 +5,7 @@ use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
 use crate::config::change::{Change, diff};
-use crate::config::{Config, parse};
+use crate::config::{Config, Ending, Which, parse};
 
 /// A directory with a certificate for the daemon, its key, and an authority.
 fn files() -> TempDir {
@@ -171,4 +171,45 @@ fn new_certificates_and_operators_are_taken_by_a_reload_and_tls_itself_is_not() 
     assert_eq!(diff(&before, &good(&whole)), [Change::Tls], "the same names, other contents");
     let without = good("[api]\nlisten = \"127.0.0.1:7179\"\n");
     assert_eq!(diff(&before, &without), [Change::NeedsRestart("api")]);
+}
+
+#[test]
+fn changed_files_are_noticed_and_those_that_do_not_do_are_told_of_once() {
+    let dir = files();
+    let mut tls = good(&source(&dir, "0.0.0.0:7179", WHOLE)).api.tls.unwrap();
+    assert!(tls.renewed().is_none(), "nothing has changed");
+    fs::write(dir.path().join("n1.key"), "half a key").unwrap();
+    let (kept, fault) = tls.renewed().unwrap();
+    assert_eq!(fault.unwrap().which, Which::Key);
+    assert_eq!(kept, tls.credentials, "the old ones stay");
+    tls.credentials = kept;
+    assert!(tls.renewed().is_none(), "it has been told");
+    issue(&dir, "n1", &CertificateParams::new(vec!["n1".to_owned()]).unwrap());
+    let (renewed, fault) = tls.renewed().unwrap();
+    assert!(fault.is_none() && renewed != tls.credentials);
+}
+
+#[test]
+fn the_end_of_a_certificate_is_near_in_its_last_tenth_or_two_weeks() {
+    let dir = files();
+    let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+    let life_of = |until| {
+        let mut params = CertificateParams::new(vec!["n1".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+        params.not_after = until;
+        issue(&dir, "n1", &params);
+        good(&source(&dir, "127.0.0.1:7179", WHOLE)).api.tls.unwrap().credentials.life.unwrap()
+    };
+    let (year, days) =
+        (life_of(rcgen::date_time_ymd(2027, 1, 1)), life_of(rcgen::date_time_ymd(2026, 1, 11)));
+    let (end, soon) = (at("2027-01-01T00:00:00Z"), at("2026-01-11T00:00:00Z"));
+    for (life, now, ending) in [
+        (year, "2026-12-17T23:00:00Z", None),
+        (year, "2026-12-18T01:00:00Z", Some(Ending::Near(end))),
+        (year, "2027-01-01T00:00:01Z", Some(Ending::Past(end))),
+        (days, "2026-01-09T23:00:00Z", None),
+        (days, "2026-01-10T01:00:00Z", Some(Ending::Near(soon))),
+    ] {
+        assert_eq!(life.ending(at(now)), ending, "{now}");
+    }
 }
