@@ -5,7 +5,7 @@ use lab::{
     Container, Host, Lab, Result,
     cluster::{base_config, has_routes, lacks_route_of},
     pair::LIMIT,
-    peer::Routed,
+    peer::{Collector, Routed},
 };
 use serde_json::Value;
 
@@ -198,8 +198,14 @@ fn one_address_on_two_links_is_two_peers() -> Result<()> {
         }
     }
     let peers = [vec![("eth1", asn(1)), ("eth2", asn(2))], vec![("eth1", asn(0))], vec![("eth2", asn(0))]];
+    // A collector beside the daemon is shown which is which.
+    hosts[0].ip(&[format!("addr add {}/32 dev lo", hosts[0].ipv4())])?;
+    let collector = Collector::start(&hosts[0])?;
+    let bmp = format!("[[bmp]]\ncollector = \"{}\"\n", collector.address());
     let start = |number: usize| {
-        Routed::start(&hosts[number], &config(&hosts[number], number, &peers[number], "bfd = true"))
+        let bmp = if number == 0 { &bmp } else { "" };
+        let text = config(&hosts[number], number, &peers[number], "bfd = true") + bmp;
+        Routed::start(&hosts[number], &text)
     };
     let routed = vec![start(0)?, start(1)?, start(2)?];
     let scene = Scene { routed, containers, hosts, lab };
@@ -217,6 +223,19 @@ fn one_address_on_two_links_is_two_peers() -> Result<()> {
         |address| scene.containers[1].ping(address).and_then(lab::Output::ok).map_err(|e| e.to_string());
     for address in scene.containers[2].addresses() {
         scene.lab.wait_until("a container two hops away answers", LIMIT, || reaches(address).map(drop))?;
+    }
+    let index = |link: &str| -> Result<u64> {
+        let links = scene.hosts[0].exec(["ip", "-j", "link", "show", "dev", link])?.json()?;
+        Ok(links[0]["ifindex"].as_u64().unwrap_or_default())
+    };
+    for (link, other) in [("eth1", 1), ("eth2", 2)] {
+        let name = format!("fe80::2%{}", index(link)?);
+        let own = scene.hosts[other].subnet4();
+        scene.lab.wait_until("the collector has each with what it told", LIMIT, || {
+            let view = collector.view();
+            let shown = view.up.contains(&name) && view.has("post-policy", &name, &own);
+            if shown && view.faults.is_empty() { Ok(()) } else { Err(format!("{name}: {view:?}")) }
+        })?;
     }
     // What goes with one of them is its own.
     scene.hosts[2].ip(&["link set eth2 down"])?;

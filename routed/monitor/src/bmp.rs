@@ -73,6 +73,9 @@ impl Rib {
 pub struct Speaker {
     /// The peer's address; of no interest for this node.
     pub address: IpAddr,
+    /// The interface that a link-local address belongs to, by its index; 0 for
+    /// any other: two peers may have one such address, each on its own link.
+    pub link: u32,
     /// Its AS.
     pub asn: Asn,
     /// Its BGP identifier.
@@ -371,14 +374,18 @@ fn close(out: &mut BytesMut, start: usize) {
 
 fn per_peer(out: &mut BytesMut, header: &Header) {
     const V6: u8 = 0x80;
+    const LOCAL_INSTANCE: u8 = 2;
     let Header { rib, of, at, add_path: _ } = header;
     let (kind, mut flags) = rib.kind_and_flags();
     if *rib != Rib::Loc && of.address.is_ipv6() {
         flags |= V6;
     }
-    out.put_u8(kind);
+    // RFC 7854 §4.2: a Local Instance Peer has a distinguisher of our choice, and
+    // any other none. One that lives on a link is told from its namesakes by it.
+    let link = if *rib == Rib::Loc { 0 } else { of.link };
+    out.put_u8(if link == 0 { kind } else { LOCAL_INSTANCE });
     out.put_u8(flags);
-    out.put_u64(0); // there are no route distinguishers
+    out.put_u64(link.into());
     // RFC 9069 §4.2: Loc-RIB has no address.
     address(out, if *rib == Rib::Loc { Ipv4Addr::UNSPECIFIED.into() } else { of.address });
     out.put_u32(of.asn.0);

@@ -389,7 +389,7 @@ impl<P: Post> AdjOut<P> {
     fn join(&mut self, peer: &PeerInfo, format: P::Format) -> usize {
         let audience = Audience::of(peer);
         let same = |group: &Group<P::Format, P::Letter>| {
-            group.format == format && group.exporter.audience == audience
+            group.format == format && group.exporter.audience == audience && group.takes(peer.address)
         };
         let index = if let Some(known) = self.groups.iter().position(|group| group.as_ref().is_some_and(same))
         {

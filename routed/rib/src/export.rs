@@ -181,11 +181,10 @@ pub(crate) fn tell(
     if !audience.carries.aigp {
         (told.aigp, told.aigp_more) = (None, Box::default());
     }
-    if rule.sets_next_hop(family) {
-        told.next_hop = None;
-    } else {
-        told.next_hop = Some(next_hop(family, attrs, path.source, audience)?);
-    }
+    told.next_hop = Some(match rule.next_hop_for(family, audience.carries.extended_next_hop) {
+        Some(named) => named,
+        None => next_hop(family, attrs, path.source, audience)?,
+    });
     if audience.external {
         strip_internal(&mut told, path.source);
         rule.edit(&mut told, audience.local_asn);

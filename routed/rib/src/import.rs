@@ -145,6 +145,7 @@ impl Table {
         }
         attrs.only_to_customer = attrs.only_to_customer.or(only_to_customer);
         rule.edit(&mut attrs, peer.info.local_asn);
+        attrs.next_hop = rule.next_hop_for(prefix.family(), true).or(attrs.next_hop);
         // RFC 8326 §4.1: what the peer is about to lose is the last choice,
         // whatever preference the filter gives. A filter that does not want
         // that deletes the community.

@@ -17,7 +17,8 @@ pub struct View {
     pub connections: usize,
     /// The name in the Initiation message.
     pub name: String,
-    /// Sessions that are up, by the peer's address; `loc-rib` for that.
+    /// Sessions that are up, by the peer's address, with its distinguisher where
+    /// there is one (`fe80::1%3`); `loc-rib` for that.
     pub up: BTreeSet<String>,
     /// Sessions that have ended, with the reason's number.
     pub down: Vec<(String, u8)>,
@@ -155,11 +156,17 @@ fn whose(header: &[u8; 42]) -> Option<(&'static str, String)> {
     } else {
         Ipv6Addr::from(address).into()
     };
+    let distinguisher = u64::from_be_bytes(header[2..10].try_into().ok()?);
+    let name = match (header[0], distinguisher) {
+        (0 | 3, 0) => peer.to_string(),
+        (2, link) => format!("{peer}%{link}"),
+        _ => return None,
+    };
     Some(match (header[0], header[1] & 0x50) {
-        (0, 0x00) => ("pre-policy", peer.to_string()),
-        (0, 0x40) => ("post-policy", peer.to_string()),
-        (0, 0x10) => ("adj-rib-out-pre", peer.to_string()),
-        (0, 0x50) => ("adj-rib-out", peer.to_string()),
+        (0 | 2, 0x00) => ("pre-policy", name),
+        (0 | 2, 0x40) => ("post-policy", name),
+        (0 | 2, 0x10) => ("adj-rib-out-pre", name),
+        (0 | 2, 0x50) => ("adj-rib-out", name),
         (3, _) => ("loc-rib", "loc-rib".to_owned()),
         _ => return None,
     })

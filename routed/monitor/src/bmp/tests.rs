@@ -7,6 +7,7 @@ use super::*;
 fn header(rib: Rib) -> Header {
     let of = Speaker {
         address: "192.0.2.1".parse().unwrap(),
+        link: 0,
         asn: Asn(65_551),
         router_id: "198.51.100.1".parse().unwrap(),
     };
@@ -50,6 +51,21 @@ fn the_first_and_the_last_message_are_those_of_the_rfc() {
         written(|out| termination(out, Termination::Permanent)),
         hex!("03 0000000c 05 0001 0002 0004")
     );
+}
+
+#[test]
+fn two_peers_with_one_address_on_two_links_are_told_apart() {
+    let header = |rib, link| {
+        let of = Speaker { address: "fe80::1".parse().unwrap(), link, ..header(rib).of };
+        written(|out| statistics(out, &Header { of, ..header(rib) }, &[]))[6..].to_vec()
+    };
+    let (one, other) = (header(Rib::AdjInPre, 3), header(Rib::AdjInPre, 4));
+    assert_eq!(one[..26], hex!("02 80 0000000000000003 fe80 0000000000000000000000000001"));
+    assert_eq!(other[..26], hex!("02 80 0000000000000004 fe80 0000000000000000000000000001"));
+    assert_eq!(header(Rib::AdjOutPost, 3)[..10], hex!("02 d0 0000000000000003"));
+    // An address of the whole network needs nothing; nor does this node itself.
+    assert_eq!(header(Rib::AdjInPre, 0)[..10], hex!("00 80 0000000000000000"));
+    assert_eq!(header(Rib::Loc, 3)[..10], hex!("03 00 0000000000000000"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::member::{Member, Standing};
 use super::told::{Exporter, Fits, Scene, Told, WasIs};
 use super::{Left, Limits, Turn};
 use crate::export::Audience;
+use crate::filter::Rule;
 use crate::{PeerId, PeerInfo, Source};
 
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub(super) struct Group<F, L> {
     news: IndexMap<Nlri, WasIs, FxBuildHasher>,
     in_step: Vec<PeerId>,
     alone: Vec<PeerId>,
+    /// Of several members with one link-local address, the last; see [`Group::takes`].
     by_address: FxHashMap<IpAddr, PeerId>,
     counts: Option<Counts>,
     chunks: Chunks<L>,
@@ -97,6 +99,19 @@ impl<F, L: Clone> Group<F, L> {
     pub(super) fn forget(&mut self) {
         self.exporter.forget();
         self.unfiltered.iter_mut().for_each(Exporter::forget);
+    }
+
+    /// True when a peer can be a member. Two routers may have one link-local
+    /// address, each on its own link: where an export filter names such an
+    /// address as the next hop they are not of one group, for there a route
+    /// leads to whoever has the address.
+    pub(super) fn takes(&self, address: IpAddr) -> bool {
+        let link_local = |address: IpAddr| match address {
+            IpAddr::V4(address) => address.is_link_local(),
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        let named = |rule: &Rule| rule.set.next_hop.is_some_and(link_local);
+        !self.by_address.contains_key(&address) || !self.exporter.audience.export.rules.iter().any(named)
     }
 
     /// A member comes, alone.

@@ -124,6 +124,17 @@ fn an_export_filter_edits_and_refuses_and_its_med_is_sent() {
 }
 
 #[test]
+fn a_next_hop_of_the_other_family_that_a_filter_names_is_told_where_it_was_agreed_on() {
+    let set = filter::Set { next_hop: Some(ip("2001:db8::7")), ..Default::default() };
+    let names =
+        filter::Filter { name: "names".into(), rules: vec![filter::Rule { set, ..filter::Rule::accept() }] };
+    let mut to = PeerInfo { export: Arc::new(names), ..peer(2, 65002) };
+    assert_eq!(next_hop(&told(None, &to, |_| {}).unwrap()), "192.0.2.254", "we ourselves");
+    to.carries.extended_next_hop = true;
+    assert_eq!(next_hop(&told(None, &to, |_| {}).unwrap()), "2001:db8::7");
+}
+
+#[test]
 fn unknown_attributes_go_on_when_transitive_and_marked_partial() {
     let raw = |flags, code| RawAttr { flags, code, value: Box::from([1u8]) };
     let sent =

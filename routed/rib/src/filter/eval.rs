@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use net::{Asn, Attrs, Family, Prefix};
+use net::{Asn, Attrs, Family, NextHop, Prefix};
 
 use super::model::{Action, Delete, Filter, Match, Rule, Set, Values};
 use crate::{Protocol, Why};
@@ -95,8 +95,9 @@ impl Rule {
     }
 
     /// Makes the changes of the rule: `delete`, then `set`, then `add`, then
-    /// `prepend`, with `local_asn` where it means our own AS. An accumulated
-    /// metric is a matter of the export, which knows the next hop.
+    /// `prepend`, with `local_asn` where it means our own AS. The next hop is
+    /// left, see [`Rule::next_hop_for`]; an accumulated metric is a matter of
+    /// the export, which knows the next hop.
     pub fn edit(&self, attrs: &mut Attrs, local_asn: Asn) {
         attrs.communities.retain(|c| !self.delete.community.iter().any(|gone| gone.meets(*c)));
         attrs.large_communities.retain(|c| !self.delete.large_community.iter().any(|gone| gone.meets(*c)));
@@ -108,7 +109,6 @@ impl Rule {
         attrs.local_pref = self.set.local_pref.or(attrs.local_pref);
         attrs.origin = self.set.origin.unwrap_or(attrs.origin);
         attrs.tag = self.set.tag.unwrap_or(attrs.tag);
-        attrs.next_hop = self.set.next_hop.map(Into::into).or(attrs.next_hop);
         if let Some(communities) = &self.set.community {
             attrs.communities.clone_from(communities);
         }
@@ -126,9 +126,12 @@ impl Rule {
         }
     }
 
-    /// True when the rule names the next hop itself, for prefixes of this family.
-    pub(crate) fn sets_next_hop(&self, family: Family) -> bool {
-        self.set.next_hop.is_some_and(|address| Family::of(address) == family)
+    /// The next hop that the rule names, for prefixes of this family; one of
+    /// the other family only for IPv4, where `extended` (RFC 8950).
+    pub fn next_hop_for(&self, family: Family, extended: bool) -> Option<NextHop> {
+        let fits =
+            |address: &IpAddr| Family::of(*address) == family || family == Family::Ipv4Unicast && extended;
+        self.set.next_hop.filter(fits).map(Into::into)
     }
 }
 

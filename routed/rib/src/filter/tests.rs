@@ -18,6 +18,7 @@ fn check(rules: &str, prefix: &str, attrs: &Attrs) -> Result<Attrs, String> {
         Verdict::Accept(rule) => {
             let mut attrs = attrs.clone();
             rule.edit(&mut attrs, net::Asn(64512));
+            attrs.next_hop = rule.next_hop_for(route.prefix.family(), true).or(attrs.next_hop);
             Ok(attrs)
         }
     }
@@ -244,4 +245,17 @@ fn words_that_mean_nothing_are_refused_with_what_to_write() {
         let error = check(&rules, "10.0.0.0/8", &route()).unwrap_err();
         assert!(error.contains(says), "{rule}: {error}");
     }
+}
+
+#[test]
+fn a_next_hop_is_set_only_where_the_family_can_have_it() {
+    let rule = |address: &str| {
+        let set = Set { next_hop: Some(address.parse().unwrap()), ..Set::default() };
+        Rule { set, ..Rule::accept() }
+    };
+    let (v4, v6) = (rule("192.0.2.7"), rule("2001:db8::7"));
+    let (ipv4, ipv6) = (net::Family::Ipv4Unicast, net::Family::Ipv6Unicast);
+    let set = |rule: &Rule, family, extended| rule.next_hop_for(family, extended).is_some();
+    assert_eq!([set(&v4, ipv4, false), set(&v6, ipv6, false)], [true, true]);
+    assert_eq!([set(&v4, ipv6, true), set(&v6, ipv4, false), set(&v6, ipv4, true)], [false, false, true]);
 }

@@ -14,7 +14,7 @@ mod sheet;
 mod statistics;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -129,7 +129,11 @@ pub(super) struct Monitors {
 impl Monitors {
     pub(super) fn peer_up(&mut self, id: PeerId, address: IpAddr, up: &Arc<Up>) {
         self.peer_down(id, &Why::Replaced);
-        let speaker = Speaker { address, asn: up.peer_as, router_id: up.router_id };
+        let link = match up.endpoints.remote {
+            SocketAddr::V6(remote) => remote.scope_id(),
+            SocketAddr::V4(_) => 0,
+        };
+        let speaker = Speaker { address, link, asn: up.peer_as, router_id: up.router_id };
         let session = Monitored { id, speaker, since: since_1970(), up: Arc::clone(up) };
         self.up.insert(id, Arc::new(session));
     }
@@ -452,7 +456,7 @@ impl TableTask {
     fn loc(&self, at: Duration) -> Header {
         let rules = self.table.rules();
         let address = std::net::Ipv4Addr::UNSPECIFIED.into();
-        let of = Speaker { address, asn: rules.asn.unwrap_or(Asn(0)), router_id: rules.router_id };
+        let of = Speaker { address, link: 0, asn: rules.asn.unwrap_or(Asn(0)), router_id: rules.router_id };
         Header { rib: Rib::Loc, of, at, add_path: [false; 2] }
     }
 

@@ -36,3 +36,40 @@ fn a_group_has_those_that_hear_the_same_and_a_number_of_its_own() {
     w.up(&external(1));
     assert_eq!((together(&w, 1).unwrap().number, members(&w, 2)), (4, Some(vec![PeerId(2)])));
 }
+
+/// RFC 4271 §5.1.3: nobody is told that the way to a prefix is itself. Two
+/// routers may have one address, each on its own link.
+#[test]
+fn of_two_peers_with_one_address_each_is_spared_what_leads_to_it() {
+    let mut w = World::new();
+    let set = filter::Set { next_hop: Some("fe80::2".parse().unwrap()), ..Default::default() };
+    let matches = filter::Match { family: Some(Family::Ipv6Unicast), ..Default::default() };
+    let sets: Arc<filter::Filter> = Arc::new(filter::Filter {
+        name: "sets".into(),
+        rules: vec![filter::Rule { matches, set, ..filter::Rule::accept() }],
+    });
+    let on_link = |n: u8, address: &str| PeerInfo {
+        address: address.parse().unwrap(),
+        export: Arc::clone(&sets),
+        ..internal(n)
+    };
+    for peer in [on_link(1, "fe80::2"), on_link(2, "fe80::2"), on_link(3, "fe80::3")] {
+        w.up(&peer);
+    }
+    w.own("2001:db8:9::/48");
+    let told = |w: &mut World| {
+        [1, 2, 3].map(|id| {
+            w.drain(PeerId(id));
+            let told = w.believes[&PeerId(id)].len();
+            assert_eq!(told, w.out.count(&w.table, PeerId(id)).iter().sum::<usize>());
+            told
+        })
+    };
+    assert_eq!(told(&mut w), [0, 0, 2], "the prefix, and that of our own link");
+    w.own("2001:db8:8::/48");
+    assert_eq!(told(&mut w), [0, 0, 3], "in step too");
+    w.down(PeerId(2));
+    w.own("2001:db8:7::/48");
+    let first = (w.drain(PeerId(1)).len(), w.believes[&PeerId(1)].len());
+    assert_eq!(first, (0, 0), "the other one has gone");
+}

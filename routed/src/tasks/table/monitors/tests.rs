@@ -140,6 +140,7 @@ fn prefixes_with_equal_attributes_go_together_and_what_begins_here_gets_a_next_h
         id: ONE,
         speaker: Speaker {
             address: "192.0.2.2".parse().unwrap(),
+            link: 0,
             asn: Asn(65002),
             router_id: "192.0.2.2".parse().unwrap(),
         },
