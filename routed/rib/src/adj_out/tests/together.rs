@@ -43,7 +43,7 @@ fn a_group_has_those_that_hear_the_same_and_a_number_of_its_own() {
 fn of_two_peers_with_one_address_each_is_spared_what_leads_to_it() {
     let mut w = World::new();
     let set = filter::Set { next_hop: Some("fe80::2".parse().unwrap()), ..Default::default() };
-    let matches = filter::Match { family: Some(Family::Ipv6Unicast), ..Default::default() };
+    let matches = filter::Match { family: vec![Family::Ipv6Unicast], ..Default::default() };
     let sets: Arc<filter::Filter> = Arc::new(filter::Filter {
         name: "sets".into(),
         rules: vec![filter::Rule { matches, set, ..filter::Rule::accept() }],
