@@ -153,6 +153,21 @@ fn shutdown_with_a_message_is_shown_at_both_ends() -> Result<()> {
     routed.write_config(&config(""))?;
     routed.routectl(["reload"])?.ok()?;
     await_detail(&routed, &theirs, "the session is up again", is_up)?;
+
+    // The words of a shutdown go out whatever else the same reload changes.
+    routed.write_config(&config("shutdown = \"and a new hold time\"\nhold_time = 30"))?;
+    routed.routectl(["reload"])?.ok()?;
+    lab.wait_until("BIRD logs our other message", LIMIT, || {
+        let log = bird.log().map_err(|e| e.to_string())?;
+        if log.contains("and a new hold time") { Ok(()) } else { Err(log) }
+    })?;
+    let address = theirs.ipv4().to_string();
+    let refused = routed.routectl(["peers", "refresh", &address])?;
+    assert!(refused.status == 1 && refused.stderr.contains("is not Established"), "{refused:?}");
+    routed.write_config(&config(""))?;
+    routed.routectl(["reload"])?.ok()?;
+    await_detail(&routed, &theirs, "the session is up once more", is_up)?;
+
     bird.birdc_write("disable r4 \"moving house\"")?;
     await_detail(&routed, &theirs, "we show the message of BIRD", |d| {
         d["notification_received"]["text"].as_str().is_some_and(|text| text.contains("moving house"))

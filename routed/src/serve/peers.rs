@@ -288,12 +288,33 @@ impl PeerService for Peers {
     ) -> Result<Response<v1::PeerActionResponse>, Status> {
         audit::note(&request);
         let v1::RefreshPeerRequest { address, families } = request.into_inner();
-        self.act(&address, PeerCommand::Refresh(convert::families(&families)?)).await
+        let families = convert::families(&families)?;
+        let peer = convert::peer("address", &address)?;
+        let (_, report) =
+            self.ask(Some(peer.clone())).await?.into_iter().next().ok_or_else(|| unknown(&peer))?;
+        match report.negotiated.as_ref().filter(|_| report.state == State::Established) {
+            Some(up) if up.route_refresh => self.act(&address, PeerCommand::Refresh(families)).await,
+            Some(_) => Err(cannot_refresh(
+                &peer,
+                "has not the capability of route refresh",
+                "`routectl peers reset` makes it tell its routes anew",
+            )),
+            None => Err(cannot_refresh(
+                &peer,
+                "is not Established",
+                "it tells all its routes when its session is up",
+            )),
+        }
     }
 }
 
 fn unknown(peer: &PeerKey) -> Status {
     unknown_peer(peer).into()
+}
+
+/// The answer where nobody can be asked for routes.
+fn cannot_refresh(peer: &PeerKey, why: &str, hint: &str) -> Status {
+    Problem::new(problem::Kind::Precondition, format!("peer {peer}"), why).hint(hint).into()
 }
 
 /// The answer about what is no peer.

@@ -184,7 +184,7 @@ impl Speaker {
                 SpeakerCommand::Configure(peer) => {
                     let key = peer.key();
                     let known = self.peers.contains_key(&key);
-                    self.end(&key, if known { Admin::ConfigChange } else { Admin::Deconfigured }).await;
+                    self.end(&key, last_words(known, &peer)).await;
                     info!(peer = %key, asn = %peer.asn, "peer configured");
                     self.add(peer);
                 }
@@ -356,4 +356,14 @@ fn our_other_as(bgp: &Bgp) -> Vec<Asn> {
 fn seed(peer: &PeerKey) -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(peer)
+}
+
+/// What a peer is told whose task makes room for one of this configuration: a
+/// shutdown has its own words, whatever else changes with it (RFC 9003).
+fn last_words(known: bool, peer: &config::Peer) -> Admin {
+    match &peer.shutdown {
+        Some(text) => Admin::Shutdown(Some(text.clone()).filter(|text| !text.is_empty())),
+        None if known => Admin::ConfigChange,
+        None => Admin::Deconfigured,
+    }
 }

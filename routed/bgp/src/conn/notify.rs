@@ -139,6 +139,12 @@ pub(crate) fn means_not_now(notification: &Notification) -> bool {
     matches!((notification.code, notification.subcode), (CEASE, 5 | 7))
 }
 
+/// True for what an operator of the peer has done: Cease with Administrative
+/// Shutdown or Reset, Peer De-configured, Other Configuration Change.
+pub(crate) fn is_operators_doing(notification: &Notification) -> bool {
+    matches!((notification.code, notification.subcode), (CEASE, 2 | 3 | 4 | 6))
+}
+
 /// A length octet and the text, cut at a character so that it fits
 /// (RFC 9003 §2); nothing for no text.
 fn communication(text: Option<&str>) -> Vec<u8> {

@@ -351,6 +351,11 @@ impl Peer {
         // Without capabilities once; whoever refuses that too is asked anew with them.
         self.plain = unknown && !self.plain;
         let not_now = matches!(&why, Why::Received(notification) if notify::means_not_now(notification));
+        let meant = matches!(&why, Why::Received(notification) if notify::is_operators_doing(notification));
+        if meant && state == State::Established {
+            // No oscillation, but somebody at work who wants the session back.
+            self.backoff.reset();
+        }
         let kept = self.retire(now, id, why.clone(), out);
         if self.conns.is_empty() {
             self.record.last_error = (why, Some(now));

@@ -126,6 +126,23 @@ fn a_peer_whose_updates_are_malformed_again_and_again_is_held_longer_each_time()
 }
 
 #[test]
+fn a_peer_whose_operator_resets_it_again_and_again_is_not_held_longer_for_it() {
+    let mut bench = Bench::established(ours());
+    for (connection, subcode) in [2, 3, 4, 6, 4, 4].into_iter().enumerate() {
+        let connection = u32::try_from(connection).unwrap();
+        let cease = Notification { code: 6, subcode, data: Box::default() };
+        bench.message(ConnId::Dialled(connection), Message::Notification(cease));
+        assert_eq!((bench.did().as_str(), bench.peer.state()), ("close D, down", State::Idle));
+        check_jittered(bench.tick(), 1);
+        assert_eq!(bench.did(), "dial");
+        let id = ConnId::Dialled(connection + 1);
+        bench.event(Event::Dialled(id, ends())).their_open(id, "10.0.0.9").message(id, Message::Keepalive);
+        assert_eq!(bench.peer.state(), State::Established);
+        bench.did();
+    }
+}
+
+#[test]
 fn a_peer_that_does_not_read_is_dropped_after_the_send_hold_time_without_a_word() {
     let never_dead = PeerConfig { hold_time: Duration::ZERO, ..ours() };
     let mut bench = Bench::established(never_dead.clone());
