@@ -25,6 +25,7 @@ use state::{StateDir, StateError};
 use tracing::info;
 
 pub use life::{Lacking, Source, start};
+pub use serve::request;
 
 /// The file of changed sysctls in the state directory.
 pub(crate) const SYSCTLS: &str = "sysctl.json";

@@ -205,8 +205,9 @@ impl Session {
             self.send(now, true, out);
         }
         self.speak_up(now, out);
-        // The other end may want packets sooner than the next one is due.
-        self.pace.next_tx = self.pace.next_tx.min(now + self.tx_interval());
+        // The other end may want packets sooner than the next one is due, or
+        // again after it wanted none: then one is due now.
+        self.pace.next_tx = self.pace.next_tx.clamp(now, now + self.tx_interval());
         Ok(())
     }
 

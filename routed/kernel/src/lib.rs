@@ -41,5 +41,7 @@ pub use fib::{Alarm, Command, Done, Fib, FibConfig, FibError, FibEvent, FibStats
 pub use links::{Link, Links};
 pub use refusal::Refusal;
 pub use route::{FibRoute, Hop, NextHops, RouteOwner, Target};
+#[doc(hidden)] // for the fuzz target: the writer reads answers as they come
+pub use socket::refusals_of;
 pub use start::{StartError, Started, start};
 pub use watch::KernelEvent;

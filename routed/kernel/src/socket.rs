@@ -267,6 +267,16 @@ pub(crate) fn for_each_message(mut bytes: &[u8], each: &mut impl FnMut(&Heard<'_
     }
 }
 
+/// The refusals in a datagram of answers: the number of the request, the
+/// error and the kernel's words.
+pub fn refusals_of(datagram: &[u8]) -> Vec<(u32, Errno, String)> {
+    let mut refusals = Vec::new();
+    for_each_message(datagram, &mut |heard| {
+        refusals.extend(parse_error(heard).map(|(errno, said)| (heard.sequence, errno, said)));
+    });
+    refusals
+}
+
 /// The error of an `NLMSG_ERROR` or `NLMSG_DONE` with the kernel's words;
 /// `None` for a success.
 fn parse_error(heard: &Heard<'_>) -> Option<(Errno, String)> {

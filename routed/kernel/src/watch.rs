@@ -196,9 +196,7 @@ impl Watcher {
                 Err(error) => return Err(error),
             }
         }
-        let mut events = Vec::new();
-        for_each_message(&self.read, &mut |heard| events.extend(event_of(heard, self.own_port)));
-        Ok(Read::Events(events))
+        Ok(Read::Events(events_of(&self.read, self.own_port)))
     }
 
     /// Every link, then every address.
@@ -224,6 +222,15 @@ impl Watcher {
         }
         Ok(events)
     }
+}
+
+/// What a datagram of the kernel tells, in its order; nothing of routes and
+/// nexthop objects that the socket `own_port` wrote. What is not understood
+/// is passed over.
+pub fn events_of(datagram: &[u8], own_port: Option<u32>) -> Vec<KernelEvent> {
+    let mut events = Vec::new();
+    for_each_message(datagram, &mut |heard| events.extend(event_of(heard, own_port)));
+    events
 }
 
 /// The event in a message, if it is one that routed cares for.

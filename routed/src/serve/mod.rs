@@ -18,6 +18,7 @@ mod monitor;
 mod node;
 mod peers;
 mod policy;
+pub mod request;
 mod rip;
 mod routes;
 

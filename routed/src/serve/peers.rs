@@ -21,8 +21,7 @@ use tonic::{Request, Response, Status};
 
 use self::negotiated::{capability, negotiated};
 use self::offers::offers;
-use super::audit;
-use super::convert;
+use super::{audit, convert, request};
 use crate::config::{PeerKey, PeerOrigin};
 use crate::tasks::table::ask::{Ask, FamilyCounts, PeerCounts};
 use crate::tasks::{Handles, Order, PeerCommand, PeerOrder, PeerReport, SpeakerCommand};
@@ -228,13 +227,9 @@ impl PeerService for Peers {
         request: Request<v1::AddPeerRequest>,
     ) -> Result<Response<v1::PeerActionResponse>, Status> {
         audit::note(&request);
-        let v1::AddPeerRequest { address: text, settings } = request.into_inner();
-        let peer = convert::peer("address", &text)?;
-        let keys = settings.into_iter().map(|(key, value)| {
-            let value = value.parse::<toml::Value>().unwrap_or(toml::Value::String(value));
-            (key, value)
-        });
-        self.order(&peer, PeerOrder::Add(keys.collect())).await?;
+        let text = request.get_ref().address.clone();
+        let (peer, keys) = request::added(request.into_inner())?;
+        self.order(&peer, PeerOrder::Add(keys)).await?;
         self.act(&text, PeerCommand::Enable).await
     }
 

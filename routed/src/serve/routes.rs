@@ -6,15 +6,14 @@ use api::Problem;
 use api::v1;
 use api::v1::route_service_server::RouteService;
 use futures_util::{Stream, StreamExt};
-use net::{Attrs, Family, NextHop};
+use net::Family;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::audit;
-use super::convert;
+use super::{audit, convert, request};
 use crate::tasks::TableHandle;
 use crate::tasks::table::ask::{Ask, RoutesQuery};
 use crate::tasks::table::watchers::{WATCH_EVENTS, Watch};
@@ -98,12 +97,7 @@ impl RouteService for RoutesOf {
         request: Request<v1::AnnounceRouteRequest>,
     ) -> Result<Response<v1::AnnounceRouteResponse>, Status> {
         audit::note(&request);
-        let request = request.into_inner();
-        let prefix = convert::prefix("prefix", &request.prefix)?;
-        if prefix.is_martian() {
-            return Err(Problem::invalid("prefix", format!("{prefix} is not a unicast prefix")).into());
-        }
-        let attrs = attrs(&request)?;
+        let (prefix, attrs) = request::announced(request.get_ref())?;
         let outcome = self.table.ask(|reply| Ask::Announce(prefix, Box::new(attrs), reply)).await;
         let outcome = outcome.ok_or_else(convert::stopping)?;
         Ok(Response::new(v1::AnnounceRouteResponse { outcome: outcome as i32 }))
@@ -151,21 +145,4 @@ fn family(number: i32) -> Result<Option<Family>, Status> {
         return Ok(None);
     }
     convert::families(&[number]).map(|families| families.first().copied())
-}
-
-fn attrs(request: &v1::AnnounceRouteRequest) -> Result<Attrs, Status> {
-    fn each<T: std::str::FromStr<Err = String>>(field: &str, texts: &[String]) -> Result<Vec<T>, Status> {
-        let parse =
-            |text: &String| text.parse().map_err(|error: String| Problem::invalid(field, error).into());
-        texts.iter().map(parse).collect()
-    }
-    let next_hop = request.next_hop.as_deref().map(|text| convert::address("next_hop", text)).transpose()?;
-    Ok(Attrs {
-        next_hop: next_hop.map(NextHop::from),
-        local_pref: request.local_pref,
-        med: request.med,
-        communities: each("communities", &request.communities)?,
-        large_communities: each("large_communities", &request.large_communities)?,
-        ..Attrs::default()
-    })
 }

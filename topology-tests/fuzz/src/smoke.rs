@@ -5,7 +5,10 @@ use std::path::Path;
 
 use arbitrary::{Arbitrary, Unstructured};
 
-use crate::{bfd_packet, bfd_session, bgp_attr, bgp_session, bgp_wire, discovery, rip_instance, rip_packet};
+use crate::{
+    api, bfd_packet, bfd_session, bgp_attr, bgp_session, bgp_wire, config, discovery, filter, netlink,
+    policy, rip_instance, rip_packet,
+};
 
 /// Random numbers (xorshift), always the same.
 struct Dice(u64);
@@ -174,4 +177,32 @@ fn discoveries() {
             .collect();
         discovery::run(&turns);
     }
+}
+
+/// A target that takes a text alone.
+type Text = Box<str>;
+
+#[test]
+fn configurations() {
+    smoke("config", 3000, 200, |text: Text| config::run(&text));
+}
+
+#[test]
+fn filters() {
+    smoke("filter", 3000, 200, |text: Text| filter::run(&text));
+}
+
+#[test]
+fn policies() {
+    smoke("policy", 3000, 200, |text: Text| policy::run(&text));
+}
+
+#[test]
+fn requests() {
+    smoke("api", 10_000, 200, |(kind, octets): (u8, Octets)| api::run(kind, &octets));
+}
+
+#[test]
+fn netlink_datagrams() {
+    smoke("netlink", 20_000, 300, |octets: Octets| netlink::run(&octets));
 }

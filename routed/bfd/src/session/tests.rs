@@ -279,6 +279,21 @@ fn required_min_rx_of_zero_stops_periodic_packets_and_nothing_else() {
 }
 
 #[test]
+fn the_end_of_demand_mode_makes_a_packet_due_now_and_not_in_the_past() {
+    let demand = Packet { demand: true, fin: true, ..said() };
+    let mut rig = Rig::at(State::Up);
+    rig.hear_packet(demand);
+    assert!(rig.session.demanded());
+    // Nothing has been sent for longer than an interval, and nobody minds.
+    rig.wait(250 * MS);
+    rig.hear_packet(said());
+    assert_eq!(rig.session.next_deadline(), Some(rig.now));
+    rig.sent();
+    rig.wait(Duration::ZERO);
+    assert_eq!(rig.sent().len(), 1);
+}
+
+#[test]
 fn who_asks_for_demand_mode_gets_no_periodic_packets_while_both_are_up() {
     let demand = Packet { demand: true, ..said() };
     let mut rig = Rig::at(State::Init);

@@ -2,24 +2,29 @@
 //! both take a message without complaint, both have read the same.
 //!
 //! `bgpkit` is asked of four-octet sessions without path identifiers: it takes
-//! a prefix of length 0 for the beginning of one.
+//! a prefix of length 0 for the beginning of one. `netgauze` is asked of both
+//! widths, and its answer is what it writes again. A family that is disabled
+//! (RFC 4760 §7) is known to neither: what is left is what they read, without
+//! its routes.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use bgp::wire::{Encoder, Kind, Message, Nlri, Reach, Rx, Tx, Update, decode, frame};
+use bgp::wire::{Capability, Encoder, Kind, Message, Nlri, Reach, Rx, Tx, Update, decode, frame};
 use bgpkit_parser::models::{
-    AsPathSegment, AsnLength, Attributes, BgpMessage, Community, MetaCommunity, NetworkPrefix, NextHopAddress,
+    AsPathSegment, AsnLength, Attributes, BgpMessage, BgpOpenMessage, CapabilityValue, Community,
+    MetaCommunity, NetworkPrefix, NextHopAddress, ParamValue,
 };
 use bgpkit_parser::parser::bgp::parse_bgp_message;
 use bytes::{Bytes, BytesMut};
-use net::{Attrs, NextHop, SegmentKind};
+use net::{Attrs, Family, NextHop, SegmentKind};
 use proptest::prelude::*;
 
 use crate::generate;
 use crate::mutation::{for_each_broken, seeds};
+use crate::oracle::through_netgauze;
 
 /// What an UPDATE says, in words that both speak.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct View {
     withdrawn: Vec<String>,
     announced: Vec<(String, String)>,
@@ -153,6 +158,17 @@ fn theirs(view: &mut View, attrs: &Attributes) {
 }
 
 impl View {
+    /// The same without the routes of a family.
+    fn without(mut self, family: Family) -> Self {
+        let stays = |prefix: &str| prefix.contains(':') == (family == Family::Ipv4Unicast);
+        self.withdrawn.retain(|prefix| stays(prefix));
+        self.announced.retain(|(prefix, _)| stays(prefix));
+        if self.announced.is_empty() {
+            return Self { withdrawn: self.withdrawn, ..Self::default() };
+        }
+        self
+    }
+
     /// Classic field and MP attribute come in any order.
     fn sorted(mut self) -> Self {
         self.withdrawn.sort();
@@ -168,16 +184,54 @@ fn session() -> Rx {
 
 #[test]
 fn bgpkit_reads_the_same_in_what_both_take() {
-    let mut both = 0;
+    let (mut both, mut less) = (0, 0);
     let wide: Vec<_> = seeds().into_iter().filter(|(_, as4)| *as4).collect();
     for_each_broken(60_000, &wide, |message| {
         // What only one of them takes is no disagreement on what it means.
-        if let (Some(ours), Some(theirs)) = (our_view(message, session()), their_view(message)) {
-            both += 1;
-            assert_eq!(ours, theirs, "{message:02x?}");
+        let (Some(ours), Some(theirs)) = (our_view(message, session()), their_view(message)) else { return };
+        both += 1;
+        assert_eq!(ours, theirs, "{message:02x?}");
+        for family in Family::ALL {
+            let mut disabled = session();
+            disabled.disabled[family.index()] = true;
+            let left = theirs.clone().without(family);
+            less += usize::from(left != theirs);
+            assert_eq!(our_view(message, disabled).unwrap_or_default(), left, "{family} {message:02x?}");
         }
     });
     assert!(both > 1_500, "{both} were taken by both: little was compared");
+    assert!(less > 1_000, "{less} had routes of a family that was disabled");
+}
+
+#[test]
+fn netgauze_reads_the_same_in_what_both_take() {
+    for as4 in [true, false] {
+        let seeds: Vec<_> = seeds().into_iter().filter(|(_, wide)| *wide == as4).collect();
+        let (rx, mut both) = (Rx { as4, ..session() }, 0);
+        let tx = Tx { as4, extended_messages: true, ..Tx::default() };
+        for_each_broken(30_000, &seeds, |message| {
+            let Some(ours) = our_view(message, rx) else { return };
+            if let Ok(theirs) = through_netgauze(message, tx) {
+                both += 1;
+                assert_eq!(our_view(&theirs, rx), Some(ours), "{message:02x?} {theirs:02x?}");
+            }
+        });
+        assert!(both > 500, "{both} were taken by both: little was compared");
+    }
+}
+
+/// Codes of capabilities, and the values of those that `bgpkit` keeps as octets.
+fn capabilities(open: &BgpOpenMessage) -> Vec<(u8, Option<Vec<u8>>)> {
+    let all = open.opt_params.iter().filter_map(|parameter| match &parameter.param_value {
+        ParamValue::Capacities(list) => Some(list),
+        ParamValue::Raw(_) => None,
+    });
+    all.flatten()
+        .map(|capability| match &capability.value {
+            CapabilityValue::Raw(octets) => (capability.ty.into(), Some(octets.clone())),
+            _ => (capability.ty.into(), None),
+        })
+        .collect()
 }
 
 proptest! {
@@ -197,5 +251,27 @@ proptest! {
         let ours = our_view(&bytes, session());
         prop_assert!(ours.is_some());
         prop_assert_eq!(their_view(&bytes), ours);
+    }
+
+    #[test]
+    fn bgpkit_finds_the_software_version_among_our_capabilities(
+        mut open in generate::open(),
+        text in "[a-zA-Z0-9/. ]{1,64}",
+        at in 0..20_usize,
+    ) {
+        open.capabilities.retain(|one| !matches!(one, Capability::SoftwareVersion(_)));
+        let at = at.min(open.capabilities.len());
+        open.capabilities.insert(at, Capability::SoftwareVersion(text.clone().into()));
+        let mut bytes = BytesMut::new();
+        Encoder::default().encode_message(&mut bytes, &Message::Open(open.clone())).expect("it fits");
+        let Ok(BgpMessage::Open(theirs)) = parse_bgp_message(&mut bytes.freeze(), false, &AsnLength::Bits32)
+        else {
+            return Err(TestCaseError::fail("bgpkit reads no OPEN"));
+        };
+        let found = capabilities(&theirs);
+        prop_assert_eq!(found.len(), open.capabilities.len());
+        // draft-abraitis-bgp-version-capability: a length, then the text.
+        let octets = [&[u8::try_from(text.len()).expect("64 at most")], text.as_bytes()].concat();
+        prop_assert_eq!(&found[at], &(75, Some(octets)));
     }
 }

@@ -24,7 +24,7 @@ use crate::generate;
 use crate::round_trip::{messages, reader, updates};
 
 /// Reads a stream with netgauze, strictly, and writes it again.
-fn through_netgauze(bytes: &[u8], tx: Tx) -> Result<Vec<u8>, String> {
+pub(crate) fn through_netgauze(bytes: &[u8], tx: Tx) -> Result<Vec<u8>, String> {
     let add_path = HashMap::from([
         (AddressType::Ipv4Unicast, tx.add_path[0]),
         (AddressType::Ipv6Unicast, tx.add_path[1]),
