@@ -1,8 +1,8 @@
 //! Which calls change something: the `.proto` files say it beside each call.
 //!
-//! A call with `option idempotency_level = NO_SIDE_EFFECTS` only reads; any
-//! other one of `routed.v1` changes something, and so does one that this build
-//! does not know. Roles and the audit log of the daemon go by this and by
+//! A call with `option idempotency_level = NO_SIDE_EFFECTS` only reads, and so
+//! do health and reflection; any other one changes something, and so does one
+//! that this build does not know. Roles and the audit log of the daemon go by this and by
 //! nothing else.
 
 use std::collections::HashSet;
@@ -24,13 +24,16 @@ pub enum Effect {
 /// The beginning of the paths of our own calls.
 const PACKAGE: &str = "/routed.v1.";
 
+/// The beginnings of the paths of calls of others, which only read.
+const OTHERS: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection.v1."];
+
 /// What the call with this path, as `/routed.v1.PeerService/AddPeer`, does.
-/// The calls of other packages, health and reflection, only read.
 pub fn effect_of(path: &str) -> Effect {
     static READS: LazyLock<HashSet<String>> = LazyLock::new(|| {
         methods().filter(|(_, effect)| *effect == Effect::Reads).map(|(path, _)| path).collect()
     });
-    if !path.starts_with(PACKAGE) || READS.contains(path) { Effect::Reads } else { Effect::Changes }
+    let reads = READS.contains(path) || OTHERS.iter().any(|other| path.starts_with(other));
+    if reads { Effect::Reads } else { Effect::Changes }
 }
 
 /// Every call of `routed.v1`: its path and what it does.
@@ -97,13 +100,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_may_change_something_and_what_is_not_ours_does_not() {
+    fn what_is_unknown_may_change_something() {
         for (path, effect) in [
             ("/routed.v1.PeerService/GetPeer", Effect::Reads),
             ("/routed.v1.PeerService/AddPeer", Effect::Changes),
             ("/routed.v1.PeerService/GetPeer/", Effect::Changes),
             ("/routed.v1.PeerService/getpeer", Effect::Changes),
             ("/routed.v1.NewService/ListAll", Effect::Changes),
+            ("/%72outed.v1.PeerService/AddPeer", Effect::Changes),
+            ("//routed.v1.PeerService/AddPeer", Effect::Changes),
+            ("", Effect::Changes),
             ("/grpc.health.v1.Health/Check", Effect::Reads),
             ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Effect::Reads),
         ] {

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails there, and says where")]
 
+use std::io::Read as _;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use api::calls::{Effect, methods};
@@ -168,6 +170,26 @@ fn whoever_changes_something_is_in_the_log_and_whoever_looks_is_not() -> Result<
     assert!(announced.contains("RouteService/AnnounceRoute") && announced.contains("done"), "{announced}");
     assert!(announced.contains("uid 0 pid "), "{announced}");
     assert!(reset.contains("PeerService/ResetPeer") && reset.contains("refused: NotFound"), "{reset}");
+    Ok(())
+}
+
+#[test]
+fn more_connections_than_there_is_room_for_are_hung_up_on_and_places_come_back() -> Result<()> {
+    let mut scene = Scene::start("places")?;
+    let (_, before) = scene.cost()?;
+    let connect = || UnixStream::connect(scene.routed.socket()).unwrap();
+    let idle: Vec<UnixStream> = (0..400).map(|_| connect()).collect();
+    let mut last = idle.last().unwrap();
+    last.set_read_timeout(Some(SOON)).unwrap();
+    assert!(!matches!(last.read(&mut [0]), Ok(1..)), "hung up on without a word");
+    let (_, during) = scene.cost()?;
+    assert!(during <= before + 256, "{before} descriptors before, {during} now");
+    drop(idle);
+    let lab = scene.routed.host().lab().clone();
+    lab.wait_until("the places have come back", SOON, || {
+        scene.routed.routectl(["status"]).and_then(lab::Output::ok).map_err(|error| error.to_string())
+    })?;
+    assert!(scene.routed.alive()?);
     Ok(())
 }
 
