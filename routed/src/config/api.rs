@@ -40,8 +40,9 @@ pub struct Tls {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ca: Option<PathBuf>,
     /// The names in certificates of clients that may change something; who has
-    /// none of them may look.
-    pub operators: Vec<String>,
+    /// none of them may look. `None`: whoever has a certificate may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operators: Option<Vec<String>>,
     /// What the files say.
     #[serde(skip)]
     pub credentials: Credentials,
@@ -148,7 +149,7 @@ fn tls(
         cert: cert.value,
         key: key.value,
         client_ca: client_ca.map(|file| file.value),
-        operators: operators.map(super::file::values).unwrap_or_default(),
+        operators: operators.map(super::file::values),
         credentials,
     })
 }

@@ -38,7 +38,7 @@ impl Certificates {
 
     /// Whether calls that change something are for this caller.
     pub(super) fn may_change(&self, caller: &Caller) -> Result<(), api::Problem> {
-        caller.may_change(self.0.borrow().as_ref().map_or(&[][..], |tls| &tls.operators[..]))
+        caller.may_change(self.0.borrow().as_ref().and_then(|tls| tls.operators.as_deref()))
     }
 
     /// What a new connection is greeted with: that of the files as they are
