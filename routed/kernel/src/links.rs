@@ -1,7 +1,7 @@
 //! Links and their addresses, as a table fed with kernel events.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use net::Prefix;
 use serde::{Deserialize, Serialize};
@@ -139,10 +139,22 @@ impl Links {
         self.addresses.iter().map(|((index, address), length)| (*index, *address, *length))
     }
 
-    /// The highest IPv4 address of a link, the default for a router id.
-    pub fn highest_ipv4(&self, index: u32) -> Option<Ipv4Addr> {
-        let ipv4 = |address| if let IpAddr::V4(address) = address { Some(address) } else { None };
-        self.addresses_of(index).filter_map(|(address, _)| ipv4(address)).max()
+    /// The addresses of a link in order, those with a subnet before single
+    /// ones: these may be of a service that is elsewhere too, or tomorrow, and
+    /// do not tell who the node is.
+    pub fn own_addresses(&self, index: u32) -> Vec<IpAddr> {
+        let mut all: Vec<(IpAddr, u8)> = self.addresses_of(index).collect();
+        all.sort_by_key(|(address, length)| Prefix::new(*address, *length).is_some_and(Prefix::is_host));
+        all.into_iter().map(|(address, _)| address).collect()
+    }
+
+    /// The highest address of a link that `fits`, of those with a subnet where
+    /// one does: what a router id is made of.
+    pub fn highest<T: Ord>(&self, index: u32, fits: impl Fn(IpAddr) -> Option<T>) -> Option<T> {
+        let whole = |address, length| Prefix::new(address, length).is_some_and(Prefix::is_host);
+        let fitting = self.addresses_of(index);
+        let fitting = fitting.filter_map(|(address, length)| Some((!whole(address, length), fits(address)?)));
+        fitting.max().map(|(_, highest)| highest)
     }
 
     /// True when the address is one of this host's.

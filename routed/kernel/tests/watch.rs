@@ -63,7 +63,10 @@ fn the_snapshot_holds_what_is_there_and_renames_are_heard() {
         assert_eq!((link.index, link.up, link.kind), (v0, true, LinkKind::Veth));
         // The kernel sees a carrier a moment after the link is up.
         until(&mut links, &mut events, |links| links.by_index(v0).unwrap().running).await;
-        assert_eq!(links.highest_ipv4(v0), Some("10.0.0.1".parse().unwrap()));
+        assert_eq!(
+            links.highest(v0, |address| address.is_ipv4().then_some(address)),
+            Some("10.0.0.1".parse().unwrap())
+        );
         ip("link set v1 down");
         until(&mut links, &mut events, |links| !links.by_index(v0).unwrap().running).await;
         ip("link set v0 down");

@@ -107,7 +107,8 @@ pub struct Origination {
     /// Why the path cannot be used, if it cannot: it is shown with the reason.
     pub refused: Option<Why>,
     /// Of [`Protocol::Local`]: the prefix is this node's own, and no peer may
-    /// say anything of what lies inside. False for an aggregate.
+    /// say anything of what lies inside. False for an aggregate, and for an
+    /// address that several nodes may have.
     pub owned: bool,
 }
 

@@ -12,8 +12,8 @@ use super::diagnostic::Findings;
 use super::reader::{FromToml, Located, Section};
 use super::runtime::Runtime;
 use super::{
-    Advertise, Cluster, Config, DefaultAction, Diagnostic, Ipam, Kernel, Node, Policy, Severity, bfd, bgp,
-    bmp, defaults, filter, originate, rip,
+    Advertise, Cluster, Config, DefaultAction, Diagnostic, Ipam, Kernel, Node, Policy, Severity, While, bfd,
+    bgp, bmp, defaults, filter, originate, rip,
 };
 
 /// Reads a configuration. `file` is the name that the findings bear.
@@ -198,11 +198,21 @@ fn advertise(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<Advertis
     for mut section in top.sections("advertise", findings) {
         let interface = section.get::<String>("interface", findings);
         let prefix = section.located::<Prefix>("prefix", findings);
+        let condition = section.located::<While>("while", findings);
+        if let Some(condition) = condition.as_ref().filter(|_| interface.is_some()) {
+            let message =
+                "while: what an interface has is told only while it is there; the key is for `prefix`";
+            findings.error(&condition.span, message);
+        }
         match (interface, prefix) {
             (Some(interface), None) => list.push(Advertise::Interface(interface)),
             (None, Some(prefix)) => {
                 report_no_range("advertise.prefix", &prefix, findings);
-                list.push(Advertise::Prefix(prefix.value));
+                let prefix = prefix.value;
+                list.push(condition.map_or(Advertise::Prefix(prefix), |condition| Advertise::Tracked {
+                    prefix,
+                    condition: condition.value,
+                }));
             }
             (Some(_), Some(_)) => {
                 findings.error(
@@ -271,6 +281,15 @@ pub(crate) fn parse_failsafe(text: &str) -> Option<(u8, u16)> {
         _ => return None,
     };
     Some((protocol, port.parse().ok()?))
+}
+
+impl FromToml for While {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        match value.as_str() {
+            Some("present") => Ok(Self::Present),
+            _ => Err("\"present\" is expected".to_owned()),
+        }
+    }
 }
 
 impl FromToml for NexthopObjects {

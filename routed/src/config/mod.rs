@@ -138,6 +138,23 @@ pub enum Advertise {
     Interface(String),
     /// A prefix, always.
     Prefix(Prefix),
+    /// A prefix, under a condition.
+    #[serde(untagged)]
+    Tracked {
+        /// The prefix.
+        prefix: Prefix,
+        /// While this is so.
+        #[serde(rename = "while")]
+        condition: While,
+    },
+}
+
+/// While what is so a prefix is advertised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum While {
+    /// An interface that is up has an address inside.
+    Present,
 }
 
 /// `[bgp]`.

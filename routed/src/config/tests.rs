@@ -125,6 +125,21 @@ fn what_is_advertised_is_a_range_of_unicast_addresses() {
 }
 
 #[test]
+fn a_prefix_may_be_advertised_while_an_address_of_it_is_there() {
+    let source = "[[advertise]]\nprefix = \"10.96.0.10/32\"\nwhile = \"present\"\n";
+    let config = good(source);
+    let condition = While::Present;
+    let tracked = Advertise::Tracked { prefix: "10.96.0.10/32".parse().unwrap(), condition };
+    assert_eq!(config.advertise, [tracked]);
+    let printed = config.to_toml().unwrap();
+    assert!(printed.contains("prefix = \"10.96.0.10/32\"\nwhile = \"present\""), "{printed}");
+    assert_eq!(good(&printed), config);
+    assert!(check(&source.replace("present", "there")).contains("\"present\" is expected"));
+    let of_link = check("[[advertise]]\ninterface = \"lo\"\nwhile = \"present\"\n");
+    assert!(of_link.starts_with("n1.toml:3:9: while: "), "{of_link}");
+}
+
+#[test]
 fn a_missing_password_file_is_named() {
     let findings = check(&format!("{PEER}password_file = \"/nonexistent/peer.key\"\n"));
     assert_eq!(

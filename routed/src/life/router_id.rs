@@ -10,7 +10,7 @@ use super::Fatal;
 use crate::config::Config;
 
 /// The configured router id, or the highest IPv4 address on the interface of
-/// the default route, or one made of its IPv6 address; needed only where BGP
+/// the default route, one with a subnet before a single one, or one made of its IPv6 address; needed only where BGP
 /// is spoken.
 pub(super) fn router_id(config: &Config, links: &Links) -> Result<Option<RouterId>, Fatal> {
     if config.node.router_id.is_some() {
@@ -18,7 +18,8 @@ pub(super) fn router_id(config: &Config, links: &Links) -> Result<Option<RouterI
     }
     let interface = kernel::query::default_interface()?;
     let found = interface.and_then(|index| {
-        let ipv4 = links.highest_ipv4(index).and_then(|address| RouterId::try_from(address).ok());
+        let ipv4 = |address| if let IpAddr::V4(address) = address { Some(address) } else { None };
+        let ipv4 = links.highest(index, ipv4).and_then(|address| RouterId::try_from(address).ok());
         ipv4.or_else(|| of_ipv6(links, index))
     });
     if config.bgp.is_some() && found.is_none() { Err(Fatal::NoRouterId) } else { Ok(found) }
@@ -32,7 +33,7 @@ fn of_ipv6(links: &Links, index: u32) -> Option<RouterId> {
         IpAddr::V6(address) if !address.is_unicast_link_local() => Some(address),
         _ => None,
     };
-    let address = links.addresses_of(index).filter_map(|(address, _)| ipv6(address)).max()?;
+    let address = links.highest(index, ipv6)?;
     let router_id = RouterId::try_from(hashed(address)).ok()?;
     info!(%router_id, %address, "router id made of the IPv6 address; node.router_id sets another");
     Some(router_id)

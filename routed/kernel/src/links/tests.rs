@@ -68,7 +68,24 @@ fn what_goes_takes_its_addresses_along() {
     assert_eq!(links.connected(a("10.244.1.9")), Some(2));
     links.apply(&KernelEvent::AddressGone { index: 2, address: a("10.0.0.1"), prefix_len: 8 });
     assert_eq!(links.connected(a("10.244.1.9")), None);
-    assert_eq!(links.highest_ipv4(2), None);
+    assert_eq!(links.highest(2, ipv4), None);
+}
+
+/// The address, if it is one of IPv4.
+fn ipv4(address: IpAddr) -> Option<IpAddr> {
+    address.is_ipv4().then_some(address)
+}
+
+#[test]
+fn an_address_of_a_service_does_not_tell_who_the_node_is() {
+    let mut links = Links::default();
+    for event in [link(2, "eth0", true), address(2, "203.0.113.9/32"), address(2, "10.0.0.9/32")] {
+        links.apply(&event);
+    }
+    assert_eq!(links.highest(2, ipv4), Some(a("203.0.113.9")), "where there is no other");
+    links.apply(&address(2, "192.0.2.1/24"));
+    assert_eq!(links.highest(2, ipv4), Some(a("192.0.2.1")));
+    assert_eq!(links.own_addresses(2), ["192.0.2.1", "10.0.0.9", "203.0.113.9"].map(a));
 }
 
 #[test]

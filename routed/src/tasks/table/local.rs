@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::aggregate::Aggregates;
 use super::{Originated, TableTask};
-use crate::config::{Advertise, Config, PeerKey};
+use crate::config::{Advertise, Config, PeerKey, While};
 use crate::tasks::Owned;
 
 /// What this node originates, and what it was told to over the API.
@@ -65,8 +65,7 @@ impl TableTask {
         self.originate(now, wanted);
         let addresses: Vec<IpAddr> = self.links.addresses().map(|(_, address, _)| address).collect();
         self.table.set_links(now, &connected(&self.config, &self.links), addresses.iter().copied());
-        let subnets =
-            advertised_subnets(&self.config, &self.links).into_iter().map(|(prefix, _)| prefix).collect();
+        let subnets = own_subnets(&self.config, &self.links).collect();
         let owned =
             Owned { blocks: blocks(&self.config, &self.links, &self.local.claimed), addresses, subnets };
         self.links_out.send_replace(self.links.clone());
@@ -133,6 +132,9 @@ fn originations(config: &Config, links: &Links, own: &Local) -> Originated {
     }
     let prefixes = config.advertise.iter().filter_map(|advertise| match advertise {
         Advertise::Prefix(prefix) => Some(*prefix),
+        Advertise::Tracked { prefix, condition: While::Present } => {
+            present(*prefix, links).then_some(*prefix)
+        }
         Advertise::Interface(_) => None,
     });
     for prefix in prefixes.chain(config.ipam.blocks.iter().copied()).chain(own.claimed.iter().copied()) {
@@ -140,6 +142,10 @@ fn originations(config: &Config, links: &Links, own: &Local) -> Originated {
     }
     for (prefix, origination) in &own.announced {
         wanted.entry((*prefix, Protocol::Local, 0)).or_insert_with(|| origination.clone());
+    }
+    for ((prefix, ..), origination) in &mut wanted {
+        // A single address may be that of several nodes (anycast); a subnet is one's alone.
+        origination.owned = !prefix.is_host();
     }
     wanted.extend(own.aggregates.originations(config));
     wanted.extend(super::statics::originations(config, links));
@@ -158,15 +164,27 @@ pub(super) fn own_via(prefix: Prefix, links: &Links) -> Via {
     }
 }
 
+/// True while a link that is up has an address inside.
+fn present(prefix: Prefix, links: &Links) -> bool {
+    let up = |index| links.by_index(index).is_some_and(|link| link.up);
+    links.addresses().any(|(index, address, _)| prefix.contains(address) && up(index))
+}
+
 /// The subnets of the advertised interfaces that are up.
 fn advertised_subnets(config: &Config, links: &Links) -> Vec<(Prefix, u32)> {
     let interfaces = config.advertise.iter().filter_map(|advertise| match advertise {
         Advertise::Interface(name) => links.by_name(name).filter(|link| link.up),
-        Advertise::Prefix(_) => None,
+        Advertise::Prefix(_) | Advertise::Tracked { .. } => None,
     });
     interfaces
         .flat_map(|link| links.subnets_of(&link.name).into_iter().map(|prefix| (prefix, link.index)))
         .collect()
+}
+
+/// Those of them that are nobody else's: all but single addresses, of which
+/// no container gets one and which other nodes may have too.
+fn own_subnets(config: &Config, links: &Links) -> impl Iterator<Item = Prefix> {
+    advertised_subnets(config, links).into_iter().map(|(prefix, _)| prefix).filter(|prefix| !prefix.is_host())
 }
 
 /// The blocks that containers of this node get their addresses from.
@@ -175,8 +193,7 @@ fn blocks(config: &Config, links: &Links, claimed: &[Prefix]) -> Vec<Prefix> {
         return config.ipam.blocks.clone();
     }
     let in_pools = |prefix: &Prefix| config.cluster.pools.iter().any(|pool| pool.covers(*prefix));
-    let mut blocks: Vec<Prefix> =
-        advertised_subnets(config, links).into_iter().map(|(prefix, _)| prefix).filter(in_pools).collect();
+    let mut blocks: Vec<Prefix> = own_subnets(config, links).filter(in_pools).collect();
     blocks.extend(claimed);
     blocks.sort_unstable();
     blocks.dedup();
@@ -255,9 +272,46 @@ mod tests {
     }
 
     #[test]
+    fn single_addresses_of_an_advertised_interface_are_told_and_others_may_have_them_too() {
+        let config = config("[[advertise]]\ninterface = \"docker0\"\n");
+        let mut links = links();
+        for (address, prefix_len) in [("10.244.9.9", 32), ("fd44::9", 128), ("127.0.0.9", 32), ("::1", 128)] {
+            let address = address.parse().unwrap();
+            links.apply(&KernelEvent::Address { index: 3, address, prefix_len });
+        }
+        let wanted = originations(&config, &links, &Local::default());
+        let told: Vec<(String, bool)> =
+            wanted.iter().map(|((prefix, ..), told)| (prefix.to_string(), told.owned)).collect();
+        let wanted = [("10.244.1.0/24", true), ("10.244.9.9/32", false), ("fd44::9/128", false)];
+        assert_eq!(told, wanted.map(|(prefix, owned)| (prefix.to_owned(), owned)));
+        assert_eq!(blocks(&config, &links, &[]), [p("10.244.1.0/24")], "no container gets one");
+    }
+
+    #[test]
     fn a_bridge_outside_the_pools_is_no_block() {
         let config = config("[cluster]\npools = [\"10.0.0.0/16\"]\n[[advertise]]\ninterface = \"docker0\"\n");
         assert_eq!(blocks(&config, &links(), &[]), []);
+    }
+
+    #[test]
+    fn a_tracked_prefix_is_told_while_an_interface_that_is_up_has_an_address_inside() {
+        let config = config(
+            "[[advertise]]\nprefix = \"192.0.2.1/32\"\nwhile = \"present\"\n\
+             [[advertise]]\nprefix = \"10.96.0.0/24\"\nwhile = \"present\"\n",
+        );
+        let mut links = links();
+        let told = |links: &Links| {
+            let wanted = originations(&config, links, &Local::default());
+            wanted.into_iter().map(|((prefix, ..), told)| (prefix.to_string(), told.via)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&links), [("192.0.2.1/32".to_owned(), Via::Kernel)]);
+        let address = "10.96.0.10".parse().unwrap();
+        links.apply(&KernelEvent::Address { index: 3, address, prefix_len: 32 });
+        assert_eq!(told(&links)[0], ("10.96.0.0/24".to_owned(), Via::Discard));
+        let mut down = links.by_index(3).unwrap().clone();
+        down.up = false;
+        links.apply(&KernelEvent::Link(down));
+        assert_eq!(told(&links).len(), 1);
     }
 
     #[test]

@@ -228,7 +228,7 @@ impl TableTask {
     /// one more on the same link, so that both families can be told over one.
     fn local_end(&self, local: IpAddr, ifindex: Option<u32>) -> LocalEnd {
         let mut end = LocalEnd::of(local);
-        for (address, _) in ifindex.into_iter().flat_map(|index| self.links.addresses_of(index)) {
+        for address in ifindex.into_iter().flat_map(|index| self.links.own_addresses(index)) {
             let other = LocalEnd::of(address);
             end.v4 = end.v4.or(other.v4);
             end.v6 = end.v6.or(other.v6);
