@@ -18,8 +18,9 @@
 //! use std::time::{Duration, Instant};
 //! use bgp::conn::ConnId;
 //! use bgp::peer::{Action, Event, Peer, PeerConfig, State};
+//! use net::Asn;
 //!
-//! let mut peer = Peer::new(PeerConfig::new(65001.into(), "192.0.2.1".parse()?, 65002.into()));
+//! let mut peer = Peer::new(PeerConfig::new(Asn(65001), "192.0.2.1".parse()?, Asn(65002)));
 //! let (now, mut actions) = (Instant::now(), vec![]);
 //! peer.handle(now, Event::Start, &mut actions);
 //! let dial = ConnId::Dialled(0);
