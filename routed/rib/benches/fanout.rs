@@ -91,7 +91,7 @@ impl Router {
     }
 
     fn deliver(&mut self) {
-        while self.out.deliver(&self.table, &mut self.count) == Left::Work {}
+        while self.out.deliver(Instant::now(), &self.table, &mut self.count) == Left::Work {}
     }
 
     /// Every peer tells `each` prefixes of its own.

@@ -23,16 +23,18 @@
 //! lasts, after a refresh, and when it has fallen so far behind that its unsent
 //! letters would cost too much: then it is told from a set of the prefixes that
 //! differ, which is bounded by the table, and in which ten flaps are one. When
-//! that set is empty it is in step again. Nothing waits for a timer: a cut is
-//! made as soon as one member in step can take it.
+//! that set is empty it is in step again. Nothing waits for a timer, unless an
+//! interval is configured ([`pace`]): a cut is made as soon as one member in
+//! step can take it.
 //!
 //! Every [`Change`] and every [`Offered`] that was taken from the table must
 //! have been passed on before any other call.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Instant;
 
-use net::{Attrs, Family, Nlri, Prefix};
+use net::{Attrs, Family, Jitter, Nlri, Prefix};
 use rustc_hash::FxHashMap;
 
 use self::group::Group;
@@ -53,6 +55,7 @@ mod group;
 mod held;
 mod letter;
 mod member;
+mod pace;
 mod together;
 mod told;
 
@@ -125,6 +128,7 @@ pub struct AdjOut<P: Post> {
     tellers: FxHashMap<PeerId, Teller>,
     attrs: Interner<Attrs>,
     held: Held,
+    jitter: Jitter,
 }
 
 impl<P: Post> AdjOut<P> {
@@ -139,6 +143,8 @@ impl<P: Post> AdjOut<P> {
             tellers: FxHashMap::default(),
             attrs: Interner::default(),
             held: Held::default(),
+            // Of each node its own.
+            jitter: Jitter::new(u32::from(cluster_id).into()),
         }
     }
 
@@ -243,7 +249,7 @@ impl<P: Post> AdjOut<P> {
     }
 
     /// Writes and hands out what peers can take.
-    pub fn deliver(&mut self, table: &Table, post: &mut P) -> Left {
+    pub fn deliver(&mut self, now: Instant, table: &Table, post: &mut P) -> Left {
         let mut left = Left::Nothing;
         let mut turn = Turn { limits: self.limits, left: self.limits.turn.max(self.limits.pull) };
         let mut scene = Scene::new(&self.tellers, &mut self.attrs, self.cluster_id);
@@ -252,10 +258,16 @@ impl<P: Post> AdjOut<P> {
             if group.serve_alone(&mut self.members, (view, &mut scene), post, &mut turn) == Left::Work {
                 left = Left::Work;
             }
-            group.serve_in_step(&mut self.members, self.limits, post);
+            group.serve_in_step(&mut self.members, self.limits, post, (now, &mut self.jitter));
             group.forget();
         }
         left
+    }
+
+    /// When there is more to tell, though nothing has changed by then: the
+    /// interval of some peers is over.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.groups.iter().flatten().filter_map(Group::deadline).min()
     }
 
     /// True when a peer has yet to be told something.

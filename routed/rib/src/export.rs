@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use net::{Asn, Attrs, Community, Family, NextHop, Prefix, Role, RouterId};
 
@@ -54,6 +55,8 @@ pub struct Audience {
     pub export: Arc<Filter>,
     /// What they hear is marked, for this node is about to go (RFC 8326).
     pub graceful_shutdown: bool,
+    /// The least time between two announcements to them.
+    pub advertisement_interval: Duration,
 }
 
 impl Audience {
@@ -74,6 +77,7 @@ impl Audience {
             paths: peer.paths,
             export: Arc::clone(&peer.export),
             graceful_shutdown: peer.graceful_shutdown,
+            advertisement_interval: peer.advertisement_interval,
         }
     }
 }

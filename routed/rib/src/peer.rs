@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use net::{Asn, Family, NextHop, Role, RouterId};
 
@@ -136,6 +137,8 @@ pub struct PeerInfo {
     pub export: Arc<Filter>,
     /// What it is told is marked, for this node is about to go (RFC 8326).
     pub graceful_shutdown: bool,
+    /// The least time between two announcements to it, before jitter; zero: none.
+    pub advertisement_interval: Duration,
 }
 
 impl PeerInfo {
@@ -162,6 +165,7 @@ impl PeerInfo {
             import: Arc::new(filter::accept_all()),
             export: Arc::new(filter::accept_all()),
             graceful_shutdown: false,
+            advertisement_interval: Duration::ZERO,
         }
     }
 

@@ -213,6 +213,7 @@ fn settings(
         connect_retry: at_least_a_second(&mut section, "connect_retry", findings)
             .unwrap_or(defaults::CONNECT_RETRY),
         idle_hold: at_least_a_second(&mut section, "idle_hold", findings).unwrap_or(defaults::IDLE_HOLD),
+        advertisement_interval: advertisement_interval(&mut section, findings),
         families: families(&mut section, findings),
         import: filter_name(&mut section, "import", "cluster-only", around.filters, findings),
         export: filter_name(&mut section, "export", "local-only", around.filters, findings),
@@ -347,6 +348,17 @@ fn at_least_a_second(
         findings.error(&time.span, format!("{key}: at least one second is expected"));
     }
     Some(time.value)
+}
+
+/// As long as FRR takes it at most: who waits longer is told old news.
+fn advertisement_interval(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Duration {
+    const KEY: &str = "advertisement_interval";
+    const MOST: Duration = Duration::from_secs(600);
+    let Some(time) = section.located::<Duration>(KEY, findings) else { return Duration::ZERO };
+    if time.value > MOST {
+        findings.error(&time.span, format!("{KEY}: 0 (off) to {} seconds are expected", MOST.as_secs()));
+    }
+    time.value
 }
 
 fn families(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<Family> {

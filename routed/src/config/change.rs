@@ -143,6 +143,7 @@ fn session_part(peer: &Peer) -> Peer {
         as_override: false,
         next_hop: super::NextHopMode::Auto,
         bfd: None,
+        advertisement_interval: std::time::Duration::ZERO,
         offers: super::Offers { add_path_send: None, ..peer.offers.clone() },
         ..peer.clone()
     }

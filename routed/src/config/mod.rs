@@ -293,6 +293,10 @@ pub struct Peer {
     /// The first wait after a session failed.
     #[serde(serialize_with = "print::seconds")]
     pub idle_hold: Duration,
+    /// The least time between two announcements to the peer (RFC 4271
+    /// §9.2.1.1), before jitter; zero: none.
+    #[serde(serialize_with = "print::seconds")]
+    pub advertisement_interval: Duration,
     /// The families that are offered.
     pub families: Vec<Family>,
     /// The name of the filter that routes from the peer pass.

@@ -26,8 +26,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use net::Jitter;
+
 use self::timers::{Due, Timers};
-use crate::peer::{Jitter, PeerConfig, State};
+use crate::peer::{PeerConfig, State};
 use crate::wire::{Message, Notification, Open, RouteRefresh, Update};
 
 pub use self::negotiate::Up;

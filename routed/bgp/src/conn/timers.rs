@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use net::Deadlines;
+use net::{Deadlines, Jitter};
 
 use super::negotiate::Up;
-use crate::peer::Jitter;
 
 /// The hold time until the OPEN of the peer has told another one
 /// (RFC 4271 §8.2.2: "a large value", 4 minutes suggested).

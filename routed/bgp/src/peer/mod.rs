@@ -61,7 +61,7 @@ mod turn;
 
 use std::time::{Duration, Instant};
 
-use net::Deadlines;
+use net::{Deadlines, Jitter};
 
 use crate::conn::negotiate::open;
 use crate::conn::timers::Due;
@@ -73,7 +73,6 @@ use self::backoff::Backoff;
 use self::stats::Record;
 use self::turn::Turn;
 
-pub(crate) use self::backoff::Jitter;
 pub use self::config::{AddPathConfig, HoldExpiry, PeerConfig, RestartConfig};
 pub use self::event::{Action, Admin, Down, Event, Graceful, State, Why};
 pub use self::stats::{Counters, DisabledFamily, Malformed, Messages, Noted, Status, TimersDue};

@@ -2,16 +2,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use indexmap::IndexMap;
-use net::{Family, Nlri, Prefix};
+use net::{Family, Jitter, Nlri, Prefix};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::batch::Batch;
 use super::chunk::{self, Chunk, Chunks};
 use super::held::View;
-use super::letter::{Line, Post, To};
+use super::letter::{Line, Out, Post, To};
 use super::member::{Member, Standing};
+use super::pace::Pace;
 use super::told::{Exporter, Fits, Scene, Told, WasIs};
 use super::{Left, Limits, Turn};
 use crate::export::Audience;
@@ -29,6 +31,7 @@ pub(super) struct Group<F, L> {
     /// Paths with news for the members in step: what they were last told of
     /// each, and what holds now.
     news: IndexMap<Nlri, WasIs, FxBuildHasher>,
+    pace: Pace,
     in_step: Vec<PeerId>,
     alone: Vec<PeerId>,
     /// Of several members with one link-local address, the last; see [`Group::takes`].
@@ -74,6 +77,7 @@ impl<F, L: Clone> Group<F, L> {
     {
         Self {
             number,
+            pace: Pace::new(audience.advertisement_interval),
             exporter: Exporter::new(audience, format.clone(), fits),
             unfiltered: None,
             format,
@@ -128,9 +132,7 @@ impl<F, L: Clone> Group<F, L> {
         self.in_step.retain(|member| *member != id);
         self.alone.retain(|member| *member != id);
         self.by_address.retain(|_, member| *member != id);
-        if self.in_step.is_empty() {
-            self.news = IndexMap::default();
-        }
+        self.forget_news_of_nobody();
         self.members()
     }
 
@@ -176,8 +178,14 @@ impl<F, L: Clone> Group<F, L> {
         let (was, is) = news;
         let entry = self.news.entry(nlri).or_insert((was, None));
         entry.1 = is;
-        if Told::same(entry.0.as_deref(), entry.1.as_deref()) {
+        let taken_back = Told::same(entry.0.as_deref(), entry.1.as_deref());
+        let paced = self.pace.is_on().then(|| entry.clone());
+        if taken_back {
             self.news.swap_remove(&nlri);
+        }
+        if let Some((was, is)) = paced {
+            let urgent = !taken_back && self.is_gone_for_somebody(was.as_deref(), is.as_deref());
+            self.pace.note(nlri, urgent);
         }
     }
 
@@ -192,6 +200,13 @@ impl<F, L: Clone> Group<F, L> {
         self.in_step.len() <= hidden_was.len() && self.in_step.iter().all(deaf)
     }
 
+    /// True when a member sees no more what it may have been told.
+    fn is_gone_for_somebody(&self, was: Option<&Told>, is: Option<&Told>) -> bool {
+        let (hidden_was, hidden_is) = (self.hidden(was), self.hidden(is));
+        is.is_none()
+            || (was.is_some() && hidden_is.iter().flatten().any(|id| !hidden_was.contains(&Some(*id))))
+    }
+
     /// A member in step goes on alone.
     pub(super) fn part(&mut self, members: &mut FxHashMap<PeerId, Member>, id: PeerId) {
         let Some(member) = members.get_mut(&id).filter(|member| matches!(member.standing, Standing::InStep))
@@ -204,9 +219,19 @@ impl<F, L: Clone> Group<F, L> {
         }
         self.in_step.retain(|other| *other != id);
         self.alone.push(id);
+        self.forget_news_of_nobody();
+    }
+
+    fn forget_news_of_nobody(&mut self) {
         if self.in_step.is_empty() {
             self.news = IndexMap::default();
+            self.pace.clear();
         }
+    }
+
+    /// When news that wait may be told, if there are any.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.pace.deadline().filter(|_| self.has_news())
     }
 
     /// Writes to the members that are alone, each what it lacks.
@@ -334,6 +359,7 @@ impl<F, L: Clone> Group<F, L> {
         members: &mut FxHashMap<PeerId, Member>,
         limits: Limits,
         post: &mut P,
+        (now, jitter): (Instant, &mut Jitter),
     ) {
         let caught_up = |id: &PeerId| {
             let standing = members.get(id).map(|member| &member.standing);
@@ -342,28 +368,52 @@ impl<F, L: Clone> Group<F, L> {
         let (back, alone): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.alone).into_iter().partition(caught_up);
         self.alone = alone;
-        while !self.news.is_empty() && (!back.is_empty() || self.somebody_can_take(limits, post)) {
+        let rests = self.pace.rests(now);
+        while self.has_to_tell(rests) && (!back.is_empty() || self.somebody_can_take(limits, post)) {
             let far: Vec<_> =
                 self.in_step.iter().copied().filter(|id| post.unsent(*id) >= limits.far).collect();
             for id in far {
                 self.part(members, id);
             }
-            let lines = self.cut(limits.cut).into_lines();
+            let lines = self.cut(limits.cut, rests).into_lines();
             if lines.is_empty() || self.in_step.is_empty() {
                 continue;
+            }
+            if !rests && lines.iter().any(|line| matches!(line.out, Out::Reach { .. })) {
+                self.pace.announced();
             }
             let letter = post.write(&self.format, &lines);
             self.in_step.iter().for_each(|id| post.hand(*id, &letter));
         }
-        if self.news.is_empty() {
-            self.news = IndexMap::default();
+        if !self.news.is_empty() {
+            // Who has been told the news already is not told them with the others.
+            self.alone.extend(back);
+            return;
         }
+        self.news = IndexMap::default();
+        self.pace.all_told(now, jitter);
         for id in &back {
             if let Some(member) = members.get_mut(id) {
                 member.standing = Standing::InStep;
             }
         }
         self.in_step.extend(back);
+    }
+
+    /// True when there is something to tell, even while nothing is announced.
+    fn has_to_tell(&self, rests: bool) -> bool {
+        if rests { self.pace.urgent().is_some() } else { self.has_news() }
+    }
+
+    /// The next news to tell.
+    fn next_news(&mut self, rests: bool) -> Option<(Nlri, WasIs)> {
+        let news = if rests {
+            let nlri = self.pace.urgent()?;
+            self.news.swap_remove_entry(&nlri)
+        } else {
+            self.news.pop()
+        };
+        news.inspect(|(nlri, _)| self.pace.told(*nlri))
     }
 
     /// True when a member in step can take a letter; if none can, the first
@@ -377,10 +427,10 @@ impl<F, L: Clone> Group<F, L> {
     }
 
     /// Takes news for one letter.
-    fn cut(&mut self, max: usize) -> Batch {
+    fn cut(&mut self, max: usize, rests: bool) -> Batch {
         let mut batch = Batch::default();
         for _ in 0..max {
-            let Some((nlri, (was, is))) = self.news.pop() else { break };
+            let Some((nlri, (was, is))) = self.next_news(rests) else { break };
             let (hidden_was, hidden_is) = (self.hidden(was.as_deref()), self.hidden(is.as_deref()));
             let hides = |hidden: [Option<PeerId>; 2], id| hidden.contains(&Some(id));
             let told = |told: &Option<Arc<Told>>| told.as_ref().map(|told| Arc::clone(&told.attrs));

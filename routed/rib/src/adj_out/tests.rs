@@ -56,7 +56,10 @@ const LIMITS: Limits = Limits { low: 2, steady: 4, far: 8, cut: 3, pull: 2, turn
 
 /// A table with its outgoing side and what each peer has come to believe.
 struct World {
+    /// When all routes came.
     now: Instant,
+    /// When peers are told.
+    clock: Instant,
     table: Table,
     out: AdjOut<Office>,
     office: Office,
@@ -74,7 +77,17 @@ impl World {
         let table = table(now, &[]);
         let out = AdjOut::new(table.rules().cluster_id, LIMITS);
         let (believes, ends, refreshed) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { now, table, out, office: Office::default(), believes, ends, refreshed, slow: BTreeSet::new() }
+        Self {
+            now,
+            clock: now,
+            table,
+            out,
+            office: Office::default(),
+            believes,
+            ends,
+            refreshed,
+            slow: BTreeSet::new(),
+        }
     }
 
     fn up(&mut self, peer: &PeerInfo) {
@@ -118,7 +131,7 @@ impl World {
     }
 
     fn deliver(&mut self) {
-        while self.out.deliver(&self.table, &mut self.office) == Left::Work {}
+        while self.out.deliver(self.clock, &self.table, &mut self.office) == Left::Work {}
         // A prefix of a cut may stand in three lines: for all, and for two alone.
         let bound = LIMITS.far + 3 * LIMITS.cut;
         for (id, letters) in &self.office.boxes {
@@ -172,8 +185,13 @@ impl World {
         let mut outs = Vec::new();
         loop {
             self.deliver();
-            let Some(read) = self.read(id) else { break };
-            outs.extend(read);
+            if let Some(read) = self.read(id) {
+                outs.extend(read);
+                continue;
+            }
+            let Some(at) = self.out.next_deadline().filter(|_| self.out.has_work(id)) else { break };
+            assert!(at > self.clock, "what was due was told");
+            self.clock = at;
         }
         assert!(!self.out.has_work(id), "{id:?} is not told all");
         outs
@@ -435,5 +453,6 @@ fn a_peer_that_stalls_holds_up_nobody_costs_little_and_catches_up() {
 
 mod held;
 mod metric;
+mod pace;
 mod random;
 mod together;

@@ -288,6 +288,17 @@ fn what_is_told_when_it_is_installed_is_a_question_for_the_start() {
 }
 
 #[test]
+fn the_interval_of_announcements_is_off_has_a_bound_and_changes_under_a_session() {
+    let peer = |key: &str| format!("{BGP}[[bgp.peer]]\naddress = \"192.0.2.2\"\nasn = 65001\n{key}");
+    let interval = |key: &str| bgp(&peer(key)).peers[0].advertisement_interval.as_secs();
+    assert_eq!((interval(""), interval("advertisement_interval = 30\n")), (0, 30));
+    let (old, new) = (good(&peer("")), good(&peer("advertisement_interval = 600\n")));
+    assert_eq!(diff(&old, &new), [Change::PeerPolicy(new.bgp.as_ref().unwrap().peers[0].key())]);
+    let findings = crate::config::parse("test", &peer("advertisement_interval = 601\n")).unwrap_err();
+    assert!(findings[0].message.contains("0 (off) to 600"), "{findings:?}");
+}
+
+#[test]
 fn peers_added_over_the_api_are_read_with_the_file_which_comes_first() {
     let table = |text: &str| text.parse::<toml::Table>().unwrap();
     let (file, added, bad): (IpAddr, IpAddr, IpAddr) =

@@ -327,11 +327,12 @@ impl TableTask {
     }
 
     /// When there is something to do although nothing has come: stale routes
-    /// go, or a reader that was slow may take more by then.
+    /// go, peers may be told more, or a reader that was slow may take more by then.
     fn next_deadline(&self) -> Option<Instant> {
         let wait = self.watchers.wait() || self.monitors.wait();
         let readers = wait.then(|| Instant::now() + READER_RETRY);
-        self.sessions.next_deadline().into_iter().chain(readers).min()
+        let peers = self.adj_out.next_deadline();
+        self.sessions.next_deadline().into_iter().chain(readers).chain(peers).min()
     }
 
     fn take_inputs(&mut self, now: Instant, first: TableInput, inputs: &mut mpsc::Receiver<TableInput>) {
@@ -450,7 +451,7 @@ impl TableTask {
         }
         self.report_conflicts();
         self.fib.write(false).await;
-        self.left = self.adj_out.deliver(&self.table, &mut self.office);
+        self.left = self.adj_out.deliver(Instant::now(), &self.table, &mut self.office);
         self.rip.iter().for_each(RipSide::ring);
         self.monitors.observe(&mut self.table);
         self.feed_watchers();

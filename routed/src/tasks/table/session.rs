@@ -221,6 +221,7 @@ impl TableTask {
             import: filter_named(&self.config, &config.import),
             export: export_named(&self.config, &config.export),
             graceful_shutdown: self.marks(),
+            advertisement_interval: config.advertisement_interval,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Whatever happens in whatever order: what peers believe in the end.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -26,11 +27,12 @@ enum Op {
     Count(u8),
     Flush(usize),
     Deliver,
+    Later(u64),
     Read { peer: u8, letters: usize },
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let peers = 1u8..10;
+    let peers = 1u8..11;
     prop_oneof![
         8 => (peers.clone(), 0u8..12, path_id(), 0u32..3, peers.clone())
             .prop_map(|(peer, prefix, path_id, origin, via)| Op::Update { peer, prefix, path_id, origin, via }),
@@ -48,6 +50,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0u8..12).prop_map(Op::Refused),
         4 => (0usize..6).prop_map(Op::Flush),
         4 => Just(Op::Deliver),
+        2 => (0u64..6000).prop_map(Op::Later),
         6 => (peers, 0usize..6).prop_map(|(peer, letters)| Op::Read { peer, letters }),
     ]
 }
@@ -57,12 +60,13 @@ fn path_id() -> impl Strategy<Value = u32> {
     prop_oneof![3 => Just(0), 1 => 1u32..3]
 }
 
-/// 1, 2 and 6 are external and a group, 3 and 4 internal, 5 a reflector's
+/// 1 and 2 are external and a group, 6 and 10 another, 3 and 4 internal, 5 a reflector's
 /// client. 7 and 8 are external and told several paths, 9 internal and that of
-/// IPv4 only.
+/// IPv4 only. 6 and 10 are told at intervals.
 fn info(n: u8) -> PeerInfo {
     match n {
-        1 | 2 | 6 => external(n),
+        1 | 2 => external(n),
+        6 | 10 => PeerInfo { advertisement_interval: Duration::from_secs(5), ..external(n) },
         5 => PeerInfo { route_reflector_client: true, ..internal(5) },
         7 | 8 => PeerInfo { paths: [Paths::All; 2], ..external(n) },
         9 => PeerInfo { paths: [Paths::First(TWO), Paths::Best], ..internal(n) },
@@ -146,6 +150,7 @@ fn apply(w: &mut World, infos: &mut BTreeMap<u8, PeerInfo>, op: &Op) {
         }
         Op::Flush(max) => w.flush(max),
         Op::Deliver => w.deliver(),
+        Op::Later(ms) => w.clock += Duration::from_millis(ms),
         Op::Read { peer, letters } if infos.contains_key(&peer) => {
             (0..letters).for_each(|_| drop(w.read(id(peer))));
         }
@@ -202,7 +207,7 @@ proptest! {
     fn when_all_is_read_each_peer_believes_the_export_of_what_is_best(ops in prop::collection::vec(op(), 0..160)) {
         let mut w = World::new();
         let mut infos = BTreeMap::new();
-        for n in 1..=9 {
+        for n in 1..=10 {
             apply(&mut w, &mut infos, &Op::Session { peer: n, up: true });
         }
         for op in &ops {
