@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::v1::route_service_client::RouteServiceClient;
-use api::v1::{AnnounceRouteRequest, RouteEventKind, WatchRoutesRequest, WithdrawRouteRequest};
+use api::v1::{AnnounceRouteRequest, Protocol, RouteEventKind, WatchRoutesRequest, WithdrawRouteRequest};
 use lab::{Lab, Result, cluster::base_config, peer::Routed};
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::health_client::HealthClient;
@@ -92,6 +92,9 @@ fn a_watch_gets_what_there_is_then_what_changes() -> Result<()> {
         assert_eq!((event.kind(), event.route.unwrap().prefix), (RouteEventKind::Updated, prefix.clone()));
         routes.withdraw_route(WithdrawRouteRequest { prefix: prefix.clone() }).await.unwrap();
         let event = events.message().await.unwrap().unwrap();
-        assert_eq!((event.kind(), event.route.unwrap().prefix), (RouteEventKind::Removed, prefix));
+        let kind = event.kind();
+        let gone = event.route.unwrap();
+        let protocol = gone.protocol();
+        assert_eq!((kind, gone.prefix, protocol), (RouteEventKind::Removed, prefix, Protocol::Local));
     })
 }

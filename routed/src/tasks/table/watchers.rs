@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use api::v1;
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 use net::{Family, Prefix};
 use rib::{Protocol, Query};
 use rustc_hash::FxBuildHasher;
@@ -46,8 +46,9 @@ struct Watcher {
     watch: Watch,
     snapshot: Snapshot,
     pending: IndexSet<Prefix, FxBuildHasher>,
-    /// What it has been told of, so that what it never heard of is not removed.
-    told: IndexSet<Prefix, FxBuildHasher>,
+    /// What it has been told of, and by which protocol it was, so that what it
+    /// never heard of is not removed.
+    told: IndexMap<Prefix, i32, FxBuildHasher>,
 }
 
 enum Snapshot {
@@ -86,7 +87,7 @@ impl TableTask {
             watch,
             snapshot: Snapshot::After(None),
             pending: IndexSet::default(),
-            told: IndexSet::default(),
+            told: IndexMap::default(),
         });
     }
 
@@ -127,7 +128,7 @@ impl TableTask {
         for view in page.items.iter().filter(|view| watch.wants(view.prefix)) {
             if let Some(route) = self.best_of(now, view).filter(|route| of_protocol(watch, route)) {
                 watcher.pending.swap_remove(&view.prefix);
-                watcher.told.insert(view.prefix);
+                watcher.told.insert(view.prefix, route.protocol);
                 batch.push(event(v1::RouteEventKind::Updated, Some(route)));
             }
         }
@@ -147,16 +148,12 @@ impl TableTask {
         {
             let view = self.table.route(prefix);
             let route = view.as_ref().and_then(|view| self.best_of(now, view));
-            match route.filter(|route| of_protocol(&watcher.watch, route)) {
-                Some(route) => {
-                    watcher.told.insert(prefix);
-                    batch.push(event(v1::RouteEventKind::Updated, Some(route)));
-                }
-                None if watcher.told.swap_remove(&prefix) => {
-                    let route = v1::Route { prefix: prefix.to_string(), ..v1::Route::default() };
-                    batch.push(event(v1::RouteEventKind::Removed, Some(route)));
-                }
-                None => {}
+            if let Some(route) = route.filter(|route| of_protocol(&watcher.watch, route)) {
+                watcher.told.insert(prefix, route.protocol);
+                batch.push(event(v1::RouteEventKind::Updated, Some(route)));
+            } else if let Some(protocol) = watcher.told.swap_remove(&prefix) {
+                let route = v1::Route { prefix: prefix.to_string(), protocol, ..v1::Route::default() };
+                batch.push(event(v1::RouteEventKind::Removed, Some(route)));
             }
         }
         batch
