@@ -310,6 +310,9 @@ impl TableTask {
         if collectors.is_empty() {
             self.table.observe(false);
         }
+        if !collectors.iter().any(|collector| collector.shows(Rib::AdjOutPre)) {
+            self.adj_out.forget_before_filter();
+        }
         let now = Now { instant: now, wall: since_1970() };
         for collector in &mut collectors {
             let news = collector.monitor.news.clone();
