@@ -163,7 +163,10 @@ impl std::fmt::Display for Change {
             Self::PeerRemoved(peer) => write!(f, "peer {peer} removed"),
             Self::PeerChanged(peer) => write!(f, "peer {peer} changed; its session is set up anew"),
             Self::PeerPolicy(peer) => {
-                write!(f, "peer {peer}: filters, limits, keys or BFD changed; its session stays")
+                write!(
+                    f,
+                    "peer {peer}: filters, limits, keys, BFD or `shutdown` changed; its session is not set up anew"
+                )
             }
             Self::Ranges => f.write_str("ranges of peers that may dial in changed, or their filters"),
             Self::Marks => f.write_str("bgp.graceful_shutdown changed; peers are told everything anew"),

@@ -84,7 +84,9 @@ pub(super) fn read<'i>(
         let of_range = matches!(who.value, Whose::Range(_));
         for key in ["source", "port"].into_iter().filter(|_| of_range) {
             if let Some(value) = section.discard(key) {
-                findings.error(&value, format!("{key}: a peer of a range dials in and is never dialled"));
+                let message =
+                    format!("{key}: no effect, for a peer of a range dials in and is never dialled");
+                findings.warning(&value, message);
             }
         }
         let group = around.groups.inherit(&mut section, findings);

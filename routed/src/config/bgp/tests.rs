@@ -132,6 +132,10 @@ fn a_range_is_a_passive_peer_without_an_address() {
     assert_eq!(of("192.0.2.200").unwrap().template.asn, Asn(64513).into(), "the smaller range decides");
     assert_eq!(of("192.0.2.200").unwrap().limit, defaults::DYNAMIC_PEERS);
     assert_eq!(of("192.0.3.1"), None);
+    // What has no effect is said, and no reason not to start.
+    let idle =
+        parse("n1.toml", &format!("{BGP}[[bgp.dynamic]]\nrange = \"192.0.2.0/24\"\nasn = 1\nport = 1179\n"));
+    assert!(idle.is_ok_and(|(_, warnings)| warnings.len() == 1));
     for (keys, says) in [
         ("range = \"192.0.2.0/24\"\n", "needs the key `asn`"),
         ("asn = 1\n", "needs the key `range`"),
