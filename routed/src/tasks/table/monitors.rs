@@ -10,6 +10,7 @@
 //! amount of memory, and the table never waits for it. What it was told is
 //! kept nowhere: it may hear that a prefix has gone that it never heard of.
 
+mod ended;
 mod sheet;
 mod statistics;
 
@@ -29,6 +30,7 @@ use rib::{Offered, PeerId, Table};
 use rustc_hash::FxBuildHasher;
 use tokio::sync::mpsc;
 
+use self::ended::ended;
 pub(super) use self::sheet::with_next_hop;
 use self::sheet::{Now, Sheet, tells_several};
 pub(crate) use self::statistics::Statistics;
@@ -184,21 +186,6 @@ impl Monitors {
     /// True when a collector has more to hear than it could take.
     pub(super) fn wait(&self) -> bool {
         self.collectors.iter().any(|collector| collector.has_news(&self.up))
-    }
-}
-
-/// Why a session is down, in the words of RFC 7854 §4.9.
-fn ended(why: &Why, up: &Up) -> Ended {
-    /// `TcpConnectionFails` (RFC 4271 §8.1.4) and `SendHoldTimer_Expires` (RFC 9687 §3.1).
-    const NONE: u16 = 0;
-    const SEND_HOLD: u16 = 29;
-    match (why, why.sent(up)) {
-        (_, Some(notification)) => Ended::Sent(notification),
-        (Why::Received(notification), None) => Ended::Received(notification.clone()),
-        (Why::Closed(_), None) => Ended::Closed,
-        (Why::SendHoldExpired, None) => Ended::Local(SEND_HOLD),
-        (Why::NotStarted, None) => Ended::Unmonitored,
-        _ => Ended::Local(NONE),
     }
 }
 
