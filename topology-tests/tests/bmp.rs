@@ -97,6 +97,18 @@ fn a_collector_sees_sessions_and_routes_before_and_after_policy() -> Result<()> 
         (of(peer, 7), of(peer, 0), of(peer, 1)) == (Some(&2), Some(&1), Some(&0))
             && of("loc-rib", 8) >= Some(&2)
             && of("loc-rib", 10).is_some()
+            && of(peer, 13) == Some(&0)
+    })?;
+    scene.shown("statistics count what the peer would be told and is", |view| {
+        let of = |kind: u16| view.statistics.get(peer).and_then(|numbers| numbers.get(&kind)).copied();
+        let shown =
+            |rib: &str| view.routes.get(&format!("{rib} {peer}")).map(|prefixes| prefixes.len() as u64);
+        let (before, after) = (shown("adj-rib-out-pre"), shown("adj-rib-out"));
+        before > after && (of(14), of(16), of(15), of(17)) == (before, before, after, after)
+    })?;
+    scene.bird.birdc_write("reload out b4")?;
+    scene.shown("what comes twice is counted", |view| {
+        view.statistics.get(peer).and_then(|numbers| numbers.get(&13)) >= Some(&1)
     })?;
 
     scene.bird.birdc_write("disable s1")?;

@@ -141,6 +141,12 @@ pub enum Stat {
     AdjInOf(Family, u64),
     /// Routes of a family in Loc-RIB.
     LocOf(Family, u64),
+    /// Whole UPDATEs that said what was there already.
+    DuplicateUpdates(u64),
+    /// Routes in Adj-RIB-Out, before policy.
+    AdjOutPre(u64),
+    /// Routes of a family there.
+    AdjOutPreOf(Family, u64),
     /// Routes in Adj-RIB-Out, after policy.
     AdjOut(u64),
     /// Routes of a family there.
@@ -254,7 +260,10 @@ pub fn statistics(out: &mut BytesMut, header: &Header, stats: &[Stat]) {
             Stat::LocOf(family, value) => gauge(out, 10, Some(family), value),
             Stat::TreatedUpdates(value) => counter(out, 11, value),
             Stat::TreatedPrefixes(value) => counter(out, 12, value),
+            Stat::DuplicateUpdates(value) => counter(out, 13, value),
+            Stat::AdjOutPre(value) => gauge(out, 14, None, value),
             Stat::AdjOut(value) => gauge(out, 15, None, value),
+            Stat::AdjOutPreOf(family, value) => gauge(out, 16, Some(family), value),
             Stat::AdjOutOf(family, value) => gauge(out, 17, Some(family), value),
         }
     }

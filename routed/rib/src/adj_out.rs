@@ -51,6 +51,7 @@ pub use self::together::Together;
 
 mod batch;
 mod chunk;
+mod counts;
 mod group;
 mod held;
 mod letter;
@@ -219,6 +220,12 @@ impl<P: Post> AdjOut<P> {
                 |best: &Option<Best>| group.exporter.told(&mut scene, *prefix, best.as_ref()?.into());
             let news = (told(old), told(new));
             group.note(&mut self.members, ((*prefix).into(), news));
+            if group.before.is_some() {
+                let mut told =
+                    |best: &Option<Best>| group.unfiltered().told(&mut scene, *prefix, best.as_ref()?.into());
+                let news = (told(old), told(new));
+                group.note_before(prefix.family(), &news);
+            }
         }
     }
 
@@ -237,6 +244,12 @@ impl<P: Post> AdjOut<P> {
             let was = group.exporter.all(&mut scene, *prefix, old);
             let is = group.exporter.all(&mut scene, *prefix, new);
             both(*prefix, &was, &is).for_each(|news| group.note(&mut self.members, news));
+            if group.before.is_some() {
+                let was = group.unfiltered().all(&mut scene, *prefix, old);
+                let is = group.unfiltered().all(&mut scene, *prefix, new);
+                let family = prefix.family();
+                both(*prefix, &was, &is).for_each(|(_, news)| group.note_before(family, &news));
+            }
         }
     }
 
@@ -352,6 +365,21 @@ impl<P: Post> AdjOut<P> {
         )
     }
 
+    /// How many routes a peer would be told if its export filter let everything
+    /// pass as it is (RFC 8671 §6.2). From the first question on a group is
+    /// exported to twice, until [`AdjOut::forget_before_filter`].
+    pub fn count_before_filter(&mut self, table: &Table, id: PeerId) -> [usize; Family::ALL.len()] {
+        let Some(member) = self.members.get(&id) else { return Default::default() };
+        let Some(group) = &mut self.groups[member.group] else { return Default::default() };
+        let view = View { table, held: &self.held };
+        group.count_before(view, &mut Scene::new(&self.tellers, &mut self.attrs, self.cluster_id), id)
+    }
+
+    /// Nobody asks [`AdjOut::count_before_filter`] any more.
+    pub fn forget_before_filter(&mut self) {
+        self.groups.iter_mut().flatten().for_each(|group| group.before = None);
+    }
+
     /// What exports depend on of a source may have changed: what was told
     /// before is told anew.
     fn teller(&mut self, table: &Table, peer: &PeerInfo) {
@@ -365,6 +393,9 @@ impl<P: Post> AdjOut<P> {
             offers.iter().any(|offer| offer.path.source == Source::Peer(peer.id))
         };
         for group in groups.iter_mut().flatten() {
+            // What no filter would keep back is worked out and counted anew.
+            group.before = None;
+            group.forget();
             let several = |family: Family| (family, group.exporter.several(family));
             let routes: Vec<_> = Family::ALL
                 .map(several)

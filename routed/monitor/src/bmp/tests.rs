@@ -174,13 +174,15 @@ fn what_is_counted_has_32_bits_and_wraps_and_what_there_is_has_64() {
         Stat::ConfederationLoops(1),
         Stat::TreatedUpdates(1),
         Stat::TreatedPrefixes(1),
+        Stat::DuplicateUpdates(1),
     ];
-    assert_eq!(types(&counters), [0, 1, 2, 3, 4, 5, 6, 11, 12].map(|kind| (kind, 4)));
+    assert_eq!(types(&counters), [0, 1, 2, 3, 4, 5, 6, 11, 12, 13].map(|kind| (kind, 4)));
     let family = Family::Ipv4Unicast;
     let gauges =
         [Stat::AdjIn(1), Stat::Loc(1), Stat::AdjInOf(family, 1), Stat::LocOf(family, 1), Stat::AdjOut(1)];
     assert_eq!(types(&gauges), [(7, 8), (8, 8), (9, 11), (10, 11), (15, 8)]);
-    assert_eq!(types(&[Stat::AdjOutOf(family, 1)]), [(17, 11)]);
+    let out = [Stat::AdjOutPre(1), Stat::AdjOutPreOf(family, 1), Stat::AdjOutOf(family, 1)];
+    assert_eq!(types(&out), [(14, 8), (16, 11), (17, 11)]);
     let octets = written(|out| statistics(out, &header(Rib::AdjInPre), &[Stat::Filtered((1 << 32) + 7)]));
     assert!(octets.ends_with(&hex!("0000 0004 00000007")));
 }

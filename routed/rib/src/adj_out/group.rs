@@ -10,6 +10,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::batch::Batch;
 use super::chunk::{self, Chunk, Chunks};
+use super::counts::{Counts, Hidden};
 use super::held::View;
 use super::letter::{Line, Out, Post, To};
 use super::member::{Member, Standing};
@@ -36,7 +37,9 @@ pub(super) struct Group<F, L> {
     alone: Vec<PeerId>,
     /// Of several members with one link-local address, the last; see [`Group::takes`].
     by_address: FxHashMap<IpAddr, PeerId>,
-    counts: Option<Counts>,
+    pub(super) counts: Option<Counts>,
+    /// The same as if there were no filter, where somebody asks for it.
+    pub(super) before: Option<Counts>,
     chunks: Chunks<L>,
 }
 
@@ -48,26 +51,6 @@ enum Step {
     Waits,
     /// Others are to be let in first.
     TurnOver,
-}
-
-/// A number for each family, by [`Family::index`].
-pub(super) type ByFamily = [usize; Family::ALL.len()];
-
-/// How many paths the group is told, and how many of them a peer does not see.
-#[derive(Debug, Default)]
-struct Counts {
-    told: ByFamily,
-    hidden: FxHashMap<PeerId, ByFamily>,
-}
-
-impl Counts {
-    fn adjust(&mut self, family: Family, hidden: [Option<PeerId>; 2], step: impl Fn(&mut usize)) {
-        let index = family.index();
-        step(&mut self.told[index]);
-        for id in hidden.into_iter().flatten() {
-            step(&mut self.hidden.entry(id).or_default()[index]);
-        }
-    }
 }
 
 impl<F, L: Clone> Group<F, L> {
@@ -86,6 +69,7 @@ impl<F, L: Clone> Group<F, L> {
             alone: Vec::new(),
             by_address: FxHashMap::default(),
             counts: None,
+            before: None,
             chunks: Chunks::default(),
         }
     }
@@ -123,7 +107,7 @@ impl<F, L: Clone> Group<F, L> {
         self.alone.push(peer.id);
         self.by_address.insert(peer.address, peer.id);
         // Whom a route leads to is another question now.
-        self.counts = None;
+        (self.counts, self.before) = (None, None);
         self.chunks.entered(peer.address);
     }
 
@@ -158,12 +142,7 @@ impl<F, L: Clone> Group<F, L> {
             return;
         }
         if let Some(mut counts) = self.counts.take() {
-            if was.is_some() {
-                counts.adjust(nlri.prefix.family(), self.hidden(was.as_deref()), |number| *number -= 1);
-            }
-            if is.is_some() {
-                counts.adjust(nlri.prefix.family(), self.hidden(is.as_deref()), |number| *number += 1);
-            }
+            counts.moved(nlri.prefix.family(), self.hidden_of(was.as_deref()), self.hidden_of(is.as_deref()));
             self.counts = Some(counts);
         }
         self.chunks.changed(nlri.prefix);
@@ -458,9 +437,22 @@ impl<F, L: Clone> Group<F, L> {
         batch
     }
 
+    /// What the group would be told of a path without its filter is another.
+    pub(super) fn note_before(&mut self, family: Family, (was, is): &WasIs) {
+        if let Some(mut counts) = self.before.take() {
+            counts.moved(family, self.hidden_of(was.as_deref()), self.hidden_of(is.as_deref()));
+            self.before = Some(counts);
+        }
+    }
+
+    /// Who does not see a path, if there is one.
+    fn hidden_of(&self, told: Option<&Told>) -> Option<Hidden> {
+        told.map(|told| self.hidden(Some(told)))
+    }
+
     /// Who does not see what the group is told: who said it (RFC 4271 §9.1.3),
     /// and whom it leads to (§5.1.3).
-    fn hidden(&self, told: Option<&Told>) -> [Option<PeerId>; 2] {
+    pub(super) fn hidden(&self, told: Option<&Told>) -> Hidden {
         let Some(told) = told else { return [None; 2] };
         let source = match told.source {
             Source::Peer(id) => Some(id),
@@ -468,24 +460,5 @@ impl<F, L: Clone> Group<F, L> {
         };
         let leads = told.attrs.next_hop.and_then(|next_hop| self.by_address.get(&next_hop.address()));
         [source, leads.copied().filter(|leads| Some(*leads) != source)]
-    }
-
-    /// How many paths a member is told.
-    pub(super) fn count(&mut self, view: View<'_>, scene: &mut Scene<'_>, id: PeerId) -> ByFamily {
-        if self.counts.is_none() {
-            let mut counts = Counts::default();
-            for family in Family::ALL {
-                let several = self.exporter.several(family);
-                for (prefix, offers) in view.tellable_after(family, None, several) {
-                    for (_, told) in self.exporter.all(scene, prefix, &offers) {
-                        counts.adjust(family, self.hidden(Some(&told)), |number| *number += 1);
-                    }
-                }
-            }
-            self.counts = Some(counts);
-        }
-        let Some(Counts { told, hidden }) = &self.counts else { return ByFamily::default() };
-        let hidden = hidden.get(&id).copied().unwrap_or_default();
-        Family::ALL.map(|family| told[family.index()] - hidden[family.index()])
     }
 }

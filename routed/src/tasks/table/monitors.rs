@@ -10,6 +10,7 @@
 //! amount of memory, and the table never waits for it. What it was told is
 //! kept nowhere: it may hear that a prefix has gone that it never heard of.
 
+mod ended;
 mod sheet;
 mod statistics;
 
@@ -29,6 +30,7 @@ use rib::{Offered, PeerId, Table};
 use rustc_hash::FxBuildHasher;
 use tokio::sync::mpsc;
 
+use self::ended::ended;
 pub(super) use self::sheet::with_next_hop;
 use self::sheet::{Now, Sheet, tells_several};
 pub(crate) use self::statistics::Statistics;
@@ -187,21 +189,6 @@ impl Monitors {
     }
 }
 
-/// Why a session is down, in the words of RFC 7854 §4.9.
-fn ended(why: &Why, up: &Up) -> Ended {
-    /// `TcpConnectionFails` (RFC 4271 §8.1.4) and `SendHoldTimer_Expires` (RFC 9687 §3.1).
-    const NONE: u16 = 0;
-    const SEND_HOLD: u16 = 29;
-    match (why, why.sent(up)) {
-        (_, Some(notification)) => Ended::Sent(notification),
-        (Why::Received(notification), None) => Ended::Received(notification.clone()),
-        (Why::Closed(_), None) => Ended::Closed,
-        (Why::SendHoldExpired, None) => Ended::Local(SEND_HOLD),
-        (Why::NotStarted, None) => Ended::Unmonitored,
-        _ => Ended::Local(NONE),
-    }
-}
-
 fn since_1970() -> Duration {
     // A clock before 1970 is as good as none.
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
@@ -309,6 +296,9 @@ impl TableTask {
         collectors.retain(|collector| !collector.monitor.news.is_closed());
         if collectors.is_empty() {
             self.table.observe(false);
+        }
+        if !collectors.iter().any(|collector| collector.shows(Rib::AdjOutPre)) {
+            self.adj_out.forget_before_filter();
         }
         let now = Now { instant: now, wall: since_1970() };
         for collector in &mut collectors {

@@ -44,13 +44,18 @@ pub(crate) struct Changes {
     pub(crate) treated: u64,
     /// Prefixes in these.
     pub(crate) treated_prefixes: u64,
+    /// UPDATEs of which every prefix said what was there already.
+    pub(crate) duplicates: u64,
 }
 
 impl Changes {
-    fn count(&mut self, update: &Update) {
+    /// An UPDATE has come, and so many of its prefixes changed nothing.
+    fn count(&mut self, update: &Update, idle: u64) {
         let withdrawn = update.unreach.iter().map(|(_, nlri)| nlri.len() as u64).sum::<u64>();
-        self.announced += update.reach.iter().map(|reach| reach.nlri.len() as u64).sum::<u64>();
+        let announced = update.reach.iter().map(|reach| reach.nlri.len() as u64).sum::<u64>();
+        self.announced += announced;
         self.withdrawn += withdrawn;
+        self.duplicates += u64::from(idle > 0 && idle == announced + withdrawn);
         if update.faults.iter().any(|fault| fault.treatment == Treatment::TreatAsWithdraw) {
             self.treated += 1;
             self.treated_prefixes += withdrawn;
@@ -275,9 +280,8 @@ impl TableTask {
 
     pub(super) fn update(&mut self, now: Instant, id: PeerId, update: &Update) {
         let pair = |nlri: &bgp::wire::Nlri| (nlri.prefix, nlri.path_id);
-        if let Some(Session { changes, .. }) = self.sessions.up.get_mut(&id) {
-            changes.count(update);
-        }
+        let of_no_effect = |tally: rib::Tally| tally.duplicates + tally.unknown;
+        let before = of_no_effect(self.table.tally(id));
         for (_, unreach) in &update.unreach {
             // A batch of a session that has ended is of no interest any more.
             let _ = self.table.withdraw(id, unreach.iter().map(pair));
@@ -285,6 +289,10 @@ impl TableTask {
         for reach in &update.reach {
             let taken = self.within_limit(id, reach.family, reach.nlri.iter().map(pair).collect());
             let _ = self.table.update(now, id, taken, &reach.attrs);
+        }
+        let idle = of_no_effect(self.table.tally(id)).saturating_sub(before);
+        if let Some(Session { changes, .. }) = self.sessions.up.get_mut(&id) {
+            changes.count(update, idle);
         }
         self.check_limit(id);
     }

@@ -147,6 +147,7 @@ fn apply(w: &mut World, infos: &mut BTreeMap<u8, PeerInfo>, op: &Op) {
         }
         Op::Count(peer) => {
             w.out.count(&w.table, id(peer));
+            w.out.count_before_filter(&w.table, id(peer));
         }
         Op::Flush(max) => w.flush(max),
         Op::Deliver => w.deliver(),
@@ -232,6 +233,10 @@ proptest! {
             prop_assert_eq!(sorted(told), sorted(should_believe(&w, info)));
             prop_assert_eq!(w.ends[&info.id].len(), 2);
             prop_assert_eq!(w.out.count(&w.table, info.id).iter().sum::<usize>(), believes.len());
+            let counted: usize = w.out.count_before_filter(&w.table, info.id).iter().sum();
+            let prefixes: Vec<Prefix> = w.table.best_routes().map(|(prefix, _)| prefix).collect();
+            let each = |prefix| w.out.before_filter_of(&w.table, info.id, prefix).len();
+            prop_assert_eq!(counted, prefixes.into_iter().map(each).sum::<usize>(), "before the filter");
             let pages = w.out.advertised(&w.table, info.id, None, usize::MAX).items.into_iter();
             prop_assert_eq!(pages.map(|told| (told.nlri, told.attrs)).collect::<BTreeMap<_, _>>(), believes);
         }

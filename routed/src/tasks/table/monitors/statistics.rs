@@ -28,9 +28,16 @@ impl TableTask {
                 Stat::ConfederationLoops(tally.confederation_loops),
                 Stat::TreatedUpdates(changes.treated),
                 Stat::TreatedPrefixes(changes.treated_prefixes),
+                Stat::DuplicateUpdates(changes.duplicates),
                 Stat::AdjIn(families.iter().map(|(_, count)| count).sum()),
             ];
             stats.extend(families.iter().map(|(family, count)| Stat::AdjInOf(*family, *count)));
+            if ribs.contains(&Rib::AdjOutPre) {
+                let told = self.adj_out.count_before_filter(&self.table, *id);
+                stats.push(Stat::AdjOutPre(told.iter().sum::<usize>() as u64));
+                let of = |family: &Family| Stat::AdjOutPreOf(*family, told[family.index()] as u64);
+                stats.extend(session.up.families.iter().map(of));
+            }
             if ribs.contains(&Rib::AdjOutPost) {
                 let told = self.adj_out.count(&self.table, *id);
                 stats.push(Stat::AdjOut(told.iter().sum::<usize>() as u64));
