@@ -95,6 +95,16 @@ impl Scene {
         })
     }
 
+    /// A relay of our own.
+    fn reflector(&self) -> Result<Routed> {
+        let client = "add_path = \"both\"\nexport = \"accept-all\"\nroute_reflector_client = true";
+        let config = base_config(&self.relay, ASN)
+            + ONE_WAY
+            + &peer(self.middle.host(), ASN, "add_path = \"both\"")
+            + &peer(self.tail.host(), ASN, client);
+        Routed::start(&self.relay, &config)
+    }
+
     /// The next hops of these of the three ways.
     fn ways(&self, which: &[usize]) -> BTreeSet<String> {
         which.iter().map(|way| self.ways[*way].clone()).collect()
@@ -268,15 +278,36 @@ fn exabgp_is_told_all_paths_and_tells_several() -> Result<()> {
     Ok(())
 }
 
+/// The paths of a peer that restarts stay, each of them; what did not come
+/// back goes with its End-of-RIB (RFC 4724 §4.2, RFC 7911).
+#[test]
+fn several_paths_outlive_a_restart_and_what_has_gone_meanwhile_is_swept() -> Result<()> {
+    let mut scene = Scene::start("ap-restart")?;
+    let relay = scene.reflector()?;
+    let have = |scene: &Scene, which: &[usize]| {
+        scene.await_ways("the relay", which, || candidates(&relay))?;
+        scene.await_ways("the tail", which, || candidates(&scene.tail))
+    };
+    have(&scene, &[0, 1, 2])?;
+    assert_eq!(scene.middle.sigterm()?, 0);
+    let middle = scene.middle.host().ipv4().to_string();
+    scene.lab.wait_until("the relay has lost the session", LIMIT, || match relay.session_state(&middle) {
+        Ok(state) if state != "Established" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })?;
+    have(&scene, &[0, 1, 2])?;
+    scene.b.birdc_write("disable two")?;
+    scene.middle.restart()?;
+    have(&scene, &[0, 1])?;
+    scene.b.birdc_write("enable two")?;
+    have(&scene, &[0, 1, 2])?;
+    Ok(())
+}
+
 #[test]
 fn a_reflector_of_routed_holds_all_paths_and_a_limit_changes_under_its_session() -> Result<()> {
     let scene = Scene::start("ap-routed")?;
-    let (middle, tail) = (scene.middle.host(), scene.tail.host());
-    let config = base_config(&scene.relay, ASN)
-        + ONE_WAY
-        + &peer(middle, ASN, "add_path = \"both\"")
-        + &peer(tail, ASN, "add_path = \"both\"\nexport = \"accept-all\"\nroute_reflector_client = true");
-    let relay = Routed::start(&scene.relay, &config)?;
+    let relay = scene.reflector()?;
     scene.check(|| candidates(&relay))?;
     let opens = opens_sent(&scene)?;
     let file = scene.middle.config_path();
