@@ -27,7 +27,7 @@ pub fn run(datagram: &[u8]) {
     let links = Links::from_snapshot(&events);
     for link in links.iter() {
         assert_eq!(links.by_index(link.index), Some(link));
-        let _ = (links.subnets_of(&link.name), links.highest_ipv4(link.index));
+        let _ = links.subnets_of(&link.name);
     }
     for (index, address, _) in links.addresses() {
         assert!(links.is_local(address));

@@ -145,6 +145,10 @@ fn bfd_packets() {
 
 #[test]
 fn bfd_sessions() {
+    // What has been found once.
+    smoke("bfd_session", 200, 300, |(many_hops, turns): (bool, Vec<bfd_session::Turn>)| {
+        bfd_session::run(many_hops, &turns);
+    });
     let mut dice = Dice(7);
     for round in 0..1000 {
         let turns: Vec<bfd_session::Turn> = (0..60)
