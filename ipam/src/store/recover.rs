@@ -11,7 +11,8 @@
 //! Then the copies are compared. A whole journal that is as new as the
 //! database is the truth. A database that is newer, or as new as a damaged
 //! journal, is the truth. When both are damaged, they are united: an address
-//! too many is kept rather than one too few. What lost is rewritten.
+//! too many is kept rather than one too few. What lost is rewritten and read
+//! back: a database that holds something else then goes the way of rung 4.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -194,7 +195,8 @@ pub(crate) fn open(
         repairs.push(Repair::OtherNode { name: recorded });
     }
     let image = Image { node: node.to_owned(), ..image };
-    let fault = if same { None } else { database.replace(&image).err() };
+    let (database, fault) =
+        if same { (database, None) } else { rewrite(database, &image, &files, open_timeout, &mut repairs)? };
     let mut store = Store {
         node: node.to_owned(),
         open_timeout,
@@ -326,13 +328,46 @@ fn open_database(
         Failure::Io(error) => Err(OpenError::io(path)(error)),
         Failure::Newer(found) => Err(OpenError::Newer { path: path.clone(), found, known: SCHEMA }),
         Failure::Corrupt(_) | Failure::Panicked | Failure::Hung(_) => {
-            let kept = free_name(&files.dir);
-            fs::rename(path, &kept).map_err(OpenError::io(path))?;
-            repairs.push(Repair::DatabaseSetAside { because: failure.to_string(), kept });
-            open_patiently(path, limit)
-                .map_err(|failure| OpenError::Database { path: path.clone(), error: failure.to_string() })
+            begin_anew(files, limit, failure.to_string(), repairs)
         }
     }
+}
+
+/// Moves the whole database aside and begins an empty one.
+fn begin_anew(
+    files: &Files,
+    limit: Duration,
+    because: String,
+    repairs: &mut Vec<Repair>,
+) -> Result<(Database, Content), OpenError> {
+    let path = &files.database;
+    let kept = free_name(&files.dir);
+    fs::rename(path, &kept).map_err(OpenError::io(path))?;
+    repairs.push(Repair::DatabaseSetAside { because, kept });
+    open_patiently(path, limit)
+        .map_err(|failure| OpenError::Database { path: path.clone(), error: failure.to_string() })
+}
+
+/// Makes a database that differs hold the image; gives why it does not take
+/// it. One that took it and holds something else is damaged where the library
+/// did not notice, and makes room for an empty one.
+fn rewrite(
+    database: Database,
+    image: &Image,
+    files: &Files,
+    limit: Duration,
+    repairs: &mut Vec<Repair>,
+) -> Result<(Database, Option<String>), OpenError> {
+    let fault = database.replace(image).err();
+    if fault.is_some() || database.holds(image) {
+        return Ok((database, fault));
+    }
+    let because = "damaged (it does not hold what was written to it)".to_owned();
+    let (empty, _) = begin_anew(files, limit, because, repairs)?;
+    // Closing it could write, and nobody knows where.
+    std::mem::forget(database);
+    let fault = empty.replace(image).err();
+    Ok((empty, fault))
 }
 
 /// Opens the database; one that is locked is tried again for a second, as a

@@ -76,7 +76,7 @@ impl fmt::Display for Failure {
             Self::Io(error) => write!(f, "{error}"),
             Self::Newer(found) => write!(f, "schema {found} is newer than {SCHEMA}"),
             Self::Corrupt(text) => write!(f, "damaged ({text})"),
-            Self::Panicked => write!(f, "damaged (opening it panicked)"),
+            Self::Panicked => write!(f, "damaged (reading it panicked)"),
             Self::Hung(limit) => write!(f, "damaged (opening it took more than {} s)", limit.as_secs_f32()),
         }
     }
@@ -134,6 +134,10 @@ impl Database {
 
     /// Reads all of it.
     pub(crate) fn read(&self) -> Result<Content, Failure> {
+        catch_unwind(AssertUnwindSafe(|| self.read_all())).unwrap_or(Err(Failure::Panicked))
+    }
+
+    fn read_all(&self) -> Result<Content, Failure> {
         let mut content = Content::default();
         for item in &*self.db {
             let (key, value) = item?;
@@ -184,6 +188,12 @@ impl Database {
         }
         batch.insert(META, meta(&image.node, image.generation));
         self.write(batch)
+    }
+
+    /// True when what is read back is the image and nothing else.
+    pub(crate) fn holds(&self, image: &Image) -> bool {
+        let sound = |content: Content| content.damaged == 0 && content.image.same_facts(image);
+        self.read().is_ok_and(sound)
     }
 
     fn write(&self, batch: ::sled::Batch) -> Result<(), String> {
