@@ -101,3 +101,44 @@ impl Queue {
         self.six.shrink_to(KEEP);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drained(queue: &mut Queue) -> Vec<String> {
+        std::iter::from_fn(|| queue.pop()).map(|prefix| prefix.to_string()).collect()
+    }
+
+    #[test]
+    fn what_is_put_back_is_next_and_its_batch_is_not_settled() {
+        for texts in [["10.1.0.0/16", "10.2.0.0/16"], ["fd01::/48", "fd02::/48"]] {
+            let mut queue = Queue::default();
+            texts.iter().for_each(|text| queue.push(text.parse().unwrap()));
+            queue.mark(1);
+            let first = queue.pop().unwrap();
+            let second = queue.pop().unwrap();
+            queue.put_back(second);
+            queue.put_back(first);
+            assert_eq!((queue.len(), queue.settled()), (2, None));
+            assert_eq!(drained(&mut queue), texts);
+            assert_eq!(queue.settled(), Some(1));
+        }
+    }
+
+    #[test]
+    fn ipv4_goes_first_and_a_batch_waits_for_both() {
+        let mut queue = Queue::default();
+        for text in ["fd01::/48", "10.1.0.0/16"] {
+            queue.push(text.parse().unwrap());
+        }
+        queue.mark(1);
+        queue.push("10.2.0.0/16".parse().unwrap());
+        queue.mark(2);
+        assert_eq!(queue.pop(), "10.1.0.0/16".parse().ok());
+        assert_eq!(queue.settled(), None);
+        assert_eq!(drained(&mut queue), ["10.2.0.0/16", "fd01::/48"]);
+        assert_eq!((queue.settled(), queue.settled()), (Some(2), None));
+        assert!(queue.is_empty());
+    }
+}
