@@ -114,7 +114,9 @@ mod tests {
     fn what_is_put_back_is_next_and_its_batch_is_not_settled() {
         for texts in [["10.1.0.0/16", "10.2.0.0/16"], ["fd01::/48", "fd02::/48"]] {
             let mut queue = Queue::default();
-            texts.iter().for_each(|text| queue.push(text.parse().unwrap()));
+            for text in texts {
+                queue.push(text.parse().unwrap());
+            }
             queue.mark(1);
             let first = queue.pop().unwrap();
             let second = queue.pop().unwrap();
