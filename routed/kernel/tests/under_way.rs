@@ -1,7 +1,5 @@
 //! What happens while a load of several messages is on its way to the kernel.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 mod common;
 
 use common::*;
