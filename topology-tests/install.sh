@@ -4,7 +4,8 @@ set -eu
 
 # package:program that shows it is there
 needed="nftables:nft bird2:bird bgpdump:bgpdump frr:/usr/lib/frr/bgpd gobgpd:gobgpd openbgpd:bgpctl
-        exabgp:exabgp iproute2:ip iputils-ping:ping procps:sysctl tcpdump:tcpdump util-linux:nsenter coreutils:timeout openssl:openssl"
+        exabgp:exabgp iproute2:ip iputils-ping:ping procps:sysctl tcpdump:tcpdump util-linux:nsenter coreutils:timeout openssl:openssl
+        g++:c++"
 
 PATH=$PATH:/usr/sbin:/sbin
 missing=
