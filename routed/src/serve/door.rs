@@ -98,9 +98,14 @@ struct Door {
 impl Door {
     async fn run(mut self) {
         let mut failing = false;
+        // While it rests, handshakes go on, and what they hold comes free.
+        let mut rests: Option<tokio::time::Instant> = None;
         loop {
             tokio::select! {
-                came = accept(&self.listener) => match came {
+                () = tokio::time::sleep_until(rests.unwrap_or_else(tokio::time::Instant::now)), if rests.is_some() => {
+                    rests = None;
+                }
+                came = accept(&self.listener), if rests.is_none() => match came {
                     Ok(greeting) => {
                         failing = false;
                         self.make_room();
@@ -111,7 +116,7 @@ impl Door {
                         if !std::mem::replace(&mut failing, true) {
                             warn!(%error, "api: cannot accept connections; trying on");
                         }
-                        tokio::time::sleep(PAUSE).await;
+                        rests = Some(tokio::time::Instant::now() + PAUSE);
                     }
                 },
                 Some(greeted) = self.greetings.join_next() => {
